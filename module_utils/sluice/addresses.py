@@ -1,0 +1,64 @@
+"""IP addresses and networks as text, in the form that the kernel's tools print."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+IPV4 = "IPv4"
+IPV6 = "IPv6"
+FAMILIES = (IPV4, IPV6)
+
+_HOST_PREFIX = {IPV4: "/32", IPV6: "/128"}
+ANY = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
+LOOPBACK = {IPV4: "127.0.0.0/8", IPV6: "::1/128"}
+
+
+def address(text: object) -> str:
+    """The canonical form of an IP address, or ``""`` where ``text`` is none.
+
+    inet_pton(3) instead of ipaddress: ten times as fast, and a catalogue may hold tens of thousands.
+    """
+    if not isinstance(text, str):
+        return ""
+    try:
+        family = socket.AF_INET6 if ":" in text else socket.AF_INET
+        return socket.inet_ntop(family, socket.inet_pton(family, text))
+    except (OSError, ValueError):
+        return ""
+
+
+def network(text: object) -> str:
+    """The canonical form of a CIDR, host bits cleared as iptables does, or ``""`` where ``text`` is none."""
+    if not isinstance(text, str) or "/" not in text:
+        return ""
+    try:
+        parsed = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        return ""
+    return str(parsed) if text.strip().rpartition("/")[2].isdigit() else ""
+
+
+def family_of(text: str) -> str:
+    """``IPv4`` or ``IPv6`` of an address or network in canonical form."""
+    return IPV6 if ":" in text else IPV4
+
+
+def host_network(text: str) -> str:
+    """The address as a network of its own: ``10.0.0.1/32``."""
+    return text + _HOST_PREFIX[family_of(text)]
+
+
+def contains(net: str, text: str) -> bool:
+    """Whether the address ``text`` lies in ``net``; never where the families differ."""
+    return family_of(net) == family_of(text) and ipaddress.ip_address(text) in ipaddress.ip_network(net)
+
+
+def is_loopback(text: str) -> bool:
+    """Whether ``text`` is a loopback address."""
+    return contains(LOOPBACK[family_of(text)], text)
+
+
+def host_port(text: str, port: int) -> str:
+    """``ip:port``, and ``[ip]:port`` for IPv6, as kube-proxy joins them for names and for DNAT."""
+    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"

@@ -1,0 +1,45 @@
+"""The files that hold what a node wants in its kernel: what the templates write and ``sluice apply`` reads.
+
+Names and forms are those of DESIGN: iptables-save text, and the settings that an apply needs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from . import addresses, iptables_rules, ruleset
+from .catalogue import Catalogue
+from .settings import Settings
+from .view import view
+
+SETTINGS_FILE = "settings.json"
+RULES_FILES = {addresses.IPV4: "iptables.rules", addresses.IPV6: "ip6tables.rules"}
+HEADER = "# Written by Sluice from the catalogue of Services: change that, not this file.\n"
+
+_NEEDED_ON_A_NODE = ("backend", "compat", "ip_families", "iptables_variant", "takeover", "confirm_timeout")
+
+
+def node_settings(settings: Settings) -> dict[str, Any]:
+    """What an apply on the node needs to know: the content of ``settings.json``."""
+    return {name: getattr(settings, name) for name in _NEEDED_ON_A_NODE} | {
+        "route_localnet": iptables_rules.serves_localhost(settings)
+    }
+
+
+def settings_text(settings: Settings) -> str:
+    """``settings.json`` as text."""
+    return json.dumps(node_settings(settings), indent=2, sort_keys=True) + "\n"
+
+
+def rule_set(catalogue: Catalogue, settings: Settings, family: str) -> ruleset.RuleSet:
+    """The iptables rule set of one node in one family."""
+    return iptables_rules.rule_set(view(catalogue, settings, family), settings)
+
+
+def render(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
+    """All files of one node, by name."""
+    found = {SETTINGS_FILE: settings_text(settings)}
+    for family in settings.ip_families:
+        found[RULES_FILES[family]] = HEADER + ruleset.text(rule_set(catalogue, settings, family))
+    return found

@@ -1,0 +1,212 @@
+"""The settings of a node: inventory variables that begin with ``sluice_``, their defaults and what they may hold.
+
+This is the one place where the defaults stand; roles document them in ``meta/argument_specs.yml``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+from . import addresses
+from .dialect import DIALECTS
+from .faults import Fault, InputError
+
+PREFIX = "sluice_"
+BACKENDS = ("iptables", "ipvs", "nftables")
+PRIMARY = "primary"
+
+_NOT_ON_A_NODE = ("catalogue", "manifests", "endpoint_hosts", "build_dir", "endpoint_ip", "ports", "node", "ready")
+"""Variables that have the prefix and that other parts read: where the catalogue is, what an endpoint's host says."""
+
+
+class Settings(NamedTuple):
+    """The settings of one node. Field names are the variables' names without their prefix."""
+
+    backend: str = "iptables"
+    compat: str = "1.36"
+    node_name: str = ""
+    node_addresses: tuple[str, ...] = ()
+    node_ips: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+    ip_families: tuple[str, ...] = (addresses.IPV4,)
+    cluster_cidrs: tuple[str, ...] = ()
+    service_cidrs: tuple[str, ...] = ()
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    nodeport_addresses: tuple[str, ...] = ()
+    localhost_nodeports: bool = True
+    conntrack_tcp_be_liberal: bool = False
+    endpoint_comments: str = "auto"
+    iptables_variant: str = "auto"
+    iptables_dispatch: str = "linear"
+    nodeport_range: tuple[int, int] = (30000, 32767)
+    takeover: bool = False
+    confirm_timeout: int = 30
+    ipvs_scheduler: str = "rr"
+    ipvs_strict_arp: bool = False
+
+    def first(self, networks: Sequence[str], family: str) -> str:
+        """The first of ``networks`` (or addresses) of ``family``, or ``""``: kube-proxy uses one a family."""
+        return next((net for net in networks if addresses.family_of(net) == family), "")
+
+    def cluster_cidr(self, family: str) -> str:
+        """The sources that are not masqueraded on their way to a ClusterIP, ``""`` where none is set."""
+        return self.first(self.cluster_cidrs, family)
+
+    def node_ip(self, family: str) -> str:
+        """The node's primary address: the first of ``node_ips``, else of its addresses beside loopback."""
+        outward = [text for text in self.node_addresses if not addresses.is_loopback(text)]
+        return self.first(self.node_ips, family) or self.first(outward, family)
+
+    def nodeport_networks(self, family: str) -> tuple[str, ...]:
+        """The networks whose addresses serve node ports; all of them where none of the family is named."""
+        own = addresses.host_network
+        wanted = [
+            own(self.node_ip(family)) if entry == PRIMARY else entry
+            for entry in self.nodeport_addresses
+            if entry != PRIMARY or self.node_ip(family)
+        ]
+        of_family = tuple(entry for entry in wanted if addresses.family_of(entry) == family)
+        return of_family or (addresses.ANY[family],)
+
+
+class _Wrong(ValueError):
+    """A value that a setting cannot take; the text says what is wrong."""
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    # -e sluice_masquerade_all=true hands over text.
+    word = str(value).lower()
+    if word in ("true", "yes", "on", "1"):
+        return True
+    if word in ("false", "no", "off", "0"):
+        return False
+    raise _Wrong(f"must be true or false, is {value!r}")
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        try:
+            number = int(value) if not isinstance(value, (bool, float)) else None
+        except (TypeError, ValueError):
+            number = None
+        if number is None or not low <= number <= high:
+            raise _Wrong(f"must be a whole number from {low} to {high}, is {value!r}")
+        return number
+
+    return convert
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _Wrong(f"must be a string, is {value!r}")
+    return str(value)
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        if str(value) not in choices:
+            hint = ', in quotes: "1.20"' if isinstance(value, float) else ""
+            raise _Wrong(f"must be one of {', '.join(choices)}{hint}, is {value!r}")
+        return str(value)
+
+    return convert
+
+
+def _several(convert: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
+    def convert_all(value: Any) -> tuple[str, ...]:
+        if isinstance(value, str):
+            value = [entry.strip() for entry in value.split(",") if entry.strip()]
+        if not isinstance(value, Sequence):
+            raise _Wrong(f"must be a list, is {value!r}")
+        return tuple(convert(entry) for entry in value)
+
+    return convert_all
+
+
+def _address(value: Any) -> str:
+    text = addresses.address(value.partition("/")[0] if isinstance(value, str) else value)
+    if not text:
+        raise _Wrong(f"{value!r} is not an IP address")
+    return text
+
+
+def _network(value: Any) -> str:
+    text = addresses.network(value)
+    if not text:
+        raise _Wrong(f"{value!r} is not a CIDR")
+    return text
+
+
+def _nodeport_address(value: Any) -> str:
+    return PRIMARY if value == PRIMARY else _network(value)
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise _Wrong(f"must be a mapping of labels, is {value!r}")
+    return {str(key): str(label) for key, label in value.items()}
+
+
+def _port_range(value: Any) -> tuple[int, int]:
+    low, dash, high = str(value).partition("-")
+    if not (dash and low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) < 65536):
+        raise _Wrong(f"must be a range of ports such as 30000-32767, is {value!r}")
+    return int(low), int(high)
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "backend": _choice(*BACKENDS),
+    "compat": _choice(*DIALECTS),
+    "node_name": _text,
+    "node_addresses": _several(_address),
+    "node_ips": _several(_address),
+    "labels": _labels,
+    "ip_families": _several(_choice(*addresses.FAMILIES)),
+    "cluster_cidrs": _several(_network),
+    "service_cidrs": _several(_network),
+    "masquerade_all": _boolean,
+    "masquerade_bit": _whole(0, 31),
+    "nodeport_addresses": _several(_nodeport_address),
+    "localhost_nodeports": _boolean,
+    "conntrack_tcp_be_liberal": _boolean,
+    "endpoint_comments": _choice("auto", "always", "never"),
+    "iptables_variant": _choice("auto", "nft", "legacy"),
+    "iptables_dispatch": _choice("linear", "prefix"),
+    "nodeport_range": _port_range,
+    "takeover": _boolean,
+    "confirm_timeout": _whole(0, 3600),
+    "ipvs_scheduler": _text,
+    "ipvs_strict_arp": _boolean,
+}
+
+
+def from_variables(variables: Mapping[str, Any], source: str = "settings") -> tuple[Settings, list[Fault]]:
+    """The settings that ``variables`` hold, and warnings for those that no part of Sluice knows.
+
+    ``variables`` may hold anything else as well, so a group_vars file serves as it is. A value of ``None`` means the
+    default. ``source`` names the file in messages. Raises InputError with every fault.
+    """
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for variable in sorted(key for key in variables if isinstance(key, str) and key.startswith(PREFIX)):
+        name, value = variable[len(PREFIX) :], variables[variable]
+        if name in _NOT_ON_A_NODE or value is None:
+            continue
+        if name not in _CONVERT:
+            near = difflib.get_close_matches(name, _CONVERT, n=1)
+            hint = f", did you mean {PREFIX}{near[0]}?" if near else ""
+            faults.append(Fault(source, 0, "", variable, f"no such setting{hint}", warning=True))
+            continue
+        try:
+            values[name] = _CONVERT[name](value)
+        except _Wrong as wrong:
+            faults.append(Fault(source, 0, "", variable, str(wrong)))
+    if not values.get("ip_families", True):
+        faults.append(Fault(source, 0, "", "sluice_ip_families", "must name IPv4, IPv6 or both, is empty"))
+    if any(not fault.warning for fault in faults):
+        raise InputError(faults)
+    return Settings(**values), faults

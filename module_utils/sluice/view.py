@@ -1,0 +1,202 @@
+"""The catalogue as one node sees it: which endpoints serve each service port here.
+
+After KEP-1669 (terminating endpoints), KEP-2086 (internalTrafficPolicy), KEP-2433 and KEP-3015 (hints), as far as
+the dialect's release knows them.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Iterator, NamedTuple, Sequence
+
+from . import addresses, names
+from .catalogue import Catalogue, Endpoint, HostPort, Service, ServicePort
+from .dialect import DIALECTS, Dialect
+from .settings import Settings
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+
+LARGE_CLUSTER = 1000
+"""Above this many endpoints kube-proxy leaves comments out of the rules that there are one an endpoint of."""
+
+_EXTERNAL_TYPES = ("LoadBalancer", "NodePort")
+
+
+class Target(NamedTuple):
+    """An endpoint on one port: ``text`` is ``ip:port``, kube-proxy's name for it."""
+
+    text: str
+    address: str
+    port: int
+    endpoint: Endpoint
+
+
+class PortView(NamedTuple):
+    """One service port on one node, in one address family.
+
+    ``cluster`` are the targets of traffic policy Cluster, ``local`` those of policy Local, both in kube-proxy's order
+    (by text); each is empty where no policy of the port uses it. ``has_endpoints``: some node has a usable endpoint.
+    """
+
+    display_name: str
+    protocol: str
+    cluster_ip: str
+    port: int
+    node_port: int
+    external_ips: tuple[str, ...]
+    load_balancer_ips: tuple[str, ...]
+    source_ranges: tuple[str, ...]
+    affinity_seconds: int
+    external_local: bool
+    internal_local: bool
+    health_check_node_port: int
+    cluster: tuple[Target, ...]
+    local: tuple[Target, ...]
+    has_endpoints: bool
+
+    @property
+    def external(self) -> bool:
+        """Whether anything but the ClusterIP leads to it."""
+        return bool(self.node_port or self.load_balancer_ips or self.external_ips)
+
+    @property
+    def targets(self) -> list[Target]:
+        """All targets that this node may send to, each once."""
+        return list(dict.fromkeys(self.cluster + self.local))
+
+
+class View(NamedTuple):
+    """What one node programs in one address family."""
+
+    family: str
+    ports: tuple[PortView, ...]
+    host_ports: tuple[HostPort, ...]
+    endpoint_count: int
+    """How many endpoints kube-proxy counts against LARGE_CLUSTER."""
+
+
+def view(catalogue: Catalogue, settings: Settings, family: str) -> View:
+    """The view of the node that ``settings`` describe, in ``family``. Services of other families are not in it."""
+    dialect = DIALECTS[settings.compat]
+    zone = {**catalogue.node_labels(settings.node_name), **settings.labels}.get(ZONE_LABEL, "")
+    ports: list[PortView] = []
+    count = 0
+    for service in catalogue.services:
+        by_port = _endpoints_by_port(service, settings.node_name, family)
+        count += sum(
+            dialect.counts_unready or target.endpoint.ready for targets in by_port.values() for target in targets
+        )
+        cluster_ip = settings.first(service.cluster_ips, family)
+        if cluster_ip:
+            ports += (
+                _port_view(service, port, cluster_ip, by_port, dialect, settings.node_name, zone)
+                for port in service.ports
+            )
+    return View(family, tuple(ports), tuple(_host_ports(catalogue.host_ports, settings.node_name, family)), count)
+
+
+def _endpoints_by_port(service: Service, node: str, family: str) -> dict[tuple[str, str], list[Target]]:
+    """The service's targets by (port name, protocol), each ``ip:port`` once, sorted by that text.
+
+    An endpoint may stand in several slices while its Service is being changed; kube-proxy prefers the local one.
+    """
+    found: dict[tuple[str, str], dict[str, Target]] = {}
+    for piece in service.slices:
+        if piece.family != family:
+            continue
+        for name, protocol, number in piece.ports:
+            targets = found.setdefault((name, protocol), {})
+            for endpoint in piece.endpoints:
+                text = addresses.host_port(endpoint.address, number)
+                if text not in targets or endpoint.node == node:
+                    targets[text] = Target(text, endpoint.address, number, endpoint)
+    return {key: [targets[text] for text in sorted(targets)] for key, targets in found.items()}
+
+
+def _port_view(
+    service: Service,
+    port: ServicePort,
+    cluster_ip: str,
+    by_port: dict[tuple[str, str], list[Target]],
+    dialect: Dialect,
+    node: str,
+    zone: str,
+) -> PortView:
+    family = addresses.family_of(cluster_ip)
+    external_ips = _of_family(service.external_ips, family)
+    vips = (entry.address for entry in service.ingress if entry.mode == "VIP" or not dialect.ip_mode)
+    accessible = service.type in _EXTERNAL_TYPES or (dialect.external_ip_policy and bool(service.external_ips))
+    seen = PortView(
+        display_name=names.display_name(
+            service.namespace, service.name, port.name, trailing_colon=dialect.trailing_colon
+        ),
+        protocol=port.protocol.lower(),
+        cluster_ip=cluster_ip,
+        port=port.port,
+        node_port=port.node_port,
+        external_ips=external_ips,
+        load_balancer_ips=_of_family(vips, family),
+        source_ranges=_of_family(service.source_ranges, family),
+        affinity_seconds=service.affinity_seconds,
+        external_local=service.external_local and accessible,
+        internal_local=service.internal_local and dialect.internal_policy,
+        health_check_node_port=service.health_check_node_port,
+        cluster=(),
+        local=(),
+        has_endpoints=False,
+    )
+    return _with_endpoints(seen, by_port.get((port.name, port.protocol), []), dialect, node, zone)
+
+
+def _with_endpoints(port: PortView, targets: list[Target], dialect: Dialect, node: str, zone: str) -> PortView:
+    """``port`` with the targets that its traffic policies leave on this node.
+
+    Policy Local needs the cluster's endpoints as well where the port is reached from outside: what the node itself
+    sends to an external address goes to any of them. Hints narrow policy Cluster only.
+    """
+    usable = _usable(targets, dialect)
+    uses_cluster = not port.internal_local or port.external
+    uses_local = port.internal_local or (port.external_local and port.external)
+    local = _usable([target for target in targets if target.endpoint.node == node], dialect) if uses_local else []
+    cluster = _near(usable, node, zone) if uses_cluster and dialect.hints else usable if uses_cluster else []
+    return port._replace(cluster=tuple(cluster), local=tuple(local), has_endpoints=bool(usable))
+
+
+def _usable(targets: list[Target], dialect: Dialect) -> list[Target]:
+    """The ready targets; where there are none, those that still serve while they terminate (KEP-1669)."""
+    ready = [target for target in targets if target.endpoint.ready]
+    if ready or not dialect.terminating_fallback:
+        return ready
+    return [target for target in targets if target.endpoint.serving and target.endpoint.terminating]
+
+
+def _near(usable: list[Target], node: str, zone: str) -> list[Target]:
+    """``usable`` narrowed by hints: to this node's, else to this zone's, else not at all.
+
+    Hints count only if every ready endpoint carries them and one names us, so that no node is left without.
+    """
+    ready = [target for target in usable if target.endpoint.ready]
+    for key, hints_of in ((node, _node_hints), (zone, _zone_hints)):
+        if ready and key and all(hints_of(target) for target in ready):
+            near = [target for target in ready if key in hints_of(target)]
+            if near:
+                return near
+    return usable
+
+
+def _node_hints(target: Target) -> Sequence[str]:
+    return target.endpoint.node_hints
+
+
+def _zone_hints(target: Target) -> Sequence[str]:
+    return target.endpoint.zone_hints
+
+
+def _host_ports(host_ports: Iterable[HostPort], node: str, family: str) -> Iterator[HostPort]:
+    for entry in host_ports:
+        own = _of_family(entry.addresses, family)
+        if entry.node == node and own and (not entry.host_ip or addresses.family_of(entry.host_ip) == family):
+            yield entry._replace(addresses=own)
+
+
+def _of_family(texts: Iterable[str], family: str) -> tuple[str, ...]:
+    return tuple(text for text in texts if addresses.family_of(text) == family)
