@@ -13,6 +13,7 @@ from .catalogue import Catalogue
 from .settings import Settings
 from .view import view
 
+DIRECTORY = "/etc/sluice"
 SETTINGS_FILE = "settings.json"
 RULES_FILES = {addresses.IPV4: "iptables.rules", addresses.IPV6: "ip6tables.rules"}
 HEADER = "# Written by Sluice from the catalogue of Services: change that, not this file.\n"
@@ -22,9 +23,7 @@ _NEEDED_ON_A_NODE = ("backend", "compat", "ip_families", "iptables_variant", "ta
 
 def node_settings(settings: Settings) -> dict[str, Any]:
     """What an apply on the node needs to know: the content of ``settings.json``."""
-    return {name: getattr(settings, name) for name in _NEEDED_ON_A_NODE} | {
-        "route_localnet": iptables_rules.serves_localhost(settings)
-    }
+    return {name: getattr(settings, name) for name in _NEEDED_ON_A_NODE}
 
 
 def settings_text(settings: Settings) -> str:

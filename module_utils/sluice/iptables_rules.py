@@ -69,7 +69,7 @@ def rule_set(view: View, settings: Settings) -> RuleSet:
             found = rules[table].setdefault(chain, [])
             if rule:
                 found.append(rule)
-    return {table: dict(sorted(chains.items())) for table, chains in rules.items()}
+    return rules
 
 
 # --- what there is without any Service

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 
 HASH_LENGTH = 16
 
 
+@functools.lru_cache(maxsize=1024)  # the rules of one service port name the same few chains again and again
 def hashed(text: str, length: int = HASH_LENGTH) -> str:
     """The first ``length`` characters of the base32 form (RFC 4648) of the SHA-256 of ``text``.
 
@@ -37,6 +39,7 @@ def host_port_chain_name(pod_id: str, host_port: int, protocol: str) -> str:
     return "KUBE-HP-" + hashed(f"{pod_id}{host_port}{protocol.upper()}")
 
 
+@functools.lru_cache(maxsize=1024)
 def probability(left: int) -> str:
     """The probability of a balancing rule when ``left`` endpoints are left, this one included.
 

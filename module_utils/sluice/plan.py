@@ -1,0 +1,257 @@
+"""From what the kernel holds to a rule set: the smallest ordered change.
+
+Three steps: new chains that nothing refers to yet; one transaction that changes the chains in use, the dispatch
+and the jumps from built-in chains; then what nothing refers to any more goes. So no packet ever meets half a change.
+Pure: the texts it yields are for iptables-restore(8) with ``--noflush``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Dict, Iterable, Iterator, List, NamedTuple
+
+from .iptables_rules import OWNER_CHAIN
+from .ruleset import RuleSet
+
+PREFIXES = ("KUBE-", "SLUICE-")
+"""Chains of ours begin so. KUBE-* are Kubernetes' names as well: OWNER_CHAIN beside them says whose they are."""
+
+KUBELET_CHAINS = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT")
+"""What a kubelet keeps for itself, whoever programs the Services."""
+
+BATCH_CHAINS = 500
+"""New chains a transaction. iptables-nft-restore --noflush takes time with the square of a transaction's chains
+(57 s for 30,000 in one, 2 s in batches of 500)."""
+
+SINGLE_LINES = 1000
+"""Plans of up to this many lines are one transaction: a process and a look at the kernel less for each step."""
+
+Lines = Dict[str, List[str]]
+"""Lines for iptables-restore, by table."""
+
+_TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
+
+
+class Change(NamedTuple):
+    """What happens to one chain: ``verb`` is ``add``, ``change`` or ``remove``; the rules that go and that come."""
+
+    table: str
+    chain: str
+    verb: str
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+class Plan(NamedTuple):
+    """An ordered change. ``steps`` are texts for iptables-restore, each atomic a table."""
+
+    steps: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def lines(self) -> int:
+        """Lines that are sent to the kernel."""
+        return sum(step.count("\n") for step in self.steps)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are sent to the kernel."""
+        return sum(map(len, self.steps))
+
+
+def is_ours(chain: str) -> bool:
+    """Whether the chain's name is one that Sluice gives."""
+    return chain.startswith(PREFIXES) and chain not in KUBELET_CHAINS
+
+
+def target_of(rule: str) -> str:
+    """The target or chain that the rule jumps or goes to; ``""`` where it only matches."""
+    found = _TARGET.search(rule.rpartition('"')[2])
+    return found.group(1) if found else ""
+
+
+def owned(kernel: RuleSet) -> RuleSet:
+    """The part of a kernel's rules that has our names: chains, and jumps to them from built-in chains."""
+    found: RuleSet = {}
+    for table, chains in kernel.items():
+        mine = {
+            chain: rules if is_ours(chain) else [rule for rule in rules if is_ours(target_of(rule))]
+            for chain, rules in chains.items()
+        }
+        kept = {chain: rules for chain, rules in mine.items() if rules or is_ours(chain)}
+        if kept:
+            found[table] = kept
+    return found
+
+
+def leftovers(kernel: RuleSet) -> list[str]:
+    """Chains with our names in tables where nothing says that they are ours: a kube-proxy's or a kubelet's."""
+    return [
+        f"{table}/{chain}"
+        for table, chains in kernel.items()
+        if OWNER_CHAIN not in chains
+        for chain in chains
+        if chain.startswith(PREFIXES)
+    ]
+
+
+def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
+    """The plan that brings ``kernel`` to ``wanted``. Rules of others stay where they are.
+
+    ``batches``: several transactions for what is new or goes, where it is much. iptables-legacy replaces a whole
+    table each time, so there one transaction is both atomic and the fastest.
+    """
+    new: list[Lines] = []
+    use: Lines = {}
+    gone: list[Lines] = []
+    changes: list[Change] = []
+    for table in dict.fromkeys([*wanted, *kernel]):
+        have, want = kernel.get(table, {}), wanted.get(table, {})
+        fresh = [chain for chain in want if is_ours(chain) and chain not in have]
+        stale = [chain for chain in have if is_ours(chain) and chain not in want]
+        new += _batched(table, [_whole(chain, want[chain]) for chain in _referred_first(fresh, want)])
+        use[table] = []
+        for chain in dict.fromkeys([*want, *have]):
+            if is_ours(chain):
+                if chain not in have or chain not in want or have[chain] == want[chain]:
+                    continue
+                use[table] += _rewritten(chain, have[chain], want[chain])
+                changes.append(_change(table, chain, "change", have[chain], want[chain]))
+            else:
+                mine = [rule for rule in have.get(chain, []) if is_ours(target_of(rule))]
+                lines = _jumps(chain, have.get(chain, []), want.get(chain, []))
+                if lines:
+                    use[table] += lines
+                    changes.append(_change(table, chain, "change", mine, want.get(chain, [])))
+        # A chain goes after those that refer to it, and is emptied first: what goes may refer to what goes.
+        stale = _referred_first(stale, have)[::-1]
+        gone += _batched(table, [[f":{chain} - [0:0]"] for chain in stale], [f"-X {chain}" for chain in stale])
+        changes += (Change(table, chain, "add", (), tuple(want[chain])) for chain in fresh)
+        changes += (Change(table, chain, "remove", tuple(have[chain]), ()) for chain in stale)
+    steps = [*new, use, *gone]
+    if not batches or sum(len(lines) for step in steps for lines in step.values()) <= SINGLE_LINES:
+        steps = [_merged(steps)]
+    texts = (_text(step) for step in steps)
+    return Plan(tuple(text for text in texts if text), tuple(changes))
+
+
+def _referred_first(fresh: Iterable[str], want: dict[str, list[str]]) -> list[str]:
+    """``fresh`` in an order in which every chain comes after those that it jumps to, so it can be cut anywhere."""
+    waiting = dict.fromkeys(fresh)
+    order: list[str] = []
+    for first in list(waiting):
+        path = [first]
+        while path:
+            chain = path[-1]
+            if chain not in waiting:
+                path.pop()
+                continue
+            behind = [target for target in map(target_of, want[chain]) if target in waiting and target not in path]
+            if behind:
+                path += behind[::-1]
+            else:
+                order.append(chain)
+                del waiting[chain]
+                path.pop()
+    return order
+
+
+def _whole(chain: str, rules: list[str]) -> list[str]:
+    """A chain and all its rules; a chain that is there already is emptied first."""
+    return [f":{chain} - [0:0]", *(f"-A {chain} {rule}".rstrip() for rule in rules)]
+
+
+def _rewritten(chain: str, have: list[str], want: list[str]) -> list[str]:
+    """The lines that make ``have`` into ``want``: single rules where that is less than the whole chain."""
+    whole = _whole(chain, want)
+    edits = _edits(chain, have, want)
+    return whole if edits is None or len(edits) >= len(whole) else edits
+
+
+def _edits(chain: str, have: list[str], want: list[str]) -> list[str] | None:
+    """Deletions, then insertions at their final place; None where rules that stay have changed their order."""
+    surplus, missing = Counter(have) - Counter(want), Counter(want) - Counter(have)
+    lines: list[str] = []
+    kept: list[str] = []
+    for rule in have:
+        if surplus[rule]:
+            surplus[rule] -= 1
+            # By its text, not its number: if somebody was quicker, this fails instead of hitting another rule.
+            lines.append(f"-D {chain} {rule}")
+        else:
+            kept.append(rule)
+    position = 0
+    for place, rule in enumerate(want, 1):
+        if position < len(kept) and kept[position] == rule:
+            position += 1
+        elif missing[rule]:
+            missing[rule] -= 1
+            lines.append(f"-I {chain} {place} {rule}")
+        else:
+            return None
+    return lines
+
+
+def _jumps(chain: str, have: list[str], want: list[str]) -> list[str]:
+    """Our rules in a built-in chain, first and in their order; what is in place stays.
+
+    The exception are jumps that a kubelet appends (host ports): they only have to come after the others.
+    """
+    mine = [rule for rule in have if is_ours(target_of(rule))]
+    head = [rule for rule in want if target_of(rule) != "KUBE-HOSTPORTS"]
+    tail = [rule for rule in want if target_of(rule) == "KUBE-HOSTPORTS"]
+    if have[: len(head)] == head and mine == want:
+        return []
+    lines = [f"-D {chain} {rule}" for rule in mine]
+    lines += [f"-I {chain} {place} {rule}" for place, rule in enumerate(head, 1)]
+    return lines + [f"-A {chain} {rule}" for rule in tail]
+
+
+def _change(table: str, chain: str, verb: str, have: list[str], want: list[str]) -> Change:
+    """What goes and what comes; a rule that only moves does both."""
+    removed, added = Counter(have) - Counter(want), Counter(want) - Counter(have)
+    if not removed and not added:
+        return Change(table, chain, verb, tuple(have), tuple(want))
+    return Change(table, chain, verb, _of(have, removed), _of(want, added))
+
+
+def _of(rules: Iterable[str], wanted: Counter[str]) -> tuple[str, ...]:
+    left, found = wanted.copy(), []
+    for rule in rules:
+        if left[rule]:
+            left[rule] -= 1
+            found.append(rule)
+    return tuple(found)
+
+
+def _batched(table: str, blocks: list[list[str]], last: Iterable[str] = ()) -> list[Lines]:
+    """``blocks`` of lines, BATCH_CHAINS a transaction. ``last`` are lines, one a block, that close each."""
+    closing = list(last)
+    found: list[Lines] = []
+    for begin in range(0, len(blocks), BATCH_CHAINS):
+        end = begin + BATCH_CHAINS
+        found.append({table: [line for block in blocks[begin:end] for line in block] + closing[begin:end]})
+    return found
+
+
+def _merged(steps: Iterable[Lines]) -> Lines:
+    merged: Lines = {}
+    for step in steps:
+        for table, lines in step.items():
+            merged.setdefault(table, []).extend(lines)
+    return merged
+
+
+def _text(step: Lines) -> str:
+    return "".join(f"*{table}\n" + "\n".join(lines) + "\nCOMMIT\n" for table, lines in step.items() if lines)
+
+
+def diff(changes: Iterable[Change]) -> Iterator[str]:
+    """The changes as a person reads them: a line a chain, then its rules with ``-`` and ``+``."""
+    sign = {"add": "+", "remove": "-", "change": " "}
+    for change in changes:
+        yield f"{sign[change.verb]} {change.table} {change.chain}"
+        yield from (f"  - {rule}" for rule in change.removed)
+        yield from (f"  + {rule}" for rule in change.added)
+
