@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple
 
 from . import addresses, files, ruleset
 from .iptables_kernel import LEGACY, VARIANTS, KernelError, Tools, choose_variant, lock_holder
@@ -56,31 +56,47 @@ class Result(NamedTuple):
         return f"changed={len(self.changes)} {details}" if self.changed else "changed=0"
 
 
-def load(directory: str) -> tuple[dict[str, Any], dict[str, RuleSet]]:
-    """The settings and the rule sets (by family) in ``directory``. Raises KernelError where one cannot be read."""
+class Wanted(NamedTuple):
+    """What a node is to be: its settings, and the rule set of each family."""
+
+    settings: dict[str, Any]
+    rules: dict[str, RuleSet]
+
+
+def load(directory: str) -> Wanted:
+    """What the files in ``directory`` say. Raises KernelError where one is missing or is not what Sluice writes."""
+    contents = {}
+    for name in (files.SETTINGS_FILE, *files.RULES_FILES.values()):
+        path = os.path.join(directory, name)
+        try:
+            with open(path, encoding="utf-8") as stream:
+                contents[name] = stream.read()
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise KernelError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    return parse(contents, directory)
+
+
+def parse(contents: Mapping[str, str], source: str = "files") -> Wanted:
+    """What files with these ``contents`` (by name) say. Raises KernelError, with ``source`` in its message."""
     try:
-        with open(os.path.join(directory, files.SETTINGS_FILE), encoding="utf-8") as stream:
-            settings = json.load(stream)
-        wanted = {}
-        for family in settings["ip_families"]:
-            name = os.path.join(directory, files.RULES_FILES[family])
-            with open(name, encoding="utf-8") as stream:
-                wanted[family] = ruleset.parse(stream.read())
-    except OSError as error:
-        raise KernelError(f"{error.filename}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise KernelError(f"{directory}: not what Sluice wrote: {error}") from None
-    return settings, wanted
+        settings = json.loads(contents[files.SETTINGS_FILE])
+        rules = {family: ruleset.parse(contents[files.RULES_FILES[family]]) for family in settings["ip_families"]}
+        return Wanted(settings, rules)
+    except KeyError as error:
+        raise KernelError(f"{source}: there is no {error.args[0]}") from None
+    except (ValueError, TypeError) as error:
+        raise KernelError(f"{source}: not what Sluice wrote: {error}") from None
 
 
-def apply(directory: str, *, check: bool = False) -> Result:
-    """Bring the kernel to what ``directory`` says; with ``check``, only say what that would change.
+def apply(wanted: Wanted, *, check: bool = False) -> Result:
+    """Bring the kernel to what is ``wanted``; with ``check``, only say what that would change.
 
     Raises KernelError: what was asked cannot be done, and why.
     """
-    settings, wanted = load(directory)
-    variant = choose_variant(settings["iptables_variant"], tuple(wanted))
-    return _bring(variant, wanted, takeover=settings["takeover"], check=check)
+    variant = choose_variant(wanted.settings["iptables_variant"], tuple(wanted.rules))
+    return _bring(variant, wanted.rules, takeover=wanted.settings["takeover"], check=check)
 
 
 def remove(*, check: bool = False) -> Result:
@@ -96,11 +112,7 @@ def _bring(variant: str, wanted: dict[str, RuleSet], *, takeover: bool, check: b
                 for step in part.plan.steps:
                     part.tools.restore(step)
     changes = tuple(change for part in parts for change in part.plan.changes)
-    lines = tuple(
-        f"{part.tools.path()}: {line}" if not line.startswith("  ") else line
-        for part in parts
-        for line in diff(part.plan.changes)
-    )
+    lines = tuple(line for part in parts for line in diff(part.plan.changes, part.tools.name))
     return Result(
         variant=variant,
         changes=changes,

@@ -11,6 +11,7 @@ from typing import Sequence
 
 from . import __version__, apply, files, inputs, manifests
 from . import settings as node_settings
+from .catalogue import Catalogue
 from .faults import Fault, InputError
 from .iptables_kernel import KernelError
 from .settings import Settings
@@ -86,7 +87,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _apply(arguments: argparse.Namespace) -> int:
-    result = apply.apply(arguments.dir, check=arguments.check)
+    result = apply.apply(apply.load(arguments.dir), check=arguments.check)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if arguments.json:
@@ -100,13 +101,13 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    result = apply.apply(arguments.dir, check=True)
+    result = apply.apply(apply.load(arguments.dir), check=True)
     for line in result.diff:
         print(line)
     return NO if result.changed else FINE
 
 
-def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[inputs.Catalogue, Settings]:
+def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Catalogue, Settings]:
     """The catalogue and settings that the arguments name. Faults of both are raised together."""
     faults: list[Fault] = []
     settings, hosts = Settings(), ()
@@ -118,10 +119,15 @@ def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple
             _print_faults(warnings)
         except InputError as error:
             faults = error.faults
-    try:
-        catalogue, warnings = inputs.catalogue_from(arguments.manifests, [settings], hosts)
-    except InputError as error:
-        raise InputError(faults + error.faults) from None
+    ready = inputs.compiled_in(arguments.manifests[0]) if len(arguments.manifests) == 1 else None
+    if ready is not None:
+        catalogue, warnings = ready, []
+    else:
+        try:
+            sources = inputs.read(arguments.manifests)
+            catalogue, warnings = inputs.build(sources, hosts, inputs.checks_for([settings]))
+        except InputError as error:
+            raise InputError(faults + error.faults) from None
     _print_faults(warnings)
     if faults:
         raise InputError(faults)

@@ -31,6 +31,18 @@ def settings_text(settings: Settings) -> str:
     return json.dumps(node_settings(settings), indent=2, sort_keys=True) + "\n"
 
 
+def sysctls(settings: Settings) -> dict[str, str]:
+    """The sysctls that a load balancer needs: it forwards, and node ports on localhost need route_localnet."""
+    found = {}
+    if addresses.IPV4 in settings.ip_families:
+        found["net.ipv4.ip_forward"] = "1"
+        if iptables_rules.serves_localhost(settings):
+            found["net.ipv4.conf.all.route_localnet"] = "1"
+    if addresses.IPV6 in settings.ip_families:
+        found["net.ipv6.conf.all.forwarding"] = "1"
+    return found
+
+
 def rule_set(catalogue: Catalogue, settings: Settings, family: str) -> ruleset.RuleSet:
     """The iptables rule set of one node in one family."""
     return iptables_rules.rule_set(view(catalogue, settings, family), settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from . import addresses, manifests, validation
 from .catalogue import Catalogue, load_compiled
@@ -83,25 +83,33 @@ def compiled_in(path: str) -> Catalogue | None:
         return None
 
 
-def catalogue_from(
-    paths: Sequence[str],
-    nodes: Sequence[Settings] = (),
-    hosts: Iterable[Mapping[str, Any]] = (),
-    objects: Any = None,
-) -> tuple[Catalogue, list[Fault]]:
-    """The catalogue of manifests in ``paths`` and inline ``objects``, or the compiled one that ``paths`` names.
+class Sources(NamedTuple):
+    """What was given, before it is understood: files as (name, text), inline objects, faults in reading them."""
 
-    Returns it with the warnings. Raises InputError with every fault of every source.
+    texts: list[tuple[str, str]]
+    objects: Sequence[Any]
+    faults: list[Fault]
+
+
+def read(paths: Sequence[str], objects: Sequence[Any] = ()) -> Sources:
+    """Read manifests in ``paths``, beside inline ``objects``."""
+    texts, faults = manifests.read(paths)
+    return Sources(texts, objects, faults)
+
+
+def build(
+    sources: Sources, hosts: Iterable[Mapping[str, Any]], checks: validation.Checks
+) -> tuple[Catalogue, list[Fault]]:
+    """The catalogue of ``sources`` and of inventory ``hosts``, with its warnings.
+
+    Raises InputError with every fault of every source.
     """
-    if len(paths) == 1 and not objects:
-        ready = compiled_in(paths[0])
-        if ready is not None:
-            return ready, []
-    found, faults, _ = manifests.read(paths)
-    found += manifests.inline(objects) if objects else []
+    found, faults = manifests.parse(sources.texts)
+    found += manifests.inline(sources.objects)
+    faults = sources.faults + faults
     try:
         selectable = endpoint_hosts(hosts)
     except InputError as error:
         faults, selectable = faults + error.faults, []
-    catalogue, more = validation.build(found, selectable, checks_for(nodes))
+    catalogue, more = validation.build(found, selectable, checks)
     return validation.checked(catalogue, faults + more), faults + more

@@ -35,9 +35,13 @@ class Tools(NamedTuple):
     variant: str
     family: str
 
+    @property
+    def name(self) -> str:
+        return f"{_COMMAND[self.family]}-{self.variant}"
+
     def path(self, action: str = "") -> str:
         """The tool's path (``action``: ``-save``, ``-restore``), or ``""`` where it is not installed."""
-        return shutil.which(f"{_COMMAND[self.family]}-{self.variant}{action}", path=_PATH) or ""
+        return shutil.which(f"{self.name}{action}", path=_PATH) or ""
 
     def read(self) -> RuleSet:
         """All rules of this variant and family in this network namespace."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any, Iterator, NamedTuple, Sequence, Union
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence, Union
 
 from .faults import Fault, InputError
 
@@ -43,15 +43,13 @@ class Manifest(NamedTuple):
         return _line(self.document, (*self.path, *path))
 
 
-def read(paths: Sequence[str]) -> tuple[list[Manifest], list[Fault], list[str]]:
-    """All objects in ``paths`` (files, or folders whose manifests are read in the order of their names).
+def read(paths: Sequence[str]) -> tuple[list[tuple[str, str]], list[Fault]]:
+    """The files in ``paths`` (files, or folders, whose manifests come in the order of their names): name and text.
 
-    Returns the manifests, a fault for each document that cannot be read (the others are still there), and the texts
-    as read, for a hash. Lists are taken apart.
+    With a fault for each path and file that cannot be read.
     """
-    manifests: list[Manifest] = []
+    texts: list[tuple[str, str]] = []
     faults: list[Fault] = []
-    texts: list[str] = []
     for path in paths:
         files = list(_files(path))
         if not files and not os.path.isdir(path):
@@ -59,14 +57,23 @@ def read(paths: Sequence[str]) -> tuple[list[Manifest], list[Fault], list[str]]:
         for file in files:
             try:
                 with open(file, encoding="utf-8") as stream:
-                    text = stream.read()
+                    texts.append((file, stream.read()))
             except (OSError, UnicodeDecodeError) as error:
                 faults.append(Fault(file, 0, "", "", f"cannot be read: {getattr(error, 'strerror', None) or error}"))
-                continue
-            texts.append(text)
-            for document in documents(file, text):
-                _load(document, manifests, faults)
-    return manifests, faults, texts
+    return texts, faults
+
+
+def parse(texts: Iterable[tuple[str, str]]) -> tuple[list[Manifest], list[Fault]]:
+    """All objects in files that ``read`` returned, Lists taken apart.
+
+    With a fault for each document that has a syntax error; the others are still there.
+    """
+    manifests: list[Manifest] = []
+    faults: list[Fault] = []
+    for file, text in texts:
+        for document in documents(file, text):
+            _load(document, manifests, faults)
+    return manifests, faults
 
 
 def inline(objects: Any, name: str = "sluice_manifests") -> list[Manifest]:

@@ -247,11 +247,10 @@ def _text(step: Lines) -> str:
     return "".join(f"*{table}\n" + "\n".join(lines) + "\nCOMMIT\n" for table, lines in step.items() if lines)
 
 
-def diff(changes: Iterable[Change]) -> Iterator[str]:
+def diff(changes: Iterable[Change], tool: str) -> Iterator[str]:
     """The changes as a person reads them: a line a chain, then its rules with ``-`` and ``+``."""
-    sign = {"add": "+", "remove": "-", "change": " "}
     for change in changes:
-        yield f"{sign[change.verb]} {change.table} {change.chain}"
+        yield f"{change.verb} {tool} -t {change.table} {change.chain}"
         yield from (f"  - {rule}" for rule in change.removed)
         yield from (f"  + {rule}" for rule in change.added)
 

@@ -210,3 +210,10 @@ def from_variables(variables: Mapping[str, Any], source: str = "settings") -> tu
     if any(not fault.warning for fault in faults):
         raise InputError(faults)
     return Settings(**values), faults
+
+
+def to_variables(settings: Settings) -> dict[str, Any]:
+    """The settings as ``sluice_*`` variables, every one of them; ``from_variables`` gives the same settings again."""
+    low, high = settings.nodeport_range
+    values = settings._asdict() | {"nodeport_range": f"{low}-{high}"}
+    return {PREFIX + name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,0 +1,120 @@
+# Two commands on a fresh Debian 12, as root, with git, make and python3: `make lab` and `make test`.
+# Either installs what it needs first: Debian packages that are missing, and pinned Python packages in .venv.
+
+PYTHON  := $(shell command -v python3)
+BIN     := .venv/bin
+# BACKEND=ipvs make lab: another backend than the inventory's.
+BACKEND ?=
+SITE    := $(if $(BACKEND),-e sluice_backend=$(BACKEND))
+
+PACKAGES     := python3-venv iproute2 iptables ipset nftables conntrack procps kmod
+DEV_PACKAGES := $(PACKAGES) podman runc mmdebstrap shellcheck
+
+# A stamp is named after the contents it was made from, so neither a checkout nor a touched file reinstalls.
+digest  = $(shell cat $(1) | sha256sum | cut -c1-12)
+RUNTIME := .venv/.runtime-$(call digest,requirements.txt constraints.txt pyproject.toml)
+DEV     := .venv/.dev-$(call digest,requirements.txt requirements-dev.txt constraints.txt)
+
+PIP  := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check install --constraint constraints.txt
+STEP := tools/step
+
+# Ansible insists on UTF-8; tools find each other (molecule, ansible-lint) by PATH.
+export LC_ALL := C.UTF-8
+export PATH   := $(CURDIR)/$(BIN):$(PATH)
+MAKEFLAGS     += --no-print-directory
+.NOTPARALLEL:
+.SILENT:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## say what there is to make
+	sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 24
+
+##### The lab
+
+.PHONY: lab lab-down site
+lab: $(RUNTIME) ## bring up the embedded lab, run site.yml, send traffic and say where it went
+	$(STEP) lab/up ansible-playbook playbooks/lab.yml
+	ansible-playbook $(SITE) site.yml
+	$(BIN)/python lab/traffic.py
+
+site: $(RUNTIME) ## run site.yml against the lab again
+	ansible-playbook $(SITE) site.yml
+
+lab-down: $(RUNTIME) ## remove the lab
+	$(STEP) lab/down ansible-playbook playbooks/lab_down.yml
+
+##### Checks
+
+.PHONY: test unit golden property pytest molecule bench
+# pytest runs last: its closing lines end the output.
+test: lint molecule pytest ## all checks
+
+LINTERS := ruff format mypy yamllint shellcheck ansible-lint
+ruff         = ruff check .
+format       = ruff format --check .
+mypy         = mypy
+yamllint     = yamllint --strict .
+shellcheck   = tools/shellcheck
+ansible-lint = ansible-lint -q --nocolor
+
+.PHONY: lint $(LINTERS)
+lint: $(LINTERS) ## ruff (rules and format), mypy, yamllint, shellcheck, ansible-lint; each is a target too
+$(LINTERS): $(DEV)
+	$(STEP) lint/$@ $($@)
+
+unit golden property: $(DEV) ## one part of the tests
+	pytest tests/$@
+
+pytest: $(DEV) ## unit, golden and property tests in one run
+	pytest tests
+
+molecule: $(DEV) ## Molecule's scenarios, on containers
+	$(STEP) molecule molecule test --all
+
+bench: $(DEV) ## benchmarks and their plots
+	$(BIN)/python bench/bench.py
+
+##### Installation
+
+.PHONY: install install-dev packages dev-packages
+install: $(RUNTIME) ## only install what `make lab` needs
+install-dev: $(DEV) ## only install what `make test` needs
+
+packages:
+	tools/apt-need $(PACKAGES)
+
+dev-packages:
+	tools/apt-need $(DEV_PACKAGES)
+
+$(BIN)/pip: | packages
+	$(STEP) install/venv $(PYTHON) -m venv .venv
+
+$(RUNTIME): $(BIN)/pip | packages
+	mkdir -p .cache
+	$(STEP) install/runtime $(PIP) -r requirements.txt -e .
+	rm -f .venv/.runtime-* && touch $@
+
+$(DEV): $(RUNTIME) | dev-packages
+	$(STEP) install/dev $(PIP) -r requirements-dev.txt
+	rm -f .venv/.dev-* && touch $@
+
+.PHONY: pins
+pins: ## write constraints.txt anew, from a fresh venv and requirements-dev.txt
+	rm -rf .cache/pins
+	$(PYTHON) -m venv .cache/pins
+	$(STEP) pins .cache/pins/bin/python -m pip --quiet --no-input --disable-pip-version-check install -r requirements-dev.txt
+	{ sed -n '/^#/p' constraints.txt; .cache/pins/bin/python -m pip freeze --quiet; } >.cache/constraints.txt
+	mv .cache/constraints.txt constraints.txt
+	rm -rf .cache/pins
+
+##### Release
+
+.PHONY: collection clean
+collection: $(RUNTIME) ## build the collection sluice.lb
+	$(STEP) collection ansible-galaxy collection build --force --output-path .cache
+	echo .cache/sluice-lb-*.tar.gz
+
+clean: ## remove caches (not the lab, not .venv)
+	rm -rf .cache .ansible

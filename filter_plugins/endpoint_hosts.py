@@ -1,0 +1,56 @@
+"""The filter sluice.lb.endpoint_hosts."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+DOCUMENTATION = r"""
+name: endpoint_hosts
+author: The Sluice authors
+version_added: 0.1.0
+short_description: The inventory hosts that Services may select as their endpoints
+description:
+  - Every host with C(sluice_labels) that are not empty, with what else it says of itself as an endpoint.
+options:
+  _input:
+    description: C(hostvars).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Compile the catalogue
+  sluice.lb.catalogue:
+    paths: [services]
+    endpoint_hosts: "{{ hostvars | sluice.lb.endpoint_hosts }}"
+    path: catalogue.json
+"""
+
+RETURN = r"""
+_value:
+  description: A mapping a host, of its C(name) and its C(sluice_*) variables without their prefix.
+  type: list
+  elements: dict
+"""
+
+_VARIABLES = ("labels", "endpoint_ip", "ports", "node", "ready", "weight")
+
+
+def endpoint_hosts(hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """See DOCUMENTATION."""
+    found = []
+    for name in hostvars:
+        variables = hostvars[name]
+        if not variables.get("sluice_labels"):
+            continue
+        entry = {key: variables["sluice_" + key] for key in _VARIABLES if variables.get("sluice_" + key) is not None}
+        address = variables.get("ansible_host")
+        found.append({"name": name, **({"endpoint_ip": address} if address else {}), **entry})
+    return found
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, object]:
+        return {"endpoint_hosts": endpoint_hosts}

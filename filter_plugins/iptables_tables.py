@@ -1,0 +1,62 @@
+"""The filter sluice.lb.iptables_tables."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import files, inputs, ruleset
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
+
+DOCUMENTATION = r"""
+name: iptables_tables
+author: The Sluice authors
+version_added: 0.1.0
+short_description: The iptables rules of one node, table by table
+description:
+  - Takes the catalogue's path, not the catalogue. At thousands of Services, variables would cost Ansible half a minute.
+positional: settings, family
+options:
+  _input:
+    description: The path of a catalogue that M(sluice.lb.catalogue) compiled.
+    type: path
+    required: true
+  settings:
+    description: The node's settings, from P(sluice.lb.settings#filter).
+    type: dict
+    required: true
+  family:
+    description: The address family.
+    type: str
+    choices: [IPv4, IPv6]
+    default: IPv4
+"""
+
+EXAMPLES = r"""
+- name: Show the nat table
+  ansible.builtin.debug:
+    msg: "{{ ('catalogue.json' | sluice.lb.iptables_tables(settings, 'IPv4')).nat }}"
+"""
+
+RETURN = r"""
+_value:
+  description: For each table its lines in iptables-save form, without C(*table) and C(COMMIT).
+  type: dict
+"""
+
+
+def iptables_tables(path: str, settings: Mapping[str, Any], family: str = "IPv4") -> dict[str, str]:
+    """See DOCUMENTATION."""
+    catalogue = inputs.compiled_in(str(path))
+    if catalogue is None:
+        raise AnsibleFilterError(f"sluice.lb.iptables_tables: {path} does not hold a compiled catalogue")
+    node, _warnings = node_settings.from_variables(settings)
+    rules = files.rule_set(catalogue, node, str(family))
+    return {table: "\n".join(ruleset.table_lines(table, chains)) for table, chains in rules.items()}
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, object]:
+        return {"iptables_tables": iptables_tables}

@@ -1,0 +1,47 @@
+"""The filter sluice.lb.node_settings."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
+
+DOCUMENTATION = r"""
+name: node_settings
+author: The Sluice authors
+version_added: 0.1.0
+short_description: The settings that an apply on the node needs
+options:
+  _input:
+    description: The node's settings, from P(sluice.lb.settings#filter).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Write settings.json
+  ansible.builtin.copy:
+    content: "{{ settings | sluice.lb.node_settings }}"
+    dest: /etc/sluice/settings.json
+    mode: "0644"
+"""
+
+RETURN = r"""
+_value:
+  description: The content of C(settings.json).
+  type: str
+"""
+
+
+def node_settings_text(settings: Mapping[str, Any]) -> str:
+    """See DOCUMENTATION."""
+    node, _warnings = node_settings.from_variables(settings)
+    return files.settings_text(node)
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, object]:
+        return {"node_settings": node_settings_text}

@@ -1,0 +1,65 @@
+"""The filter sluice.lb.settings."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
+
+DOCUMENTATION = r"""
+name: settings
+author: The Sluice authors
+version_added: 0.1.0
+short_description: The settings of a node, complete and checked
+description:
+  - Picks the C(sluice_*) variables of a host, fills in what was found on the node and the defaults.
+  - Fails with one line for every variable that holds what it may not.
+positional: facts
+options:
+  _input:
+    description: The variables of a host, C(hostvars[inventory_hostname]).
+    type: dict
+    required: true
+  facts:
+    description: What M(sluice.lb.node_facts) found; leave out where no node is asked.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Complete the settings
+  ansible.builtin.set_fact:
+    settings: "{{ hostvars[inventory_hostname] | sluice.lb.settings(node_facts) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Every C(sluice_*) setting.
+  type: dict
+"""
+
+
+def settings(variables: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """See DOCUMENTATION."""
+    facts = facts or {}
+    found: dict[str, Any] = {
+        "sluice_node_name": variables.get("inventory_hostname"),
+        "sluice_node_addresses": facts.get("addresses"),
+        "sluice_node_ips": facts.get("ips"),
+    }
+    given = {key: variables[key] for key in variables if str(key).startswith(node_settings.PREFIX)}
+    found.update({key: value for key, value in given.items() if value is not None})
+    try:
+        result, _warnings = node_settings.from_variables(found, f"host {variables.get('inventory_hostname', '')}")
+    except InputError as error:
+        raise AnsibleFilterError("\n".join(str(fault) for fault in error.faults)) from None
+    return node_settings.to_variables(result)
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, object]:
+        return {"settings": settings}

@@ -1,0 +1,45 @@
+"""The filter sluice.lb.sysctls."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
+
+DOCUMENTATION = r"""
+name: sysctls
+author: The Sluice authors
+version_added: 0.1.0
+short_description: The sysctls that a node needs for its settings
+options:
+  _input:
+    description: The node's settings, from P(sluice.lb.settings#filter).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Set the sysctls
+  sluice.lb.node_kernel:
+    sysctls: "{{ settings | sluice.lb.sysctls }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Values by sysctl.
+  type: dict
+"""
+
+
+def sysctls(settings: Mapping[str, Any]) -> dict[str, str]:
+    """See DOCUMENTATION."""
+    node, _warnings = node_settings.from_variables(settings)
+    return files.sysctls(node)
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, object]:
+        return {"sysctls": sysctls}

@@ -1,0 +1,132 @@
+"""A host of the lab: a process in namespaces of its own, with files of its own.
+
+Nothing of it shows on the machine outside but that process: its network, mounts and the files it wrote live in the
+namespaces and end with it. Standard library only; unshare(2), setns(2) and mount(2) by ctypes, as Python has the first
+two from 3.12 on and the third not at all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pathlib
+import socket
+import typing
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+
+# What a host may write, beside /run and /tmp. Overlays do not follow changes below them; /home is left as it is.
+PRIVATE_DIRECTORIES = ("/etc", "/opt", "/root", "/srv", "/usr", "/var")
+PYTHON = "/usr/bin/python3"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+def enter_network(pid: int) -> None:
+    """Move this process into the network namespace of ``pid``."""
+    with open(f"/proc/{pid}/ns/net", "rb") as namespace:
+        _check(_libc.setns(namespace.fileno(), CLONE_NEWNET), f"setns to process {pid}")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    call = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+    _check(_libc.mount(*call), f"mount on {target}")
+
+
+def private_files() -> None:
+    """Give this mount namespace files of its own: what it writes goes to memory and ends with it."""
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    for directory in PRIVATE_DIRECTORIES:
+        if not os.path.isdir(directory):
+            continue
+        upper, work = (f"/run/.lab{directory}/{part}" for part in ("upper", "work"))
+        os.makedirs(upper)
+        os.makedirs(work)
+        # The merged directory takes its mode from the upper one.
+        os.chmod(upper, os.stat(directory).st_mode & 0o7777)
+        mount("overlay", directory, "overlay", options=f"lowerdir={directory},upperdir={upper},workdir={work}")
+    mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    os.mkdir("/run/lock")
+    os.chmod("/run/lock", 0o1777)
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    # Sysctls outside of net are the whole machine's, and so are module parameters: not a lab host's to change.
+    mount("/proc/sys", "/proc/sys", flags=MS_BIND)
+    mount("/proc/sys/net", "/proc/sys/net", flags=MS_BIND)
+    mount("none", "/proc/sys", flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
+    mount("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+
+def sysctl(name: str, value: int) -> None:
+    pathlib.Path("/proc/sys", name).write_text(f"{value}\n", encoding="ascii")
+
+
+def start(name: str, script: pathlib.Path, arguments: list[str], setup: typing.Callable[[], None]) -> int:
+    """Start a host whose first process is ``script NAME ARGUMENTS``; its PID, once it says that it is ready.
+
+    ``setup`` is called in the new host before the script. Raises OSError with what went wrong.
+    """
+    source = os.open(script, os.O_RDONLY)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        _become_host(name, source, arguments, setup, writer)
+    os.close(writer)
+    os.close(source)
+    os.waitpid(child, 0)
+    with open(reader, encoding="utf-8") as said:
+        lines = sorted(said.read().splitlines())  # two processes write: the PID and "ready" come in either order
+    if lines[1:] != ["ready"]:
+        raise OSError(f"lab host {name} did not start: {'; '.join(lines) or 'no word from it'}")
+    return int(lines[0])
+
+
+def _become_host(
+    name: str, source: int, arguments: list[str], setup: typing.Callable[[], None], writer: int
+) -> typing.NoReturn:
+    try:
+        os.setsid()
+        unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC)
+        if first := os.fork():
+            os.write(writer, f"{first}\n".encode())
+            os._exit(0)
+        socket.sethostname(name)
+        private_files()
+        pathlib.Path("/etc/hostname").write_text(f"{name}\n", encoding="ascii")
+        setup()
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        os.set_inheritable(source, True)
+        os.set_inheritable(writer, True)
+        os.chdir("/")
+        # By descriptor: the project may lie where this host has files of its own (/tmp, say).
+        command = [PYTHON, "-I", "-S", f"/proc/self/fd/{source}", "--ready", str(writer), name, *arguments]
+        os.execve(PYTHON, command, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"})
+    except BaseException as error:  # whatever it is, the parent has to hear of it
+        os.write(writer, f"{error}\n".encode())
+    os._exit(1)

@@ -1,0 +1,89 @@
+#!/usr/bin/python
+"""The module sluice.lb.apply."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: apply
+author: The Sluice authors
+version_added: 0.1.0
+short_description: Bring a node's kernel to what its files say
+description:
+  - Compares what the kernel holds with the files, and changes what differs, chain by chain, in an order in which no packet
+    meets half a change. Rules of others stay where they are.
+  - The same code as C(sluice apply).
+options:
+  path:
+    description: The folder that holds the files.
+    type: path
+    default: /etc/sluice
+  files:
+    description:
+      - What the files would hold, by name, where they have not been written, as in check mode. Used instead of those in
+        O(path).
+    type: dict
+  state:
+    description: With V(absent), everything of Sluice leaves the kernel.
+    type: str
+    choices: [present, absent]
+    default: present
+extends_documentation_fragment: [ansible.builtin.action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Apply the rules
+  sluice.lb.apply:
+    path: /etc/sluice
+"""
+
+RETURN = r"""
+variant:
+  description: The variant of iptables that is used, V(nft) or V(legacy).
+  returned: success
+  type: str
+counts:
+  description: How many chains were added, modified and removed; lines and bytes that were sent to the kernel.
+  returned: success
+  type: dict
+"""
+
+import gc
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import apply, iptables_kernel
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "default": "/etc/sluice"},
+            "files": {"type": "dict"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    gc.disable()  # builds large trees, and ends
+    given = module.params
+    try:
+        if given["state"] == "absent":
+            result = apply.remove(check=module.check_mode)
+        else:
+            wanted = apply.load(given["path"]) if given["files"] is None else apply.parse(given["files"])
+            result = apply.apply(wanted, check=module.check_mode)
+    except iptables_kernel.KernelError as error:
+        module.fail_json(msg=str(error))
+    for warning in result.warnings:
+        module.warn(warning)
+    diff = {"prepared": "".join(f"{line}\n" for line in result.diff)} if module._diff else {}
+    module.exit_json(changed=result.changed, variant=result.variant, counts=result.counts(), diff=diff)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+#!/usr/bin/python
+"""The module sluice.lb.node_facts."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_facts
+author: The Sluice authors
+version_added: 0.1.0
+short_description: What Sluice has to know about a node before it configures it
+description:
+  - Addresses, missing packages, and what speaks against programming Services here. Changes nothing.
+options:
+  backend:
+    description: The backend that the node is going to use.
+    type: str
+    choices: [iptables, ipvs, nftables]
+    default: iptables
+extends_documentation_fragment: [ansible.builtin.action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Look at the node
+  sluice.lb.node_facts:
+  register: node
+"""
+
+RETURN = r"""
+node:
+  description: The facts.
+  returned: always
+  type: dict
+  contains:
+    addresses:
+      description: All addresses of the node, loopback included.
+      type: list
+      elements: str
+    ips:
+      description: Its primary addresses, one a family.
+      type: list
+      elements: str
+    missing_packages:
+      description: Packages, by the distribution's names, whose commands are not there.
+      type: list
+      elements: str
+    rivals:
+      description: Processes of Kubernetes in this network namespace that program the same chains.
+      type: list
+      elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import node
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "backend": {"type": "str", "choices": ["iptables", "ipvs", "nftables"], "default": "iptables"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(changed=False, node=node.facts(module.params["backend"]))
+    except node.NodeError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()

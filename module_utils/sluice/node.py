@@ -1,0 +1,161 @@
+"""A node as it is: its addresses, its packages, who else programs Services there; sysctls and kernel modules."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import subprocess
+from typing import Any, Iterable, Mapping
+
+from . import addresses
+
+SYSCTL_FILE = "/etc/sysctl.d/90-sluice.conf"
+MODULES_FILE = "/etc/modules-load.d/sluice.conf"
+RIVALS = ("kube-proxy", "kubelet", "k3s-server", "k3s-agent", "rke2")
+"""Processes that program Services, or the chains that go with them."""
+
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+_COMMANDS = {
+    "iptables": ("ip", "iptables", "conntrack", "modprobe"),
+    "ipvs": ("ip", "iptables", "conntrack", "modprobe", "ipset", "ipvsadm"),
+    "nftables": ("ip", "nft", "conntrack", "modprobe"),
+}
+_PACKAGES = {
+    "debian": {"ip": "iproute2", "nft": "nftables", "modprobe": "kmod"},
+    "rhel": {"ip": "iproute", "iptables": "iptables-nft", "conntrack": "conntrack-tools", "modprobe": "kmod",
+             "nft": "nftables"},
+    "suse": {"ip": "iproute2", "conntrack": "conntrack-tools", "nft": "nftables", "modprobe": "kmod"},
+}  # fmt: skip
+
+
+class NodeError(Exception):
+    """The node cannot be asked or prepared; the message is one line."""
+
+
+def facts(backend: str) -> dict[str, Any]:
+    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals."""
+    missing = [command for command in _COMMANDS[backend] if not shutil.which(command, path=_PATH)]
+    names = _package_names()
+    has_ip = "ip" not in missing
+    return {
+        "addresses": _addresses() if has_ip else [],
+        "ips": _primary_addresses() if has_ip else [],
+        "missing_packages": sorted({names.get(command, command) for command in missing}),
+        "rivals": rivals(),
+    }
+
+
+def _addresses() -> list[str]:
+    found = (entry["local"] for link in _ip("address") for entry in link.get("addr_info", ()) if "local" in entry)
+    return list(dict.fromkeys(addresses.address(text) for text in found))
+
+
+def _primary_addresses() -> list[str]:
+    """One address a family: the first global one of the interface with the default route, else the first of all."""
+    links = _ip("address")
+    found = []
+    for flag, kind in (("-4", "inet"), ("-6", "inet6")):
+        device = next((route.get("dev") for route in _ip(flag, "route", "show", "default")), None)
+        candidates = [
+            (link["ifname"] != device, addresses.address(entry["local"]))
+            for link in links
+            for entry in link.get("addr_info", ())
+            if entry.get("family") == kind and entry.get("scope") == "global"
+        ]
+        if candidates:
+            found.append(min(candidates, key=lambda candidate: candidate[0])[1])
+    return found
+
+
+def _ip(*words: str) -> list[dict[str, Any]]:
+    command = [shutil.which("ip", path=_PATH) or "ip", "-json", *words]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise NodeError(f"{' '.join(command)}: {result.stderr.strip()}")
+    found: list[dict[str, Any]] = json.loads(result.stdout or "[]")
+    return found
+
+
+def _package_names() -> Mapping[str, str]:
+    like = "debian"
+    try:
+        with open("/etc/os-release", encoding="utf-8") as stream:
+            pairs = dict(line.rstrip().split("=", 1) for line in stream if "=" in line)
+        words = f"{pairs.get('ID', '')} {pairs.get('ID_LIKE', '')}".replace('"', "").replace("fedora", "rhel").split()
+        like = next((word for word in words if word in _PACKAGES), like)
+    except OSError:
+        pass
+    return _PACKAGES[like]
+
+
+def rivals() -> list[str]:
+    """Kubernetes' own processes in this network namespace, as ``command (pid N)``."""
+    own = os.stat("/proc/self/ns/net")
+    found = []
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        folder = os.path.dirname(path)
+        try:
+            with open(path, encoding="utf-8") as stream:
+                name = stream.read().strip()
+            if name in RIVALS and os.path.samestat(os.stat(f"{folder}/ns/net"), own):
+                found.append(f"{name} (pid {os.path.basename(folder)})")
+        except OSError:
+            continue  # it has ended
+    return sorted(found)
+
+
+def sysctl_text(sysctls: Mapping[str, str]) -> str:
+    """The content of SYSCTL_FILE."""
+    return "# Written by Sluice.\n" + "".join(f"{name} = {value}\n" for name, value in sorted(sysctls.items()))
+
+
+def modules_text(modules: Iterable[str]) -> str:
+    """The content of MODULES_FILE."""
+    return "# Written by Sluice.\n" + "".join(f"{name}\n" for name in sorted(modules))
+
+
+def sysctl(name: str) -> str | None:
+    """The value of a sysctl, or None where this kernel (or this network namespace) does not have it."""
+    try:
+        with open(_sysctl_path(name), encoding="ascii") as stream:
+            return " ".join(stream.read().split())
+    except OSError:
+        return None
+
+
+def set_sysctl(name: str, value: str) -> None:
+    """Set a sysctl now. Raises NodeError."""
+    try:
+        with open(_sysctl_path(name), "w", encoding="ascii") as stream:
+            stream.write(value)
+    except OSError as error:
+        raise NodeError(f"sysctl {name}={value}: {error.strerror}") from None
+
+
+def _sysctl_path(name: str) -> str:
+    return "/proc/sys/" + name.replace(".", "/")
+
+
+def module_loaded(name: str) -> bool:
+    """Whether a kernel module is there, loaded or built in."""
+    return os.path.isdir(f"/sys/module/{name}") or _modprobe("--dry-run", "--first-time", name) != 0 and _built_in(name)
+
+
+def load_module(name: str) -> bool:
+    """Load a kernel module; False where the kernel has none of that name."""
+    return _modprobe(name) == 0
+
+
+def _built_in(name: str) -> bool:
+    try:
+        with open(f"/lib/modules/{os.uname().release}/modules.builtin", encoding="utf-8") as stream:
+            return any(line.rstrip().endswith(f"/{name}.ko") for line in stream)
+    except OSError:
+        return False
+
+
+def _modprobe(*words: str) -> int:
+    command = shutil.which("modprobe", path=_PATH)
+    return subprocess.run([command, "--quiet", *words], capture_output=True, check=False).returncode if command else 1

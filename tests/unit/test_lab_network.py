@@ -1,0 +1,175 @@
+"""The embedded lab: what it reads from an inventory, and that the machine outside does not notice it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import network
+import pytest
+import traffic
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "inventory/lab/hosts.yml"
+
+
+def write(path: pathlib.Path, content: object) -> pathlib.Path:
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def small(**router: object) -> dict[str, object]:
+    """A router and one host on its network."""
+    return {
+        "all": {
+            "vars": {"lab_listen": ["80/tcp"]},
+            "children": {
+                "ends": {
+                    "vars": {"lab_network": "inside"},
+                    "hosts": {"end": {"lab_addresses": ["192.0.2.10/24", "fd00:1::10/64"]}},
+                },
+                "routers": {
+                    "hosts": {
+                        "router": {
+                            "lab_networks": {"inside": ["192.0.2.1/24", "fd00:1::1/64"]},
+                            "lab_listen": [],
+                            **router,
+                        }
+                    }
+                },
+                "clients": {"hosts": {"end": None}},
+            },
+        }
+    }
+
+
+def test_hosts_carriers_first_and_variables_from_groups(tmp_path: pathlib.Path) -> None:
+    hosts = network.read_hosts(write(tmp_path / "hosts.yml", small()))
+    assert list(hosts) == ["router", "end"]
+    assert hosts["end"].network == "inside"
+    assert hosts["end"].listen == ("80/tcp",)
+    assert hosts["router"].listen == ()
+    assert network.gateways(hosts["end"], hosts["router"]) == ["192.0.2.1", "fd00:1::1"]
+
+
+def test_network_that_no_host_carries(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(network.LabError, match=r"carries the network of end \(inside\)"):
+        network.read_hosts(write(tmp_path / "hosts.yml", small(lab_networks={})))
+
+
+def test_digest_follows_what_a_host_hangs_on(tmp_path: pathlib.Path) -> None:
+    before = network.digests(network.read_hosts(write(tmp_path / "a.yml", small())))
+    route = {"to": "198.51.100.0/24", "via": "192.0.2.10"}
+    after = network.digests(network.read_hosts(write(tmp_path / "b.yml", small(lab_routes=[route]))))
+    assert before["router"] != after["router"]
+    assert before["end"] != after["end"]
+
+
+def test_expectations_name_services_and_hosts_of_the_lab() -> None:
+    hosts = network.read_hosts(INVENTORY)
+    declared = {
+        f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+        for file in (INVENTORY.parent / "services").glob("*.yml")
+        for manifest in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    }
+    expectations = traffic.read_expectations(traffic.EXPECTATIONS)
+    assert {row.service for row in expectations} <= declared
+    assert {row.client for row in expectations} <= hosts.keys()
+    answering = {name for row in expectations if isinstance(row.answers, tuple) for name in row.answers}
+    assert answering <= {name for name, host in hosts.items() if host.listen}
+    assert len({row.service for row in expectations}) >= 8
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+
+
+def machine() -> dict[str, str]:
+    """What the lab must leave alone: netfilter, links, addresses, routes, sysctls of the network, mounts, /run."""
+    asked = {
+        "iptables": "iptables-save | grep -v '^#'",
+        "ip6tables": "ip6tables-save | grep -v '^#'",
+        "nftables": "nft -s list ruleset",
+        "links": "ip -o link | cut -d' ' -f2-9",
+        "addresses": "ip -o address | sed 's/valid_lft.*//'",
+        "routes": "ip route show table all; ip -6 route show table all | sed 's/expires [^ ]*//'; ip rule; ip -6 rule",
+        # Not what the kernel counts by itself.
+        "sysctls": "sysctl -a 2>/dev/null | grep -E '^(net|vm)[.]|^kernel.hostname' | grep -v conntrack_count",
+        "mounts": "cut -d' ' -f5 /proc/self/mountinfo | grep -v /containers/",
+        "run": "ls -A /run | grep -vE '^(containers|crun|libpod|runc)'",
+        "hostname": "cat /etc/hostname",
+    }
+    shell = ["/bin/sh", "-c"]
+    return {
+        what: subprocess.run([*shell, command], capture_output=True, text=True, check=False).stdout
+        for what, command in asked.items()
+    }
+
+
+def lab(state: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run lab/network.py beside a lab that may be up already: it keeps its state elsewhere and shares nothing else."""
+    environment = {**os.environ, "SLUICE_LAB_STATE": str(state)}
+    command = [sys.executable, str(ROOT / "lab/network.py"), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+@needs_root
+def test_machine_outside_does_not_notice(tmp_path: pathlib.Path) -> None:
+    state = tmp_path / "state"
+    before = machine()
+    try:
+        first = lab(state, "up")
+        assert (first.returncode, first.stdout, first.stderr) == (
+            0,
+            f"changed={len(network.read_hosts(INVENTORY))}\n",
+            "",
+        )
+        assert lab(state, "up").stdout == "changed=0\n"
+        answered = lab(state, "enter", "client", "/usr/bin/python3", "-c", ASK)
+        assert answered.stdout == "web1 172.19.0.10\n", answered.stderr
+        wrote = lab(state, "enter", "lb1", "/bin/sh", "-c", WRITE)
+        assert wrote.returncode == 0, wrote.stderr
+        assert machine() == before
+        pids = [int(line.split()[1]) for line in lab(state, "status").stdout.splitlines()]
+        assert pids
+    finally:
+        lab(state, "down")
+    assert machine() == before
+    assert not state.exists()
+    assert not [pid for pid in pids if pathlib.Path(f"/proc/{pid}/ns/net").exists()]
+
+
+ASK = """
+import urllib.request
+print(urllib.request.urlopen("http://10.244.1.11:8080/", timeout=5).read().decode(), end="")
+"""
+# Rules, sysctls and files of a host, and the sysctls that are not its own.
+WRITE = """
+set -e
+test "$(hostname)" = lb1
+iptables -t nat -A PREROUTING -p tcp --dport 1 -j DNAT --to-destination 10.244.1.11
+sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=1
+for directory in /etc /usr/local /var/lib /run /tmp /root; do echo mine > $directory/sluice-lab-test; done
+! sysctl -q -w vm.swappiness=1 2>/dev/null
+! systemctl is-system-running >/dev/null 2>&1
+"""
+
+
+@needs_root
+def test_host_that_ended_or_changed_is_started_again(tmp_path: pathlib.Path) -> None:
+    state, inventory = tmp_path / "state", tmp_path / "hosts.yml"
+    up = ("--inventory", str(inventory), "up")
+    write(inventory, small())
+    try:
+        assert lab(state, *up).stdout == "changed=2\n"
+        lab(state, "enter", "end", "/bin/sh", "-c", "kill -TERM 1")
+        end = int((state / "end").read_text(encoding="ascii").split()[0])
+        network.stop([end])
+        assert lab(state, *up).stdout == "changed=1\n"
+        write(inventory, small(lab_routes=[{"to": "198.51.100.0/24", "via": "192.0.2.10"}]))
+        assert lab(state, *up).stdout == "changed=2\n"
+        assert lab(state, *up).stdout == "changed=0\n"
+    finally:
+        assert lab(state, "down").stdout == "changed=2\n"
