@@ -37,7 +37,7 @@ _value:
 def node_settings_text(settings: Mapping[str, Any]) -> str:
     """See DOCUMENTATION."""
     node, _warnings = node_settings.from_variables(settings)
-    return files.settings_text(node)
+    return files.settings_text(node).rstrip()
 
 
 class FilterModule:

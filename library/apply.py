@@ -52,6 +52,11 @@ counts:
   description: How many chains were added, modified and removed; lines and bytes that were sent to the kernel.
   returned: success
   type: dict
+differences:
+  description: In check mode, how the kernel differs, a line a chain and a line a rule.
+  returned: success
+  type: list
+  elements: str
 """
 
 import gc
@@ -82,7 +87,8 @@ def main():
     for warning in result.warnings:
         module.warn(warning)
     diff = {"prepared": "".join(f"{line}\n" for line in result.diff)} if module._diff else {}
-    module.exit_json(changed=result.changed, variant=result.variant, counts=result.counts(), diff=diff)
+    differences = result.diff if module.check_mode else ()
+    module.exit_json(changed=result.changed, differences=differences, variant=result.variant, counts=result.counts(), diff=diff)
 
 
 if __name__ == "__main__":

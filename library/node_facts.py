@@ -54,6 +54,9 @@ node:
       description: Processes of Kubernetes in this network namespace that program the same chains.
       type: list
       elements: str
+    prepared:
+      description: Whether the folder of the node's files is there.
+      type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule

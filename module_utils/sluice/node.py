@@ -10,6 +10,7 @@ import subprocess
 from typing import Any, Iterable, Mapping
 
 from . import addresses
+from .files import DIRECTORY
 
 SYSCTL_FILE = "/etc/sysctl.d/90-sluice.conf"
 MODULES_FILE = "/etc/modules-load.d/sluice.conf"
@@ -35,7 +36,7 @@ class NodeError(Exception):
 
 
 def facts(backend: str) -> dict[str, Any]:
-    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals."""
+    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals, prepared."""
     missing = [command for command in _COMMANDS[backend] if not shutil.which(command, path=_PATH)]
     names = _package_names()
     has_ip = "ip" not in missing
@@ -44,6 +45,7 @@ def facts(backend: str) -> dict[str, Any]:
         "ips": _primary_addresses() if has_ip else [],
         "missing_packages": sorted({names.get(command, command) for command in missing}),
         "rivals": rivals(),
+        "prepared": os.path.isdir(DIRECTORY),
     }
 
 

@@ -35,7 +35,9 @@ def translated(node: Node, service: str) -> dict[str, int]:
 
 def dropped(node: Node) -> int:
     """Packets that the load balancers' source ranges did not let through."""
-    return sum(packets for rule, packets in node.packets("filter").items() if rule.startswith("-A KUBE-PROXY-FIREWALL "))
+    return sum(
+        packets for rule, packets in node.packets("filter").items() if rule.startswith("-A KUBE-PROXY-FIREWALL ")
+    )
 
 
 @pytest.mark.parametrize(

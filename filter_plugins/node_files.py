@@ -1,0 +1,57 @@
+"""The filter sluice.lb.node_files."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import files, inputs
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
+
+DOCUMENTATION = r"""
+name: node_files
+author: The Sluice authors
+version_added: 0.1.0
+short_description: All files of one node, as text
+description:
+  - The same as the roles' templates write, for when nothing may be written, as in check mode.
+positional: settings
+options:
+  _input:
+    description: The path of a catalogue that M(sluice.lb.catalogue) compiled.
+    type: path
+    required: true
+  settings:
+    description: The node's settings, from P(sluice.lb.settings#filter).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Say what would change
+  sluice.lb.apply:
+    files: "{{ 'catalogue.json' | sluice.lb.node_files(settings) }}"
+  check_mode: true
+"""
+
+RETURN = r"""
+_value:
+  description: Contents by file name.
+  type: dict
+"""
+
+
+def node_files(path: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """See DOCUMENTATION."""
+    catalogue = inputs.compiled_in(str(path))
+    if catalogue is None:
+        raise AnsibleFilterError(f"sluice.lb.node_files: {path} does not hold a compiled catalogue")
+    node, _warnings = node_settings.from_variables(settings)
+    return files.render(catalogue, node)
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, object]:
+        return {"node_files": node_files}
