@@ -7,15 +7,41 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Iterator, Mapping, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from . import addresses, files, ruleset
-from .iptables_kernel import LEGACY, VARIANTS, KernelError, Tools, choose_variant, lock_holder
+from . import addresses, conntrack, files, node, owned_files, ruleset, state, timer
+from .iptables_kernel import (
+    LEGACY,
+    NFT,
+    VARIANTS,
+    Fingerprint,
+    KernelError,
+    Readings,
+    Tools,
+    choose_variant,
+    fingerprint,
+    lock_holder,
+)
 from .plan import Change, Plan, diff, leftovers, owned, plan
 from .ruleset import RuleSet
 
 LOCK_FILE = "/run/sluice.lock"
 LOCK_SECONDS = 60
+ATTEMPTS = 3
+"""How often an apply starts again because somebody else changed the kernel between its look and its change."""
+
+
+class Wanted(NamedTuple):
+    """What a node is to be: its files, its settings, and the text of each family's rules."""
+
+    contents: Mapping[str, str]
+    settings: dict[str, Any]
+    texts: dict[str, str]
+
+    @property
+    def rules(self) -> dict[str, RuleSet]:
+        return {family: ruleset.parse(text) for family, text in self.texts.items()}
 
 
 class Part(NamedTuple):
@@ -23,6 +49,23 @@ class Part(NamedTuple):
 
     tools: Tools
     plan: Plan
+
+
+class Look(NamedTuple):
+    """What an apply found: how the kernel differs, and what it would take."""
+
+    variant: str
+    parts: list[Part]
+    warnings: list[str]
+    fingerprint: Fingerprint
+    before: dict[str, str]
+    """What of ours the kernel holds now, as files that would bring it back."""
+    known: state.Record | None = None
+    """The record, where it could be relied on; else the kernel was read."""
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(change for part in self.parts for change in part.plan.changes)
 
 
 class Result(NamedTuple):
@@ -33,14 +76,16 @@ class Result(NamedTuple):
     diff: tuple[str, ...]
     lines: int
     size: int
+    flows: int
     warnings: tuple[str, ...]
+    pending: bool = False
 
     @property
     def changed(self) -> bool:
         return bool(self.changes)
 
     def counts(self) -> dict[str, int]:
-        """Numbers by what happened: chains added, changed, removed; lines and bytes sent."""
+        """Chains added, modified and removed; lines and bytes sent to the kernel; UDP flows deleted."""
         verbs = [change.verb for change in self.changes]
         return {
             "added": verbs.count("add"),
@@ -48,6 +93,7 @@ class Result(NamedTuple):
             "removed": verbs.count("remove"),
             "lines": self.lines,
             "bytes": self.size,
+            "flows": self.flows,
         }
 
     def summary(self) -> str:
@@ -56,11 +102,8 @@ class Result(NamedTuple):
         return f"changed={len(self.changes)} {details}" if self.changed else "changed=0"
 
 
-class Wanted(NamedTuple):
-    """What a node is to be: its settings, and the rule set of each family."""
-
-    settings: dict[str, Any]
-    rules: dict[str, RuleSet]
+NOTHING: dict[str, Any] = {"backend": "iptables", "ip_families": [], "iptables_variant": "auto", "takeover": False}
+"""Settings of a node that is to hold nothing of Sluice."""
 
 
 def load(directory: str) -> Wanted:
@@ -81,75 +124,267 @@ def load(directory: str) -> Wanted:
 def parse(contents: Mapping[str, str], source: str = "files") -> Wanted:
     """What files with these ``contents`` (by name) say. Raises KernelError, with ``source`` in its message."""
     try:
-        settings = json.loads(contents[files.SETTINGS_FILE])
-        rules = {family: ruleset.parse(contents[files.RULES_FILES[family]]) for family in settings["ip_families"]}
-        return Wanted(settings, rules)
+        settings = {**NOTHING, **json.loads(contents[files.SETTINGS_FILE])}
+        texts = {family: contents[files.RULES_FILES[family]] for family in settings["ip_families"]}
     except KeyError as error:
         raise KernelError(f"{source}: there is no {error.args[0]}") from None
     except (ValueError, TypeError) as error:
-        raise KernelError(f"{source}: not what Sluice wrote: {error}") from None
+        raise KernelError(f"{source}/{files.SETTINGS_FILE}: not what Sluice wrote: {error}") from None
+    used = {name: contents[name] for name in (files.SETTINGS_FILE, *(files.RULES_FILES[each] for each in texts))}
+    return Wanted(used, settings, texts)
 
 
-def apply(wanted: Wanted, *, check: bool = False) -> Result:
+def apply(wanted: Wanted, *, check: bool = False, confirm: int = 0) -> Result:
     """Bring the kernel to what is ``wanted``; with ``check``, only say what that would change.
 
-    Raises KernelError: what was asked cannot be done, and why.
+    ``confirm``: seconds until the node takes the change back unless ``confirm()`` is called; 0: it stays at once.
+    Raises KernelError: what was asked cannot be
+    done, and why; the kernel then holds what it held, or the part of the change that refers to nothing yet.
     """
-    variant = choose_variant(wanted.settings["iptables_variant"], tuple(wanted.rules))
-    return _bring(variant, wanted.rules, takeover=wanted.settings["takeover"], check=check)
+    if check:
+        look = _look(wanted)
+        return _result(look, 0, [])
+    with locked():
+        for attempt in range(1, ATTEMPTS + 1):
+            look = _look(wanted)
+            try:
+                return _perform(wanted, look, confirm)
+            except _KernelChanged as error:
+                # Somebody else was quicker: look again. The record may have been what was wrong.
+                state.forget_record()
+                if attempt == ATTEMPTS:
+                    raise KernelError(str(error)) from None
+        raise AssertionError("unreachable")
 
 
 def remove(*, check: bool = False) -> Result:
     """Take everything of Sluice out of the kernel, whichever variant holds it. Other people's rules stay."""
-    return _bring("", {}, takeover=False, check=check)
+    return apply(parse({files.SETTINGS_FILE: json.dumps(NOTHING)}), check=check)
 
 
-def _bring(variant: str, wanted: dict[str, RuleSet], *, takeover: bool, check: bool) -> Result:
-    with contextlib.nullcontext() if check else locked():
-        parts, warnings = _parts(variant, wanted, takeover)
-        if not check:
-            for part in parts:
-                for step in part.plan.steps:
-                    part.tools.restore(step)
-    changes = tuple(change for part in parts for change in part.plan.changes)
-    lines = tuple(line for part in parts for line in diff(part.plan.changes, part.tools.name))
-    return Result(
-        variant=variant,
-        changes=changes,
-        diff=lines,
-        lines=sum(part.plan.lines for part in parts),
-        size=sum(part.plan.size for part in parts),
-        warnings=tuple(warnings),
-    )
+def confirm() -> bool:
+    """The change that waits is fine. Returns whether one waited. Raises KernelError where it was taken back."""
+    with locked():
+        waiting = state.pending()
+        if waiting is None:
+            note = state.note()
+            if note:
+                raise KernelError(f"the change was taken back at {note['time']}: {note['reason']}")
+            return False
+        timer.disarm(waiting.timer)
+        state.forget_pending()
+        state.forget_note()
+        return True
 
 
-def _parts(variant: str, wanted: dict[str, RuleSet], takeover: bool) -> tuple[list[Part], list[str]]:
-    """A plan for each variant and family: the wanted one first, so that the old lets go when the new is there."""
+def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, check: bool = False) -> Result:
+    """Put back what was before: with ``unconfirmed`` the change that waits, else the generation before this one.
+
+    The files in ``directory`` are put back as well, so that the next boot does not undo it.
+    """
+    if unconfirmed:
+        with locked():
+            waiting = state.pending()
+            if waiting is None:
+                return Result("", (), (), 0, 0, 0, ())  # confirmed in the last moment
+            # The note comes first: whatever happens next, the next run has to say that it was not asked for.
+            state.set_note("it was not confirmed in time")
+            before = dict(waiting.contents)
+            state.set_active(waiting.generation)
+            state.forget_pending()
+        result = apply(parse(before))
+        _put_files(directory, before)
+        return result
+    target = state.previous(state.active())
+    if not target:
+        raise KernelError("there is no earlier generation to go back to")
+    before = state.contents(target)
+    if check:
+        return apply(parse(before), check=True)
+    state.set_active(target)
+    result = apply(parse(before))
+    _put_files(directory, before)
+    return result
+
+
+def _put_files(directory: str, contents: Mapping[str, str]) -> None:
+    wanted: owned_files.Contents = {
+        os.path.join(directory, name): contents.get(name) for name in (files.SETTINGS_FILE, *files.RULES_FILES.values())
+    }
+    owned_files.write(owned_files.differing(wanted))
+
+
+class _KernelChanged(Exception):
+    """A step was refused, as it is when the kernel is not what the plan was made for."""
+
+
+def _look(wanted: Wanted) -> Look:
+    """How the kernel differs from what is wanted: from the record where that still holds, else from the kernel."""
+    now = fingerprint()
+    known = state.record()
+    if known and (known.place, known.nft, known.legacy) == (state.place(), *now):
+        try:
+            before = state.contents(known.generation)
+        except OSError:
+            before = {}
+        if wanted.settings["iptables_variant"] in ("auto", known.variant) and state.digest(before) == known.digest:
+            return _look_at_record(wanted, known, before, now)
+    return _look_at_kernel(wanted, now)
+
+
+def _look_at_record(wanted: Wanted, known: state.Record, before: dict[str, str], now: Fingerprint) -> Look:
+    """Nobody has changed a rule since the last apply, so the kernel holds what that one left."""
+    old = parse(before).texts
+    parts = []
+    for family in addresses.FAMILIES:
+        texts = old.get(family, ""), wanted.texts.get(family, "")
+        if texts[0] != texts[1]:
+            have, want = ruleset.difference(*texts)
+            tools = Tools(known.variant, family)
+            parts.append(Part(tools, plan(have, want, batches=known.variant != LEGACY)))
+    return Look(known.variant, parts, [], now, before, known)
+
+
+def _look_at_kernel(wanted: Wanted, now: Fingerprint) -> Look:
+    """Read all rules, of both variants and families: ours may be in any of them."""
+    readings: Readings = {}
+    for variant in VARIANTS:
+        for family in addresses.FAMILIES:
+            tools = Tools(variant, family)
+            if tools.path("-restore"):
+                readings[tools] = tools.read()
+    variant = choose_variant(wanted.settings["iptables_variant"], readings)
+    rules = wanted.rules
     parts: list[Part] = []
     warnings: list[str] = []
-    strangers: list[str] = []
-    for used in sorted(VARIANTS, key=lambda each: each != variant):
-        for family in addresses.FAMILIES:
-            tools = Tools(used, family)
-            if not tools.path("-restore"):
-                continue
-            kernel = tools.read()
-            mine = wanted.get(family, {}) if used == variant else {}
-            strange = leftovers(kernel)
-            if strange and not takeover:
-                if used == variant:
-                    strangers += strange
-                # What is not ours in a variant or family that we do not use is not ours to remove.
-                kernel = {table: chains for table, chains in kernel.items() if not leftovers({table: chains})}
-            elif not mine and used != variant and variant and owned(kernel):
-                warnings.append(f"rules of Sluice in iptables-{used} ({family}) are removed: {variant} is used now")
-            parts.append(Part(tools, plan(kernel, mine, batches=used != LEGACY)))
-    if strangers:
-        raise KernelError(
-            f"a kube-proxy or a kubelet has left {strangers[0]} and {len(strangers) - 1} more of its chains here; "
-            "sluice_takeover: true says that they may be replaced"
-        )
-    return parts, warnings
+    before: dict[str, str] = {}
+    held: list[str] = []
+    # The wanted variant comes first: the new rules are there before the old ones let go.
+    for tools in sorted(readings, key=lambda each: each.variant != variant):
+        kernel, used = readings[tools], tools.variant == variant
+        want = rules.get(tools.family, {}) if used else {}
+        strange = leftovers(kernel)
+        if strange and not wanted.settings["takeover"]:
+            if want:
+                raise KernelError(
+                    f"a kube-proxy or a kubelet has left {strange[0]} and {len(strange) - 1} more chains here; "
+                    "sluice_takeover: true says that they may be replaced"
+                )
+            # Not ours, in a variant or family that we do not use: not ours to remove.
+            kernel = {table: chains for table, chains in kernel.items() if not leftovers({table: chains})}
+        mine = owned(kernel)
+        if mine:
+            held.append(tools.variant)
+            before[files.RULES_FILES[tools.family]] = ruleset.text(mine)
+            if not used and wanted.texts:
+                warnings.append(f"rules of Sluice in iptables-{tools.variant} ({tools.family}) go: {variant} is used")
+        parts.append(Part(tools, plan(kernel, want, batches=tools.variant != LEGACY)))
+    families = [family for family, name in files.RULES_FILES.items() if name in before]
+    settings = {**NOTHING, "ip_families": families, "iptables_variant": held[0] if held else "auto"}
+    before[files.SETTINGS_FILE] = json.dumps(settings)
+    return Look(variant, [part for part in parts if part.plan.changes], warnings, now, before)
+
+
+def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
+    """Carry out what was planned, then keep what the next apply and a rollback need."""
+    warnings = list(look.warnings)
+    flows = 0
+    if look.changes:
+        if seconds:
+            _arm(look, seconds)
+        state.forget_record()
+        _send(look)
+        if conntrack.touches_udp(look.changes):
+            flows = _forget_flows(wanted, look, warnings)
+    _keep(wanted, look, warnings)
+    return _result(look, flows, warnings, pending=bool(look.changes and seconds))
+
+
+def _send(look: Look) -> None:
+    for part in look.parts:
+        for step in part.plan.steps:
+            try:
+                part.tools.restore(step)
+            except KernelError as error:
+                raise _KernelChanged(str(error)) from None
+
+
+def _arm(look: Look, seconds: int) -> None:
+    """Have the node take the change back by itself. An earlier change that still waits goes with this one."""
+    waiting = state.pending()
+    before, generation = look.before, state.active()
+    if waiting:
+        timer.disarm(waiting.timer)
+        before, generation = waiting.contents, waiting.generation
+    try:
+        # Armed before it is written down: a timer that finds nothing to take back does nothing.
+        armed = timer.arm(seconds)
+        state.set_pending(state.Pending(before, generation, time.time() + seconds, armed))
+    except OSError as error:
+        raise KernelError(f"{error.filename}: {error.strerror}: nothing was changed") from None
+
+
+def _forget_flows(wanted: Wanted, look: Look, warnings: list[str]) -> int:
+    """Delete the UDP flows that the change has left behind. A node without conntrack(8) gets a warning."""
+    count = 0
+    try:
+        local = node.local_addresses()
+        for family in {part.tools.family for part in look.parts}:
+            old = look.before.get(files.RULES_FILES[family], "")
+            new = wanted.texts.get(family, "")
+            left = conntrack.stale(conntrack.udp_flows(family), ruleset.parse(old), ruleset.parse(new), local)
+            count += conntrack.delete(left)
+    except (KernelError, node.NodeError) as error:
+        warnings.append(str(error))
+    return count
+
+
+def _keep(wanted: Wanted, look: Look, warnings: list[str]) -> None:
+    """Keep this generation and what the kernel holds now; without it the next apply is slower, not wrong."""
+    digest = state.digest(wanted.contents)
+    if look.known and look.known.digest == digest:
+        return
+    try:
+        generation = state.active()
+        if not generation or state.digest(state.contents(generation)) != digest:
+            generation = state.keep(wanted.contents, generation)
+        now = fingerprint()
+        if _only_ours(wanted, look, now):
+            state.set_record(state.Record(state.place(), *now, look.variant, digest, generation))
+    except OSError as error:
+        warnings.append(f"{error.filename}: {error.strerror}: the next apply has to read all rules")
+
+
+def _only_ours(wanted: Wanted, look: Look, now: Fingerprint) -> bool:
+    """Whether nobody but us has changed a rule since ``look``, so that the kernel holds what was wanted."""
+    sent = sum(step.count("\nCOMMIT\n") for part in look.parts for step in part.plan.steps if part.tools.variant == NFT)
+    if now.nft != look.fingerprint.nft + sent:
+        return False
+    if not any(part.tools.variant == LEGACY for part in look.parts):
+        return now.legacy == look.fingerprint.legacy
+    # That variant counts nothing, so look at what it holds: our lines, and no others in our chains.
+    for family in addresses.FAMILIES:
+        text = wanted.texts.get(family, "") if look.variant == LEGACY else ""
+        held = Tools(LEGACY, family).text().splitlines()
+        ours = {line for line in held if line.startswith(("-A KUBE-", "-A SLUICE-", ":KUBE-", ":SLUICE-"))}
+        mine = {line.partition(" [")[0] if line.startswith(":") else line for line in text.splitlines()}
+        jumps = {line for line in mine if line.startswith("-A ") and not line.startswith(("-A KUBE-", "-A SLUICE-"))}
+        if ours != {line for line in mine if line.startswith(("-A ", ":"))} - jumps or not jumps <= set(held):
+            return False
+    return True
+
+
+def _result(look: Look, flows: int, warnings: list[str], *, pending: bool = False) -> Result:
+    return Result(
+        variant=look.variant,
+        changes=look.changes,
+        diff=tuple(line for part in look.parts for line in diff(part.plan.changes, part.tools.name)),
+        lines=sum(part.plan.lines for part in look.parts),
+        size=sum(part.plan.size for part in look.parts),
+        flows=flows,
+        warnings=tuple(warnings or look.warnings),
+        pending=pending,
+    )
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ filled in), so what comes after never looks at a manifest again.
 from __future__ import annotations
 
 import json
-from typing import Any, Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 FORMAT = "sluice-catalogue-1"
 """Says in a compiled catalogue what it is; changes whenever a field below does."""

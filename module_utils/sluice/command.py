@@ -64,10 +64,22 @@ def _parser() -> argparse.ArgumentParser:
     applying.add_argument("--json", action="store_true", help="print the result as JSON")
     applying.set_defaults(run=_apply)
 
+    applying.add_argument(
+        "--confirm", type=int, default=0, metavar="SECONDS", help="take the change back unless it is confirmed by then"
+    )
+
+    confirming = commands.add_parser("confirm", help="keep the change that waits for it")
+    confirming.set_defaults(run=_confirm)
+
+    rolling_back = commands.add_parser("rollback", help="put back the rules that were in force before")
+    rolling_back.add_argument("--unconfirmed", action="store_true", help="only a change that was not confirmed")
+    rolling_back.add_argument("--check", action="store_true", help="change nothing, say what would change")
+    rolling_back.set_defaults(run=_roll_back)
+
     differing = commands.add_parser("diff", help="say how this node's kernel differs from a folder of files")
     differing.set_defaults(run=_diff)
 
-    for command in (applying, differing):
+    for command in (applying, rolling_back, differing):
         command.add_argument("--dir", default=files.DIRECTORY, metavar="DIR", help="default: %(default)s")
     return parser
 
@@ -87,7 +99,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _apply(arguments: argparse.Namespace) -> int:
-    result = apply.apply(apply.load(arguments.dir), check=arguments.check)
+    result = apply.apply(apply.load(arguments.dir), check=arguments.check, confirm=arguments.confirm)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if arguments.json:
@@ -96,6 +108,17 @@ def _apply(arguments: argparse.Namespace) -> int:
         return FINE
     if arguments.diff:
         print("\n".join(result.diff))
+    print(result.summary())
+    return FINE
+
+
+def _confirm(_arguments: argparse.Namespace) -> int:
+    print("confirmed" if apply.confirm() else "nothing waits for a confirmation")
+    return FINE
+
+
+def _roll_back(arguments: argparse.Namespace) -> int:
+    result = apply.roll_back(arguments.dir, unconfirmed=arguments.unconfirmed, check=arguments.check)
     print(result.summary())
     return FINE
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any, Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from . import __version__, catalogue, inputs, manifests, owned_files
+from . import __version__, catalogue, inputs, owned_files
 from . import settings as node_settings
-from .faults import Fault
 
 
 class Compiled(NamedTuple):

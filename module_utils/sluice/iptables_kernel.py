@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
+import socket
+import struct
 import subprocess
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Dict, NamedTuple
 
 from . import addresses, ruleset
+from .plan import is_ours, owned, target_of
 from .ruleset import RuleSet
 
 NFT, LEGACY = "nft", "legacy"
@@ -21,6 +27,7 @@ LOCK_SECONDS = 10
 _COMMAND = {addresses.IPV4: "iptables", addresses.IPV6: "ip6tables"}
 _LEGACY_TABLES = {addresses.IPV4: "/proc/net/ip_tables_names", addresses.IPV6: "/proc/net/ip6_tables_names"}
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+_PASSING = re.compile(r"^#.*\n| \[\d+:\d+\]$", re.MULTILINE)
 _LOCKED = 4
 """Exit code of iptables-restore(8) when it did not get the xtables lock."""
 
@@ -45,15 +52,19 @@ class Tools(NamedTuple):
 
     def read(self) -> RuleSet:
         """All rules of this variant and family in this network namespace."""
+        return ruleset.parse(self.text())
+
+    def text(self) -> str:
+        """The same as text, without what changes by itself: times, and the counters of built-in chains."""
         if self.variant == LEGACY and not _legacy_tables(self.family):
-            return {}  # asking would load the modules and make empty tables
+            return ""  # asking would load the modules and make empty tables
         result = _run([self.path("-save")])
         if "is incompatible" in result.stdout:
             line = next(line for line in result.stdout.splitlines() if "is incompatible" in line)
             raise KernelError(f"{self.path('-save')}: {line.lstrip('# ')}")
         if result.returncode:
             raise KernelError(f"{self.path('-save')}: {_said(result)}")
-        return ruleset.parse(result.stdout)
+        return _PASSING.sub("", result.stdout)
 
     def restore(self, text: str, *, test: bool = False) -> None:
         """Send ``text`` to the kernel beside what is there. Raises KernelError; then no table of it is changed.
@@ -71,35 +82,37 @@ class Tools(NamedTuple):
             raise KernelError(f"{command[0]}: {_said(result)}")
 
 
-def choose_variant(wanted: str, families: tuple[str, ...]) -> str:
+Readings = Dict[Tools, RuleSet]
+"""What the kernel holds, for each variant and family that is installed."""
+
+
+def choose_variant(wanted: str, readings: Readings) -> str:
     """The variant to use: ``wanted``, or for ``auto`` the one that already holds rules.
 
-    In this order: a kubelet's hint, other people's rules (Docker, firewalld), the host's default alternative.
+    In this order: a kubelet's hint, other people's rules (Docker, firewalld), ours, the host's default alternative.
     """
-    there = [variant for variant in VARIANTS if Tools(variant, families[0]).path("-restore")]
+    there = list(dict.fromkeys(tools.variant for tools in readings))
     if not there:
         raise KernelError("iptables is not installed: neither iptables-nft-restore nor iptables-legacy-restore is there")
     if wanted != "auto":
         if wanted not in there:
             raise KernelError(f"iptables-{wanted} is not installed (sluice_iptables_variant: {wanted})")
         return wanted
-    if len(there) == 1:
-        return there[0]
-    rules = {variant: [Tools(variant, family).read() for family in families] for variant in there}
-    hinted = [
-        variant for variant in there if any(HINT_CHAIN in held.get("mangle", {}) for held in rules[variant])
-    ]
-    if hinted:
-        return hinted[0]
-    counts = {variant: sum(map(_foreign_rules, rules[variant])) for variant in there}
-    if counts[NFT] != counts[LEGACY]:
-        return max(there, key=lambda variant: counts[variant])
-    return _default_variant()
+
+    def most(count: Callable[[RuleSet], int]) -> str:
+        """The variant that has more of something, ``""`` where none has."""
+        totals = {
+            variant: sum(count(rules) for tools, rules in readings.items() if tools.variant == variant)
+            for variant in there
+        }
+        best = max(there, key=lambda variant: totals[variant])
+        return best if list(totals.values()).count(totals[best]) == 1 and totals[best] else ""
+
+    hint = most(lambda rules: HINT_CHAIN in rules.get("mangle", {}))
+    return hint or most(_foreign_rules) or most(lambda rules: len(owned(rules))) or _default_variant(there)
 
 
 def _foreign_rules(rules: RuleSet) -> int:
-    from .plan import is_ours, target_of
-
     return sum(
         not is_ours(chain) and not is_ours(target_of(rule))
         for chains in rules.values()
@@ -108,9 +121,56 @@ def _foreign_rules(rules: RuleSet) -> int:
     )
 
 
-def _default_variant() -> str:
+class Fingerprint(NamedTuple):
+    """Two of them are the same only if nobody has changed an iptables rule in between.
+
+    ``nft`` is the generation of nf_tables, which counts every change in the network namespace; ``legacy`` a digest of
+    what the other variant holds, which counts nothing.
+    """
+
+    nft: int
+    legacy: str
+
+
+def fingerprint() -> Fingerprint:
+    """The fingerprint of this network namespace's rules."""
+    return Fingerprint(_nft_generation(), _legacy_digest())
+
+
+def _nft_generation() -> int:
+    """NFT_MSG_GETGEN of nfnetlink: the number that grows with every transaction (linux/netfilter/nf_tables.h)."""
+    nfnl_subsys_nftables, nft_msg_getgen, nlm_f_request, nfta_gen_id = 10, 16, 1, 1
+    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)
+    kind = nfnl_subsys_nftables << 8 | nft_msg_getgen
+    request = struct.pack("=IHHII", 16 + len(body), kind, nlm_f_request, 1, 0) + body
+    netlink_netfilter = 12
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink_netfilter) as link:
+            link.settimeout(5)
+            link.send(request)
+            answer = link.recv(4096)
+    except OSError:
+        return 0  # a kernel without nf_tables has no rules of that variant
+    offset = 20
+    while offset + 4 <= len(answer):
+        length, attribute = struct.unpack_from("=HH", answer, offset)
+        if attribute == nfta_gen_id and length == 8:
+            return int(struct.unpack_from(">I", answer, offset + 4)[0])
+        offset += max((length + 3) & ~3, 4)
+    return 0
+
+
+def _legacy_digest() -> str:
+    found = hashlib.sha256()
+    for family in addresses.FAMILIES:
+        found.update(Tools(LEGACY, family).text().encode())
+    return found.hexdigest()
+
+
+def _default_variant(there: list[str]) -> str:
     command = shutil.which("iptables", path=_PATH)
-    return LEGACY if command and "legacy" in _run([command, "--version"]).stdout else NFT
+    legacy = bool(command) and "legacy" in _run([str(command), "--version"]).stdout
+    return LEGACY if LEGACY in there and (legacy or NFT not in there) else NFT
 
 
 def _legacy_tables(family: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any, Iterable, Iterator, NamedTuple, Sequence, Union
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Union
 
 from .faults import Fault, InputError
 
@@ -78,7 +79,7 @@ def parse(texts: Iterable[tuple[str, str]]) -> tuple[list[Manifest], list[Fault]
 
 def inline(objects: Any, name: str = "sluice_manifests") -> list[Manifest]:
     """Manifests that stand in a variable: a list of objects."""
-    values = objects if isinstance(objects, list) else [objects]
+    values = objects if isinstance(objects, (list, tuple)) else [objects]
     return [
         manifest
         for index, value in enumerate(values)

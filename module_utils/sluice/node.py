@@ -41,7 +41,7 @@ def facts(backend: str) -> dict[str, Any]:
     names = _package_names()
     has_ip = "ip" not in missing
     return {
-        "addresses": _addresses() if has_ip else [],
+        "addresses": local_addresses() if has_ip else [],
         "ips": _primary_addresses() if has_ip else [],
         "missing_packages": sorted({names.get(command, command) for command in missing}),
         "rivals": rivals(),
@@ -49,7 +49,8 @@ def facts(backend: str) -> dict[str, Any]:
     }
 
 
-def _addresses() -> list[str]:
+def local_addresses() -> list[str]:
+    """All addresses of this node, loopback included."""
     found = (entry["local"] for link in _ip("address") for entry in link.get("addr_info", ()) if "local" in entry)
     return list(dict.fromkeys(addresses.address(text) for text in found))
 

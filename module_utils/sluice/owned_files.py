@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import Any, Dict, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any, Dict, Optional
 
 Contents = Dict[str, Optional[str]]
 """What each file should hold, by path; None: it should not be there."""
@@ -24,8 +25,11 @@ def differing(wanted: Mapping[str, str | None]) -> Contents:
     return {path: text for path, text in wanted.items() if content(path) != text}
 
 
-def write(contents: Mapping[str, str | None], mode: int = 0o644) -> None:
-    """Write each file beside its place and move it there, so that nobody ever reads half of one."""
+def write(contents: Mapping[str, str | None], *, sync: bool = True) -> None:
+    """Write each file beside its place and move it there, so that nobody ever reads half of one.
+
+    ``sync``: have it on the disk before it takes its place, so that a power failure leaves the old one or the new.
+    """
     for path, text in contents.items():
         if text is None:
             if os.path.lexists(path):
@@ -36,9 +40,10 @@ def write(contents: Mapping[str, str | None], mode: int = 0o644) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
                 stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, mode)
+                if sync:
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)

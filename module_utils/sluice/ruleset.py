@@ -33,7 +33,9 @@ def parse(text: str) -> RuleSet:
     rules: RuleSet = {}
     table: dict[str, list[str]] | None = None
     for number, line in enumerate(text.splitlines(), 1):
-        line = _COUNTERS.sub("", line.rstrip())
+        line = line.rstrip()
+        if line.startswith("["):
+            line = _COUNTERS.sub("", line)
         if line.startswith("-A ") and table is not None:
             chain, _, rule = line[3:].partition(" ")
             table.setdefault(chain, []).append(rule)
@@ -46,6 +48,34 @@ def parse(text: str) -> RuleSet:
         elif line and not line.startswith("#"):
             raise TextError(f"line {number}: not in iptables-save form: {line}")
     return rules
+
+
+def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
+    """The rule sets of two texts, without (most of) the chains that are the same in both.
+
+    Where a few of tens of thousands of chains differ, that takes a third of the time that two ``parse`` take.
+    """
+    lines = old.splitlines(), new.splitlines()
+    names = {name for name in map(_chain_of, set(lines[0]).symmetric_difference(lines[1])) if name}
+    if len(names) > _FEW:
+        return parse(old), parse(new)
+    heads = tuple(head for name in names for head in (f"-A {name} ", f":{name} "))
+    rest = [[line for line in side if not line.startswith(heads)] for side in lines]
+    if rest[0] != rest[1]:  # lines that have changed places, or how often they are there
+        return parse(old), parse(new)
+    tables = ("*", "COMMIT")
+    kept = ["\n".join(line for line in side if line.startswith(heads) or line.startswith(tables)) for side in lines]
+    return parse(kept[0]), parse(kept[1])
+
+
+_FEW = 100
+"""Chains up to which ``difference`` picks lines."""
+
+
+def _chain_of(line: str) -> str:
+    if line.startswith("-A "):
+        return line[3:].partition(" ")[0]
+    return line[1:].partition(" ")[0] if line.startswith(":") else ""
 
 
 def table_lines(table: str, chains: dict[str, list[str]]) -> Iterator[str]:

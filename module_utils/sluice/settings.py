@@ -6,7 +6,8 @@ This is the one place where the defaults stand; roles document them in ``meta/ar
 from __future__ import annotations
 
 import difflib
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple
 
 from . import addresses
 from .dialect import DIALECTS

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from . import addresses
 from .catalogue import (
@@ -48,7 +49,7 @@ _KINDS = {
     ("discovery.k8s.io/v1beta1", "EndpointSlice"): "EndpointSlice",
 }
 
-_T = TypeVar("_T", str, int, bool, dict, list)
+_T = TypeVar("_T")
 
 
 class Checks(NamedTuple):
@@ -57,6 +58,10 @@ class Checks(NamedTuple):
     nodeport_range: tuple[int, int] = (30000, 32767)
     service_cidrs: tuple[str, ...] = ()
     node_addresses: tuple[str, ...] = ()
+
+
+NO_CHECKS = Checks()
+"""Kubernetes' defaults, where no node is known."""
 
 
 class EndpointHost(NamedTuple):
@@ -182,7 +187,7 @@ class _Object:
 
 
 def build(
-    manifests: Iterable[Manifest], hosts: Sequence[EndpointHost] = (), checks: Checks = Checks()
+    manifests: Iterable[Manifest], hosts: Sequence[EndpointHost] = (), checks: Checks = NO_CHECKS
 ) -> tuple[Catalogue, list[Fault]]:
     """The catalogue of ``manifests`` and of the inventory ``hosts``, with every fault and warning.
 
@@ -603,7 +608,7 @@ def _host_ports(entry: _Object) -> Iterator[HostPort]:
     if spec.get("hostNetwork") is True or status.get("phase") in ("Succeeded", "Failed"):
         return
     node = entry.node_name(spec, "nodeName", ("spec",))
-    pod_ips = [(("status", "podIP"), status.get("podIP"))]
+    pod_ips: list[tuple[Path, Any]] = [(("status", "podIP"), status.get("podIP"))]
     pod_ips += (((*path, "ip"), value.get("ip")) for path, value in entry.mappings(status, "podIPs", ("status",)))
     own = [entry.address(value, path) for path, value in pod_ips if value is not None]
     texts = tuple(dict.fromkeys(text for text in own if text))
@@ -626,9 +631,7 @@ def _host_ports(entry: _Object) -> Iterator[HostPort]:
                 entry.fault(("metadata", "name"), f"makes a comment of {longest} bytes, iptables takes {MAX_COMMENT}")
             uid = entry.text(entry.metadata, "uid", ("metadata",)) or f"{entry.namespace}/{entry.name}"
             if number and port:
-                yield HostPort(
-                    entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port
-                )
+                yield HostPort(entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port)
 
 
 def _host_port_conflicts(host_ports: Iterable[tuple[_Object, HostPort]]) -> None:
@@ -671,7 +674,10 @@ def _conflicts(services: Iterable[tuple[_Object, Service]], checks: Checks) -> N
             if checks.service_cidrs and not any(addresses.contains(net, address) for net in checks.service_cidrs):
                 message = f"{address} is not in sluice_service_cidrs ({', '.join(checks.service_cidrs)})"
                 entry.fault(("spec", "clusterIP"), message, warning=True)
-        wanted = [(("spec", "ports", at, "nodePort"), p.node_port, p.protocol) for at, p in enumerate(service.ports)]
+        wanted: list[tuple[Path, int, str]] = [
+            (("spec", "ports", index, "nodePort"), port.node_port, port.protocol)
+            for index, port in enumerate(service.ports)
+        ]
         wanted.append((("spec", "healthCheckNodePort"), service.health_check_node_port, "TCP"))
         here: set[tuple[int, str]] = set()
         for path, number, protocol in wanted:

@@ -1,0 +1,216 @@
+"""What a node keeps between runs, below /var/lib/sluice.
+
+* ``generations/N/``: the rules of the last few applies, for a rollback.
+* ``active``: the generation in force.
+* ``record.json``: what the kernel held after the last apply, so that the next one need not read it all again.
+* ``pending/``: what to put back if the last change is not confirmed in time.
+* ``rolled-back.json``: says that this happened, until a change is confirmed.
+
+None of it is needed to get the rules right: without it the kernel is read in full, and a rollback is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from . import owned_files
+
+ROOT = "/var/lib/sluice"
+KEPT = 5
+"""Generations that are kept."""
+
+_GENERATIONS = f"{ROOT}/generations"
+_ACTIVE = f"{ROOT}/active"
+_RECORD = f"{ROOT}/record.json"
+_PENDING = f"{ROOT}/pending"
+_NOTE = f"{ROOT}/rolled-back.json"
+_META = "generation.json"
+
+Contents = Mapping[str, str]
+"""Files by name."""
+
+
+class Record(NamedTuple):
+    """What the kernel held after the last apply, and which generation that was.
+
+    ``place``, and ``nft`` and ``legacy`` (iptables_kernel.Fingerprint) have to be the same again for the record to be
+    true; ``digest`` is that of the generation's files, which somebody may have edited.
+    """
+
+    place: str
+    nft: int
+    legacy: str
+    variant: str
+    digest: str
+    generation: int
+
+
+def digest(contents: Contents) -> str:
+    """A digest of files: names and contents."""
+    found = hashlib.sha256()
+    for name in sorted(contents):
+        data = contents[name].encode()
+        found.update(f"{name} {len(data)}\n".encode())
+        found.update(data)
+    return found.hexdigest()
+
+
+def place() -> str:
+    """Which kernel this is: the boot, and the network namespace."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        boot = stream.read().strip()
+    return f"{boot} {os.stat('/proc/self/ns/net').st_ino}"
+
+
+def record() -> Record | None:
+    """The record of the last apply; None where there is none, or it is not to be read."""
+    text = owned_files.content(_RECORD)
+    try:
+        return Record(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def set_record(entry: Record) -> None:
+    """Keep a record; the older one goes."""
+    owned_files.write({_RECORD: json.dumps(entry._asdict())}, sync=False)
+
+
+def forget_record() -> None:
+    """Drop the record: what the kernel holds is not known for sure any more."""
+    owned_files.write({_RECORD: None})
+
+
+# --- generations
+
+
+def active() -> int:
+    """The number of the generation in force, 0 where there is none."""
+    text = owned_files.content(_ACTIVE) or ""
+    return int(text) if text.strip().isdigit() and int(text) in _numbers() else 0
+
+
+def set_active(generation: int) -> None:
+    """Say which generation is in force."""
+    owned_files.write({_ACTIVE: f"{generation}\n"}, sync=False)
+
+
+def contents(generation: int) -> dict[str, str]:
+    """The files of a generation."""
+    return _read(f"{_GENERATIONS}/{generation}")
+
+
+def previous(generation: int) -> int:
+    """The generation that was in force before this one, 0 where none is kept."""
+    meta = owned_files.content(f"{_GENERATIONS}/{generation}/{_META}")
+    number = json.loads(meta).get("previous", 0) if meta else 0
+    return number if number in _numbers() else 0
+
+
+def keep(files: Contents, before: int) -> int:
+    """Keep ``files`` as a new generation, in force now, that follows ``before``. The oldest go. Returns its number."""
+    number = max(_numbers(), default=0) + 1
+    folder = f"{_GENERATIONS}/{number}"
+    meta = {"previous": before, "time": _now()}
+    _write_folder(folder, {**files, _META: json.dumps(meta)})
+    set_active(number)
+    for old in sorted(_numbers())[:-KEPT]:
+        shutil.rmtree(f"{_GENERATIONS}/{old}", ignore_errors=True)
+    return number
+
+
+def _numbers() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(_GENERATIONS) if name.isdigit()]
+    except FileNotFoundError:
+        return []
+
+
+# --- what waits for its confirmation
+
+
+class Pending(NamedTuple):
+    """A change that is not confirmed yet: what was before it, when it is taken back, and by whom."""
+
+    contents: dict[str, str]
+    generation: int
+    deadline: float
+    timer: str
+
+
+def pending() -> Pending | None:
+    """The change that waits for its confirmation, or None."""
+    meta = owned_files.content(f"{_PENDING}/{_META}")
+    if meta is None:
+        return None
+    fields = json.loads(meta)
+    return Pending(_read(_PENDING), fields["generation"], fields["deadline"], fields["timer"])
+
+
+def set_pending(change: Pending) -> None:
+    """Say that a change waits for its confirmation."""
+    forget_pending()
+    meta = {"generation": change.generation, "deadline": change.deadline, "timer": change.timer}
+    _write_folder(_PENDING, {**change.contents, _META: json.dumps(meta)})
+
+
+def forget_pending() -> None:
+    """The change is confirmed, or taken back."""
+    # The file that makes it one goes first: half a folder is no pending change.
+    owned_files.write({f"{_PENDING}/{_META}": None})
+    shutil.rmtree(_PENDING, ignore_errors=True)
+
+
+# --- the note of a rollback
+
+
+def note() -> dict[str, Any] | None:
+    """The note that an unconfirmed change was taken back: ``time`` and ``reason``."""
+    text = owned_files.content(_NOTE)
+    return json.loads(text) if text else None
+
+
+def set_note(reason: str) -> None:
+    """Leave the note for the next run."""
+    owned_files.write({_NOTE: json.dumps({"time": _now(), "reason": reason})})
+
+
+def forget_note() -> None:
+    """A later change was confirmed."""
+    owned_files.write({_NOTE: None})
+
+
+def forget_all() -> None:
+    """Nothing of Sluice is left."""
+    shutil.rmtree(ROOT, ignore_errors=True)
+
+
+def _read(folder: str) -> dict[str, str]:
+    found = {}
+    for name in os.listdir(folder):
+        if name != _META:
+            with open(f"{folder}/{name}", encoding="utf-8") as stream:
+                found[name] = stream.read()
+    return found
+
+
+def _write_folder(folder: str, files: Contents) -> None:
+    """Write a folder whole: it is not there before all of it is."""
+    beside = f"{folder}.new"
+    shutil.rmtree(beside, ignore_errors=True)
+    os.makedirs(beside)
+    for name, text in files.items():
+        with open(f"{beside}/{name}", "w", encoding="utf-8") as stream:
+            stream.write(text)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(beside, folder)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,69 @@
+"""The node's own timer for a change that nobody confirms.
+
+Independent of whoever asked for the change: a transient unit of systemd, or where there is no systemd a process of
+its own session that sleeps. Either ends in ``sluice rollback --unconfirmed``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+from .installation import COMMAND
+from .iptables_kernel import KernelError
+
+UNIT = "sluice-rollback"
+_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+
+
+def arm(seconds: int) -> str:
+    """Start the timer; returns what ``disarm`` needs. Raises KernelError: then no change may be made."""
+    if not os.access(COMMAND, os.X_OK):
+        raise KernelError(f"{COMMAND} is not installed: nothing could take an unconfirmed change back")
+    rollback = [COMMAND, "rollback", "--unconfirmed"]
+    if has_systemd():
+        disarm(UNIT)
+        command = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--on-active={seconds}", *rollback]
+        result = subprocess.run(command, capture_output=True, text=True, env={"PATH": _PATH}, check=False)
+        if result.returncode:
+            raise KernelError(f"systemd-run: {' '.join(result.stderr.split())}")
+        return UNIT
+    with subprocess.Popen(
+        ["/bin/sh", "-c", f'sleep {seconds}; exec "$@"', UNIT, *rollback],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={"PATH": _PATH},
+        cwd="/",
+        start_new_session=True,
+    ) as process:
+        process.returncode = 0  # it outlives us: nobody waits for it
+        return f"{process.pid} {_start_time(process.pid)}"
+
+
+def disarm(timer: str) -> None:
+    """Stop the timer; one that is not there any more is fine."""
+    if timer == UNIT:
+        command = ["systemctl", "stop", f"{UNIT}.timer"]
+        subprocess.run(command, capture_output=True, env={"PATH": _PATH}, check=False)
+        return
+    pid, _, started = timer.partition(" ")
+    # A process id is used again sooner or later: only with the same start is it ours.
+    if pid.isdigit() and int(pid) != os.getpid() and _start_time(int(pid)) == started:
+        os.killpg(int(pid), signal.SIGKILL)
+
+
+def has_systemd() -> bool:
+    """Whether systemd runs this node, as sd_booted(3) finds out."""
+    return os.path.isdir("/run/systemd/system") and shutil.which("systemd-run", path=_PATH) is not None
+
+
+def _start_time(pid: int) -> str:
+    """Field 22 of /proc/PID/stat: the clock tick at which the process started; empty where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stream:
+            return stream.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
