@@ -30,13 +30,15 @@ def address(text: object) -> str:
 
 def network(text: object) -> str:
     """The canonical form of a CIDR, host bits cleared as iptables does, or ``""`` where ``text`` is none."""
-    if not isinstance(text, str) or "/" not in text:
+    base, slash, length = text.strip().partition("/") if isinstance(text, str) else ("", "", "")
+    # ipaddress alone is not enough: it takes any text for the zone in fe80::%zone, and keeps it.
+    base = address(base)
+    if not (base and slash and length.isascii() and length.isdigit()):
         return ""
     try:
-        parsed = ipaddress.ip_network(text.strip(), strict=False)
+        return str(ipaddress.ip_network(f"{base}/{length}", strict=False))
     except ValueError:
         return ""
-    return str(parsed) if text.strip().rpartition("/")[2].isdigit() else ""
 
 
 def family_of(text: str) -> str:

@@ -14,13 +14,11 @@ from . import addresses, conntrack, files, node, owned_files, ruleset, state, ti
 from .iptables_kernel import (
     LEGACY,
     NFT,
-    VARIANTS,
     Fingerprint,
     KernelError,
-    Readings,
     Tools,
     choose_variant,
-    fingerprint,
+    nft_generation,
     lock_holder,
 )
 from .plan import Change, Plan, diff, leftovers, owned, plan
@@ -220,7 +218,8 @@ class _KernelChanged(Exception):
 
 def _look(wanted: Wanted) -> Look:
     """How the kernel differs from what is wanted: from the record where that still holds, else from the kernel."""
-    now = fingerprint()
+    legacy = {Tools(LEGACY, family): Tools(LEGACY, family).text() for family in addresses.FAMILIES}
+    now = Fingerprint(nft_generation(), state.digest({tools.name: text for tools, text in legacy.items()}))
     known = state.record()
     if known and (known.place, known.nft, known.legacy) == (state.place(), *now):
         try:
@@ -229,7 +228,7 @@ def _look(wanted: Wanted) -> Look:
             before = {}
         if wanted.settings["iptables_variant"] in ("auto", known.variant) and state.digest(before) == known.digest:
             return _look_at_record(wanted, known, before, now)
-    return _look_at_kernel(wanted, now)
+    return _look_at_kernel(wanted, now, legacy)
 
 
 def _look_at_record(wanted: Wanted, known: state.Record, before: dict[str, str], now: Fingerprint) -> Look:
@@ -245,14 +244,10 @@ def _look_at_record(wanted: Wanted, known: state.Record, before: dict[str, str],
     return Look(known.variant, parts, [], now, before, known)
 
 
-def _look_at_kernel(wanted: Wanted, now: Fingerprint) -> Look:
-    """Read all rules, of both variants and families: ours may be in any of them."""
-    readings: Readings = {}
-    for variant in VARIANTS:
-        for family in addresses.FAMILIES:
-            tools = Tools(variant, family)
-            if tools.path("-restore"):
-                readings[tools] = tools.read()
+def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, str]) -> Look:
+    """All rules, of both variants and families: ours may be in any of them. ``legacy`` has been read already."""
+    nft = {Tools(NFT, family): Tools(NFT, family).text() for family in addresses.FAMILIES}
+    readings = {tools: ruleset.parse(text) for tools, text in {**nft, **legacy}.items() if tools.path("-restore")}
     variant = choose_variant(wanted.settings["iptables_variant"], readings)
     rules = wanted.rules
     parts: list[Part] = []
@@ -348,30 +343,26 @@ def _keep(wanted: Wanted, look: Look, warnings: list[str]) -> None:
         generation = state.active()
         if not generation or state.digest(state.contents(generation)) != digest:
             generation = state.keep(wanted.contents, generation)
-        now = fingerprint()
-        if _only_ours(wanted, look, now):
+        now = _known_now(look)
+        if now:
             state.set_record(state.Record(state.place(), *now, look.variant, digest, generation))
     except OSError as error:
         warnings.append(f"{error.filename}: {error.strerror}: the next apply has to read all rules")
 
 
-def _only_ours(wanted: Wanted, look: Look, now: Fingerprint) -> bool:
-    """Whether nobody but us has changed a rule since ``look``, so that the kernel holds what was wanted."""
-    sent = sum(step.count("\nCOMMIT\n") for part in look.parts for step in part.plan.steps if part.tools.variant == NFT)
-    if now.nft != look.fingerprint.nft + sent:
-        return False
-    if not any(part.tools.variant == LEGACY for part in look.parts):
-        return now.legacy == look.fingerprint.legacy
-    # That variant counts nothing, so look at what it holds: our lines, and no others in our chains.
-    for family in addresses.FAMILIES:
-        text = wanted.texts.get(family, "") if look.variant == LEGACY else ""
-        held = Tools(LEGACY, family).text().splitlines()
-        ours = {line for line in held if line.startswith(("-A KUBE-", "-A SLUICE-", ":KUBE-", ":SLUICE-"))}
-        mine = {line.partition(" [")[0] if line.startswith(":") else line for line in text.splitlines()}
-        jumps = {line for line in mine if line.startswith("-A ") and not line.startswith(("-A KUBE-", "-A SLUICE-"))}
-        if ours != {line for line in mine if line.startswith(("-A ", ":"))} - jumps or not jumps <= set(held):
-            return False
-    return True
+def _known_now(look: Look) -> Fingerprint | None:
+    """The fingerprint after the change, or None where somebody else may have changed a rule meanwhile.
+
+    nf_tables counts transactions, so ours can be taken from the count. iptables-legacy counts nothing: the next apply
+    reads it again.
+    """
+    if not look.changes:
+        return look.fingerprint
+    if any(part.tools.variant == LEGACY for part in look.parts):
+        return None
+    sent = sum(step.count("\nCOMMIT\n") for part in look.parts for step in part.plan.steps)
+    now = look.fingerprint._replace(nft=look.fingerprint.nft + sent)
+    return now if nft_generation() == now.nft else None
 
 
 def _result(look: Look, flows: int, warnings: list[str], *, pending: bool = False) -> Result:

@@ -24,8 +24,12 @@ class Fault(NamedTuple):
         """``file:line: kind ns/name: field: what is wrong``, without the parts that do not apply."""
         where = f"{self.file}:{self.line}" if self.line else self.file
         parts = [where, self.subject, self.field, ("warning: " if self.warning else "") + self.message]
-        # A name in the input may hold anything; what is printed is one line all the same.
-        return ": ".join(part for part in parts if part).replace("\n", "\\n").replace("\r", "\\r")
+        return printable(": ".join(part for part in parts if part))
+
+
+def printable(text: str) -> str:
+    """``text`` on one line that a terminal shows as it is: a name in the input may hold anything."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class InputError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -27,7 +26,7 @@ LOCK_SECONDS = 10
 _COMMAND = {addresses.IPV4: "iptables", addresses.IPV6: "ip6tables"}
 _LEGACY_TABLES = {addresses.IPV4: "/proc/net/ip_tables_names", addresses.IPV6: "/proc/net/ip6_tables_names"}
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
-_PASSING = re.compile(r"^#.*\n| \[\d+:\d+\]$", re.MULTILINE)
+_POLICY = re.compile(r"^(:\w+ [A-Z]+) \[\d+:\d+\]$", re.MULTILINE)
 _LOCKED = 4
 """Exit code of iptables-restore(8) when it did not get the xtables lock."""
 
@@ -50,13 +49,12 @@ class Tools(NamedTuple):
         """The tool's path (``action``: ``-save``, ``-restore``), or ``""`` where it is not installed."""
         return shutil.which(f"{self.name}{action}", path=_PATH) or ""
 
-    def read(self) -> RuleSet:
-        """All rules of this variant and family in this network namespace."""
-        return ruleset.parse(self.text())
-
     def text(self) -> str:
-        """The same as text, without what changes by itself: times, and the counters of built-in chains."""
-        if self.variant == LEGACY and not _legacy_tables(self.family):
+        """All rules of this variant and family in this network namespace, in iptables-save form.
+
+        Without what changes by itself: times, and the counters of built-in chains.
+        """
+        if not self.path("-save") or (self.variant == LEGACY and not _legacy_tables(self.family)):
             return ""  # asking would load the modules and make empty tables
         result = _run([self.path("-save")])
         if "is incompatible" in result.stdout:
@@ -64,7 +62,7 @@ class Tools(NamedTuple):
             raise KernelError(f"{self.path('-save')}: {line.lstrip('# ')}")
         if result.returncode:
             raise KernelError(f"{self.path('-save')}: {_said(result)}")
-        return _PASSING.sub("", result.stdout)
+        return _lasting(result.stdout)
 
     def restore(self, text: str, *, test: bool = False) -> None:
         """Send ``text`` to the kernel beside what is there. Raises KernelError; then no table of it is changed.
@@ -132,12 +130,7 @@ class Fingerprint(NamedTuple):
     legacy: str
 
 
-def fingerprint() -> Fingerprint:
-    """The fingerprint of this network namespace's rules."""
-    return Fingerprint(_nft_generation(), _legacy_digest())
-
-
-def _nft_generation() -> int:
+def nft_generation() -> int:
     """NFT_MSG_GETGEN of nfnetlink: the number that grows with every transaction (linux/netfilter/nf_tables.h)."""
     nfnl_subsys_nftables, nft_msg_getgen, nlm_f_request, nfta_gen_id = 10, 16, 1, 1
     body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)
@@ -158,13 +151,6 @@ def _nft_generation() -> int:
             return int(struct.unpack_from(">I", answer, offset + 4)[0])
         offset += max((length + 3) & ~3, 4)
     return 0
-
-
-def _legacy_digest() -> str:
-    found = hashlib.sha256()
-    for family in addresses.FAMILIES:
-        found.update(Tools(LEGACY, family).text().encode())
-    return found.hexdigest()
 
 
 def _default_variant(there: list[str]) -> str:
@@ -194,6 +180,24 @@ def lock_holder(path: str) -> str:
     except (OSError, ValueError):
         pass
     return "a process that cannot be seen from here"
+
+
+def _lasting(text: str) -> str:
+    """What iptables-save printed without times and the counters of built-in chains, which stand at a table's head.
+
+    Only the heads are looked at: the rest may be megabytes.
+    """
+    tables = []
+    for piece in f"\n{text}".split("\n#"):
+        table = piece.partition("\n")[2]
+        if table:
+            head, mark, rest = table.partition("\n-A ")
+            tables.append(_POLICY.sub(r"\1", head[:_HEAD]) + head[_HEAD:] + mark + rest)
+    return "\n".join(tables) + "\n"
+
+
+_HEAD = 500
+"""Characters in which a table's name and all of its built-in chains stand."""
 
 
 def _run(command: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ This is the one place where the defaults stand; roles document them in ``meta/ar
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
@@ -14,6 +15,8 @@ from .dialect import DIALECTS
 from .faults import Fault, InputError
 
 PREFIX = "sluice_"
+DROP_BIT = 15
+"""The bit of KUBE-MARK-DROP's mark, which the dialects before 1.24 have (a kubelet's default)."""
 BACKENDS = ("iptables", "ipvs", "nftables")
 PRIMARY = "primary"
 
@@ -72,6 +75,10 @@ class Settings(NamedTuple):
         return of_family or (addresses.ANY[family],)
 
 
+_PORT = re.compile(r"[0-9]{1,5}")
+_WORD = re.compile(r"[a-z]+")
+
+
 class _Wrong(ValueError):
     """A value that a setting cannot take; the text says what is wrong."""
 
@@ -104,6 +111,12 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise _Wrong(f"must be a string, is {value!r}")
+    return str(value)
+
+
+def _word(value: Any) -> str:
+    if not _WORD.fullmatch(_text(value)):
+        raise _Wrong(f"must be a word such as rr, is {value!r}")
     return str(value)
 
 
@@ -154,7 +167,7 @@ def _labels(value: Any) -> dict[str, str]:
 
 def _port_range(value: Any) -> tuple[int, int]:
     low, dash, high = str(value).partition("-")
-    if not (dash and low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) < 65536):
+    if not (dash and _PORT.fullmatch(low) and _PORT.fullmatch(high) and 0 < int(low) <= int(high) < 65536):
         raise _Wrong(f"must be a range of ports such as 30000-32767, is {value!r}")
     return int(low), int(high)
 
@@ -180,7 +193,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "nodeport_range": _port_range,
     "takeover": _boolean,
     "confirm_timeout": _whole(0, 3600),
-    "ipvs_scheduler": _text,
+    "ipvs_scheduler": _word,
     "ipvs_strict_arp": _boolean,
 }
 
@@ -208,6 +221,9 @@ def from_variables(variables: Mapping[str, Any], source: str = "settings") -> tu
             faults.append(Fault(source, 0, "", variable, str(wrong)))
     if not values.get("ip_families", True):
         faults.append(Fault(source, 0, "", "sluice_ip_families", "must name IPv4, IPv6 or both, is empty"))
+    dialect = DIALECTS[values.get("compat", Settings().compat)]
+    if values.get("masquerade_bit") == DROP_BIT and "KUBE-MARK-DROP" in dialect.chains["nat"]:
+        faults.append(Fault(source, 0, "", "sluice_masquerade_bit", f"{DROP_BIT} is the bit of KUBE-MARK-DROP"))
     if any(not fault.warning for fault in faults):
         raise InputError(faults)
     return Settings(**values), faults

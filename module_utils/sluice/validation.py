@@ -26,7 +26,8 @@ from .catalogue import (
     SlicePort,
 )
 from .faults import Fault, InputError
-from .manifests import Manifest, Path
+from .manifests import Manifest
+from .syntax import Path
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
@@ -40,6 +41,7 @@ MAX_COMMENT = 255
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_POD_ID = re.compile(r"[-A-Za-z0-9._:/]{1,317}")
 _KINDS = {
     ("v1", "Service"): "Service",
     ("v1", "Endpoints"): "Endpoints",
@@ -93,10 +95,12 @@ class _Object:
         self.namespace = "" if kind == "Node" else self.text(self.metadata, "namespace", ("metadata",), "default")
         shown = "/".join(filter(None, (self.namespace, self.name)))
         self.subject = f"{kind} {shown}".rstrip()
-        if not pattern.fullmatch(self.name):
-            self.fault(("metadata", "name"), f"{self.name!r} is not {form}" if self.name else "is missing")
+        if self.metadata.get("name") in (None, ""):
+            self.fault(("metadata", "name"), "is missing")
+        elif self.name and not pattern.fullmatch(self.name):
+            self.fault(("metadata", "name"), f"{_short(self.name)} is not {form}")
         if self.namespace and not _LABEL.fullmatch(self.namespace):
-            self.fault(("metadata", "namespace"), f"{self.namespace!r} is not a DNS label")
+            self.fault(("metadata", "namespace"), f"{_short(self.namespace)} is not a DNS label")
 
     @property
     def key(self) -> tuple[str, str]:
@@ -128,12 +132,12 @@ class _Object:
             if isinstance(entry, dict):
                 yield (*path, key, index), entry
             else:
-                self.fault((*path, key, index), f"must be a mapping, is {_of_type(entry)}")
+                self.fault((*path, key, index), f"must be a mapping, is {_short(entry)}")
 
     def number(self, holder: dict[str, Any], key: str, path: Path, low: int, high: int, default: int) -> int:
         value = self._read(holder, key, path, int, default, "a whole number")
         if type(holder.get(key)) is int and not low <= value <= high:
-            self.fault((*path, key), f"{value} is not in {low}-{high}")
+            self.fault((*path, key), f"{_short(value)} is not in {low}-{high}")
             return default
         return value
 
@@ -146,7 +150,7 @@ class _Object:
     def choice(self, holder: dict[str, Any], key: str, path: Path, choices: Sequence[str], default: str) -> str:
         value = self.text(holder, key, path, default)
         if value not in choices:
-            self.fault((*path, key), f"{value!r} is not one of {', '.join(choices)}")
+            self.fault((*path, key), f"{_short(value)} is not one of {', '.join(choices)}")
             return default
         return value
 
@@ -154,7 +158,7 @@ class _Object:
         """``value`` as a canonical address (of ``family``, if one is given); ``""`` after a fault."""
         text = addresses.address(value)
         if not text or text in ("0.0.0.0", "::"):
-            self.fault(path, f"{value!r} is not an IP address")
+            self.fault(path, f"{_short(value)} is not an IP address")
             return ""
         if family and addresses.family_of(text) != family:
             self.fault(path, f"{value!r} is not an {family} address")
@@ -169,19 +173,32 @@ class _Object:
     def node_name(self, holder: dict[str, Any], key: str, path: Path) -> str:
         value = self.text(holder, key, path)
         if value and not _SUBDOMAIN.fullmatch(value):
-            self.fault((*path, key), f"{value!r} is not a node's name")
+            self.fault((*path, key), f"{_short(value)} is not a node's name")
             return ""
         return value
 
     def labels(self) -> dict[str, str]:
-        return {str(key): str(value) for key, value in self.mapping(self.metadata, "labels", ("metadata",)).items()}
+        """The object's labels. Read quietly: whether they are text is said once, by ``strings``."""
+        found = self.metadata.get("labels")
+        return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
+
+    def strings(self, holder: dict[str, Any], key: str, path: Path) -> dict[str, str]:
+        """A mapping of text to text, such as labels."""
+        found: dict[str, str] = {}
+        for name, value in self.mapping(holder, key, path).items():
+            if isinstance(name, str) and isinstance(value, str):
+                found[name] = value
+            else:
+                wrong = name if not isinstance(name, str) else value
+                self.fault((*path, key, str(name)), f"must be text, is {_short(wrong)}: put it in quotes")
+        return found
 
     def _read(self, holder: dict[str, Any], key: str, path: Path, kind: type[_T], default: _T, form: str) -> _T:
         value = holder.get(key)
         if value is None:
             return default
         if type(value) is not kind:  # a bool is an int, but not where a number is asked for
-            self.fault((*path, key), f"must be {form}, is {_of_type(value)}")
+            self.fault((*path, key), f"must be {form}, is {_short(value)}")
             return default
         return value
 
@@ -247,7 +264,7 @@ def _known_objects(manifests: Iterable[Manifest], faults: list[Fault]) -> Iterat
     for manifest in manifests:
         value = manifest.value
         if not isinstance(value, dict):
-            _plain_fault(faults, manifest, "", f"must be an object with apiVersion and kind, is {_of_type(value)}")
+            _plain_fault(faults, manifest, "", f"must be an object with apiVersion and kind, is {_short(value)}")
             continue
         version, kind = value.get("apiVersion"), value.get("kind")
         if not isinstance(version, str) or not isinstance(kind, str):
@@ -347,7 +364,9 @@ def _cluster_ips(entry: _Object, spec: dict[str, Any]) -> tuple[str, ...]:
             entry.fault(("spec", "clusterIPs"), f"has more than one {family} address")
     for index, family in enumerate(entry.items(spec, "ipFamilies", ("spec",))):
         if family not in addresses.FAMILIES:
-            entry.fault(("spec", "ipFamilies", index), f"{family!r} is not one of {', '.join(addresses.FAMILIES)}")
+            entry.fault(
+                ("spec", "ipFamilies", index), f"{_short(family)} is not one of {', '.join(addresses.FAMILIES)}"
+            )
         elif index < len(several) and families[index] != family:
             entry.fault(("spec", "ipFamilies", index), f"is {family}, but the cluster IP is {several[index]}")
     return several
@@ -375,7 +394,7 @@ def _service_ports(entry: _Object, spec: dict[str, Any], checks: Checks) -> tupl
 def _port_name(entry: _Object, value: dict[str, Any], path: Path) -> str:
     name = entry.text(value, "name", path)
     if name and not _LABEL.fullmatch(name):
-        entry.fault((*path, "name"), f"{name!r} is not a DNS label")
+        entry.fault((*path, "name"), f"{_short(name)} is not a DNS label")
         return ""
     return name
 
@@ -384,7 +403,7 @@ def _target_port(entry: _Object, value: dict[str, Any], path: Path, default: int
     target = value.get("targetPort")
     if isinstance(target, str):
         if not _LABEL.fullmatch(target):
-            entry.fault((*path, "targetPort"), f"{target!r} is neither a port number nor the name of a port")
+            entry.fault((*path, "targetPort"), f"{_short(target)} is neither a port number nor the name of a port")
             return default
         return target
     return entry.number(value, "targetPort", path, 1, 65535, default)
@@ -431,7 +450,7 @@ def _source_ranges(entry: _Object, spec: dict[str, Any]) -> tuple[str, ...]:
         if network:
             found.append(network)
         else:
-            entry.fault(("spec", "loadBalancerSourceRanges", index), f"{value!r} is not a CIDR")
+            entry.fault(("spec", "loadBalancerSourceRanges", index), f"{_short(value)} is not a CIDR")
     return tuple(found)
 
 
@@ -451,11 +470,9 @@ def _health_check(entry: _Object, spec: dict[str, Any], kind: str, policy: str, 
 
 
 def _annotations(entry: _Object) -> tuple[tuple[str, str], ...]:
-    found = entry.mapping(entry.metadata, "annotations", ("metadata",))
+    found = entry.strings(entry.metadata, "annotations", ("metadata",))
     return tuple(
-        (key[len(ANNOTATION_PREFIX) :], str(value))
-        for key, value in found.items()
-        if isinstance(key, str) and key.startswith(ANNOTATION_PREFIX)
+        (key[len(ANNOTATION_PREFIX) :], value) for key, value in found.items() if key.startswith(ANNOTATION_PREFIX)
     )
 
 
@@ -484,12 +501,14 @@ def _slice_ports(entry: _Object, holder: dict[str, Any], path: Path) -> Iterator
     for where, value in entry.mappings(holder, "ports", path):
         name = _port_name(entry, value, where)
         protocol = entry.choice(value, "protocol", where, PROTOCOLS, "TCP")
-        number = entry.port(value, "port", where)
+        # A port without a number stands for all ports, which no Service's port can use.
+        number = entry.number(value, "port", where, 1, 65535, 0)
         if number:
             yield SlicePort(name, protocol, number)
 
 
 def _endpoints(entry: _Object, family: str) -> Iterator[Endpoint]:
+    beta = str(entry.value["apiVersion"]).endswith("beta1")
     for path, value in entry.mappings(entry.value, "endpoints", ()):
         conditions = entry.mapping(value, "conditions", path)
         where = (*path, "conditions")
@@ -499,11 +518,11 @@ def _endpoints(entry: _Object, family: str) -> Iterator[Endpoint]:
         address = entry.address(texts[0], (*path, "addresses", 0), family) if texts else ""
         if not texts:
             entry.fault((*path, "addresses"), "is missing")
-        topology = entry.mapping(value, "deprecatedTopology", path)
+        topology = entry.mapping(value, "topology" if beta else "deprecatedTopology", path)
         if address:
             yield Endpoint(
                 address=address,
-                node=entry.node_name(value, "nodeName", path) or str(topology.get(HOSTNAME_LABEL, "")),
+                node=entry.node_name(value, "nodeName", path) or entry.node_name(topology, HOSTNAME_LABEL, path),
                 ready=entry.flag(conditions, "ready", where, True),
                 serving=entry.flag(conditions, "serving", where, True),
                 terminating=entry.flag(conditions, "terminating", where, False),
@@ -551,10 +570,9 @@ def _publish(slices: Iterable[EndpointSlice], entry: _Object) -> tuple[EndpointS
 def _selected(entry: _Object, service: Service, hosts: Sequence[EndpointHost]) -> tuple[EndpointSlice, ...]:
     """The inventory hosts that the Service's selector selects, as slices: one for each family and set of ports."""
     spec = entry.mapping(entry.value, "spec", ())
-    selector = entry.mapping(spec, "selector", ("spec",))
-    if not selector:
+    wanted = entry.strings(spec, "selector", ("spec",))
+    if not wanted:
         return ()
-    wanted = {str(key): str(value) for key, value in selector.items()}
     near = entry.text(spec, "trafficDistribution", ("spec",))
     found: dict[tuple[str, tuple[SlicePort, ...]], list[Endpoint]] = defaultdict(list)
     for host in hosts:
@@ -591,13 +609,17 @@ def _ports_have_slices(entry: _Object, service: Service) -> None:
 
     Slices without endpoints do not count: a cluster's have no ports either.
     """
-    offered = {port.name for piece in service.slices if piece.endpoints for port in piece.ports}
+    offered = {(port.name, port.protocol) for piece in service.slices if piece.endpoints for port in piece.ports}
+    names = {name for name, _ in offered}
     if not any(piece.endpoints for piece in service.slices):
         return
     for index, port in enumerate(service.ports):
-        if port.name not in offered:
-            path = ("spec", "ports", index, "name" if port.name else "port")
+        path = ("spec", "ports", index, "name" if port.name else "port")
+        if port.name not in names:
             entry.fault(path, f"no EndpointSlice has a port named {port.name!r}")
+        elif (port.name, port.protocol) not in offered:
+            message = f"no EndpointSlice has a {port.protocol} port named {port.name!r}: nothing will answer"
+            entry.fault(path, message, warning=True)
 
 
 # --- Pods and Nodes
@@ -607,31 +629,42 @@ def _host_ports(entry: _Object) -> Iterator[HostPort]:
     spec, status = entry.mapping(entry.value, "spec", ()), entry.mapping(entry.value, "status", ())
     if spec.get("hostNetwork") is True or status.get("phase") in ("Succeeded", "Failed"):
         return
-    node = entry.node_name(spec, "nodeName", ("spec",))
-    pod_ips: list[tuple[Path, Any]] = [(("status", "podIP"), status.get("podIP"))]
-    pod_ips += (((*path, "ip"), value.get("ip")) for path, value in entry.mappings(status, "podIPs", ("status",)))
-    own = [entry.address(value, path) for path, value in pod_ips if value is not None]
-    texts = tuple(dict.fromkeys(text for text in own if text))
+    found = [
+        (path, value)
+        for where, container in entry.mappings(spec, "containers", ("spec",))
+        for path, value in entry.mappings(container, "ports", where)
+        if value.get("hostPort") not in (None, 0)
+    ]
+    node, texts = entry.node_name(spec, "nodeName", ("spec",)), _pod_addresses(entry, status)
+    if not found or (status.get("phase") == "Pending" and not texts):
+        return
+    if not node:
+        entry.fault(("spec", "nodeName"), "is missing: a host port is one node's")
+    if not texts:
+        entry.fault(("status", "podIP"), "is missing: a host port leads to the Pod's address")
+    uid = entry.text(entry.metadata, "uid", ("metadata",)) or f"{entry.namespace}/{entry.name}"
+    if not _POD_ID.fullmatch(uid):
+        entry.fault(("metadata", "uid"), f"{_short(uid)} is not a uid")
     # Both halves of the name go into a rule's comment beside the port, and the kernel keeps 255 bytes of it.
     longest = len(f"{entry.name}_{entry.namespace} hostport 65535")
-    for where, container in entry.mappings(spec, "containers", ("spec",)):
-        for path, value in entry.mappings(container, "ports", where):
-            if not value.get("hostPort"):
-                continue
-            number = entry.port(value, "hostPort", path)
-            protocol = entry.choice(value, "protocol", path, PROTOCOLS, "TCP")
-            port = entry.port(value, "containerPort", path)
-            host_ip = value.get("hostIP")
-            host_ip = "" if host_ip in (None, "", "0.0.0.0", "::") else entry.address(host_ip, (*path, "hostIP"))
-            if not node:
-                entry.fault(("spec", "nodeName"), "is missing: a host port is one node's")
-            if not texts:
-                entry.fault(("status", "podIP"), "is missing: a host port leads to the Pod's address")
-            if longest > MAX_COMMENT:
-                entry.fault(("metadata", "name"), f"makes a comment of {longest} bytes, iptables takes {MAX_COMMENT}")
-            uid = entry.text(entry.metadata, "uid", ("metadata",)) or f"{entry.namespace}/{entry.name}"
-            if number and port:
-                yield HostPort(entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port)
+    if longest > MAX_COMMENT:
+        entry.fault(("metadata", "name"), f"makes a comment of {longest} bytes, iptables takes {MAX_COMMENT}")
+    for path, value in found:
+        number = entry.port(value, "hostPort", path)
+        protocol = entry.choice(value, "protocol", path, PROTOCOLS, "TCP")
+        port = entry.port(value, "containerPort", path)
+        host_ip = value.get("hostIP")
+        host_ip = "" if host_ip in (None, "", "0.0.0.0", "::") else entry.address(host_ip, (*path, "hostIP"))
+        if number and port and not entry.faulty:
+            yield HostPort(entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port)
+
+
+def _pod_addresses(entry: _Object, status: dict[str, Any]) -> tuple[str, ...]:
+    """podIP and podIPs, which repeats it."""
+    found: list[tuple[Path, Any]] = [(("status", "podIP"), status.get("podIP"))]
+    found += (((*path, "ip"), value.get("ip")) for path, value in entry.mappings(status, "podIPs", ("status",)))
+    texts = [entry.address(value, path) for path, value in found if value not in (None, "")]
+    return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def _host_port_conflicts(host_ports: Iterable[tuple[_Object, HostPort]]) -> None:
@@ -716,7 +749,11 @@ def _shown(path: Path) -> str:
     return text
 
 
-def _of_type(value: Any) -> str:
-    names = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list"}
-    names.update({dict: "a mapping", type(None): "null"})
-    return names.get(type(value), type(value).__name__)
+def _short(value: Any) -> str:
+    """``value`` in a message: what it is, cut where it is long."""
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "a mapping"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
