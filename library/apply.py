@@ -22,10 +22,18 @@ options:
       - What the files would hold, by name, where they have not been written, as in check mode. Used instead of those in
         O(path).
     type: dict
+  confirm_timeout:
+    description:
+      - Seconds after which the node takes the change back by itself, unless M(sluice.lb.confirm) keeps it. V(0) is off.
+      - The timer is the node's own, a transient unit of systemd or else a process; it needs the C(sluice) command.
+    type: int
+    default: 0
   state:
-    description: With V(absent), everything of Sluice leaves the kernel.
+    description:
+      - With V(absent), everything of Sluice leaves the kernel.
+      - With V(previous), the generation before this one is put back, and its files in O(path).
     type: str
-    choices: [present, absent]
+    choices: [present, absent, previous]
     default: present
 extends_documentation_fragment: [ansible.builtin.action_common_attributes]
 attributes:
@@ -49,9 +57,15 @@ variant:
   returned: success
   type: str
 counts:
-  description: How many chains were added, modified and removed; lines and bytes that were sent to the kernel.
+  description:
+    - How many chains were added, modified and removed; lines and bytes that were sent to the kernel; UDP flows that were
+      deleted because their endpoint is gone.
   returned: success
   type: dict
+pending:
+  description: Whether the change waits to be confirmed.
+  returned: success
+  type: bool
 differences:
   description: In check mode, how the kernel differs, a line a chain and a line a rule.
   returned: success
@@ -70,7 +84,8 @@ def main():
         argument_spec={
             "path": {"type": "path", "default": "/etc/sluice"},
             "files": {"type": "dict"},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "confirm_timeout": {"type": "int", "default": 0},
+            "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
         },
         supports_check_mode=True,
     )
@@ -79,16 +94,19 @@ def main():
     try:
         if given["state"] == "absent":
             result = apply.remove(check=module.check_mode)
+        elif given["state"] == "previous":
+            result = apply.roll_back(given["path"], check=module.check_mode)
         else:
             wanted = apply.load(given["path"]) if given["files"] is None else apply.parse(given["files"])
-            result = apply.apply(wanted, check=module.check_mode)
+            result = apply.apply(wanted, check=module.check_mode, confirm=given["confirm_timeout"])
     except iptables_kernel.KernelError as error:
         module.fail_json(msg=str(error))
     for warning in result.warnings:
         module.warn(warning)
     diff = {"prepared": "".join(f"{line}\n" for line in result.diff)} if module._diff else {}
     differences = result.diff if module.check_mode else ()
-    module.exit_json(changed=result.changed, differences=differences, variant=result.variant, counts=result.counts(), diff=diff)
+    module.exit_json(changed=result.changed, differences=differences, variant=result.variant, counts=result.counts(),
+                     pending=result.pending, diff=diff)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,10 @@ options:
     type: str
     choices: [iptables, ipvs, nftables]
     default: iptables
+  repairs:
+    description: Whether the node repairs drift by itself.
+    type: bool
+    default: false
 extends_documentation_fragment: [ansible.builtin.action_common_attributes]
 attributes:
   check_mode:
@@ -54,6 +58,16 @@ node:
       description: Processes of Kubernetes in this network namespace that program the same chains.
       type: list
       elements: str
+    rolled_back:
+      description: The note that a node took an unconfirmed change back, with C(time) and C(reason); null without one.
+      type: dict
+    systemd:
+      description: Whether systemd runs the node.
+      type: bool
+    flushers:
+      description: Services that take Sluice's rules away when they reload theirs.
+      type: list
+      elements: str
     prepared:
       description: Whether the folder of the node's files is there.
       type: bool
@@ -66,14 +80,22 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import node
 def main():
     module = AnsibleModule(
         argument_spec={
+            "repairs": {"type": "bool", "default": False},
             "backend": {"type": "str", "choices": ["iptables", "ipvs", "nftables"], "default": "iptables"},
         },
         supports_check_mode=True,
     )
     try:
-        module.exit_json(changed=False, node=node.facts(module.params["backend"]))
+        found = node.facts(module.params["backend"])
     except node.NodeError as error:
         module.fail_json(msg=str(error))
+    if found["rolled_back"]:
+        note = found["rolled_back"]
+        module.warn(f"the last change was taken back by the node at {note['time']}: {note['reason']}")
+    if found["flushers"] and not module.params["repairs"]:
+        names = ", ".join(found["flushers"])
+        module.warn(f"a reload of {names} takes Sluice's rules away until the next apply; sluice_repair_seconds repairs it")
+    module.exit_json(changed=False, node=found)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 
 IPV4 = "IPv4"
@@ -11,6 +12,7 @@ FAMILIES = (IPV4, IPV6)
 
 _HOST_PREFIX = {IPV4: "/32", IPV6: "/128"}
 ANY = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
+_SPECIAL = re.compile(r"127\.|169\.254\.|224\.0\.0\.|fe[89ab][0-9a-f]:|ff0[12]:|(0\.0\.0\.0|::1?)\Z")
 LOOPBACK = {IPV4: "127.0.0.0/8", IPV6: "::1/128"}
 
 
@@ -59,6 +61,11 @@ def contains(net: str, text: str) -> bool:
 def is_loopback(text: str) -> bool:
     """Whether ``text`` is a loopback address."""
     return contains(LOOPBACK[family_of(text)], text)
+
+
+def is_special(text: str) -> bool:
+    """Whether ``text`` means something on one host or link only: unspecified, loopback or link-local."""
+    return _SPECIAL.match(text) is not None
 
 
 def host_port(text: str, port: int) -> str:

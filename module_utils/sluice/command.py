@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "--confirm", type=int, default=0, metavar="SECONDS", help="take the change back unless it is confirmed by then"
     )
 
+    applying.add_argument("--boot", action="store_true", help="take a change back that waited when the node went down")
+
     confirming = commands.add_parser("confirm", help="keep the change that waits for it")
     confirming.set_defaults(run=_confirm)
 
@@ -99,6 +101,8 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _apply(arguments: argparse.Namespace) -> int:
+    if arguments.boot:
+        apply.roll_back(arguments.dir, unconfirmed=True)
     result = apply.apply(apply.load(arguments.dir), check=arguments.check, confirm=arguments.confirm)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)

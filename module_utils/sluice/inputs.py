@@ -31,12 +31,15 @@ def endpoint_hosts(entries: Iterable[Mapping[str, Any]]) -> list[validation.Endp
     """
     found: list[validation.EndpointHost] = []
     faults: list[Fault] = []
-    for entry in entries:
-        name = str(entry.get("name", ""))
+    for index, entry in enumerate(entries):
+        name = str(entry.get("name", "")) if isinstance(entry, Mapping) else ""
 
-        def fault(variable: str, message: str, host: str = name) -> None:
-            faults.append(Fault("inventory", 0, f"host {host}", f"sluice_{variable}", message))
+        def fault(variable: str, message: str, host: str = name or f"number {index}") -> None:
+            faults.append(Fault("inventory", 0, f"host {host}", variable and f"sluice_{variable}", message))
 
+        if not isinstance(entry, Mapping):
+            fault("", "must be a mapping of its variables")
+            continue
         labels, ports, ready = entry.get("labels") or {}, entry.get("ports") or {}, entry.get("ready")
         raw = entry.get("endpoint_ip")
         texts = [addresses.address(text) for text in (raw if isinstance(raw, (list, tuple)) else [raw])]
@@ -44,8 +47,8 @@ def endpoint_hosts(entries: Iterable[Mapping[str, Any]]) -> list[validation.Endp
             fault("labels", f"must be a mapping, is {labels!r}")
         if not isinstance(ports, Mapping) or not all(_is_port(port) for port in ports.values()):
             fault("ports", f"must map names to ports from 1 to 65535, is {ports!r}")
-        if not all(texts):
-            fault("endpoint_ip", f"{raw!r} is not an IP address (the default is ansible_host)")
+        if not all(texts) or any(map(addresses.is_special, texts)):
+            fault("endpoint_ip", f"{raw!r} is not an IP address that others reach (the default is ansible_host)")
         if ready not in (None, True, False):
             fault("ready", f"must be true or false, is {ready!r}")
         weight = entry.get("weight")
@@ -109,6 +112,8 @@ def build(
     found += manifests.inline(sources.objects)
     faults = sources.faults + faults
     try:
+        if not isinstance(hosts, Iterable) or isinstance(hosts, (str, Mapping)):
+            raise InputError([Fault("inventory", 0, "", "sluice_endpoint_hosts", "must be a list of hosts")])
         selectable = endpoint_hosts(hosts)
     except InputError as error:
         faults, selectable = faults + error.faults, []

@@ -9,13 +9,16 @@ import shutil
 import subprocess
 from typing import Any, Iterable, Mapping
 
-from . import addresses
+from . import addresses, state, timer
 from .files import DIRECTORY
 
 SYSCTL_FILE = "/etc/sysctl.d/90-sluice.conf"
 MODULES_FILE = "/etc/modules-load.d/sluice.conf"
 RIVALS = ("kube-proxy", "kubelet", "k3s-server", "k3s-agent", "rke2")
 """Processes that program Services, or the chains that go with them."""
+
+FLUSHERS = ("firewalld", "netfilter-persistent", "iptables", "ip6tables")
+"""Units that load a rule set of their own, whole."""
 
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _COMMANDS = {
@@ -36,7 +39,8 @@ class NodeError(Exception):
 
 
 def facts(backend: str) -> dict[str, Any]:
-    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals, prepared."""
+    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals, prepared,
+    rolled_back, systemd, flushers."""
     missing = [command for command in _COMMANDS[backend] if not shutil.which(command, path=_PATH)]
     names = _package_names()
     has_ip = "ip" not in missing
@@ -46,6 +50,9 @@ def facts(backend: str) -> dict[str, Any]:
         "missing_packages": sorted({names.get(command, command) for command in missing}),
         "rivals": rivals(),
         "prepared": os.path.isdir(DIRECTORY),
+        "rolled_back": state.note(),
+        "systemd": timer.has_systemd(),
+        "flushers": flushers(),
     }
 
 
@@ -107,6 +114,15 @@ def rivals() -> list[str]:
         except OSError:
             continue  # it has ended
     return sorted(found)
+
+
+def flushers() -> list[str]:
+    """Services of this node whose reload takes other people's rules away, Sluice's among them."""
+    if not timer.has_systemd():
+        return []
+    command = ["systemctl", "is-active", *FLUSHERS]
+    answers = subprocess.run(command, capture_output=True, text=True, env={"PATH": _PATH}, check=False).stdout.split()
+    return [name for name, answer in zip(FLUSHERS, answers) if answer == "active"]
 
 
 def sysctl_text(sysctls: Mapping[str, str]) -> str:

@@ -47,6 +47,7 @@ class Settings(NamedTuple):
     nodeport_range: tuple[int, int] = (30000, 32767)
     takeover: bool = False
     confirm_timeout: int = 30
+    repair_seconds: int = 0
     ipvs_scheduler: str = "rr"
     ipvs_strict_arp: bool = False
 
@@ -193,6 +194,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "nodeport_range": _port_range,
     "takeover": _boolean,
     "confirm_timeout": _whole(0, 3600),
+    "repair_seconds": _whole(0, 86400),
     "ipvs_scheduler": _word,
     "ipvs_strict_arp": _boolean,
 }

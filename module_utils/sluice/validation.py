@@ -101,6 +101,7 @@ class _Object:
             self.fault(("metadata", "name"), f"{_short(self.name)} is not {form}")
         if self.namespace and not _LABEL.fullmatch(self.namespace):
             self.fault(("metadata", "namespace"), f"{_short(self.namespace)} is not a DNS label")
+        self.labels = self.strings(self.metadata, "labels", ("metadata",))
 
     @property
     def key(self) -> tuple[str, str]:
@@ -165,10 +166,13 @@ class _Object:
             return ""
         return text
 
-    def address_list(self, holder: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
-        values = self.items(holder, key, path)
-        found = (self.address(value, (*path, key, index)) for index, value in enumerate(values))
-        return tuple(dict.fromkeys(text for text in found if text))
+    def outward(self, value: Any, path: Path, family: str = "") -> str:
+        """``address``, and no host's own: the API server refuses these for endpoints and external addresses, too."""
+        text = self.address(value, path, family)
+        if text and addresses.is_special(text):
+            self.fault(path, f"{text} is a loopback or link-local address")
+            return ""
+        return text
 
     def node_name(self, holder: dict[str, Any], key: str, path: Path) -> str:
         value = self.text(holder, key, path)
@@ -176,11 +180,6 @@ class _Object:
             self.fault((*path, key), f"{_short(value)} is not a node's name")
             return ""
         return value
-
-    def labels(self) -> dict[str, str]:
-        """The object's labels. Read quietly: whether they are text is said once, by ``strings``."""
-        found = self.metadata.get("labels")
-        return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 
     def strings(self, holder: dict[str, Any], key: str, path: Path) -> dict[str, str]:
         """A mapping of text to text, such as labels."""
@@ -295,11 +294,11 @@ def _duplicates(objects: Iterable[_Object], faults: list[Fault]) -> None:
 
 def _belongs(entry: _Object, services: Mapping[tuple[str, str], _Object]) -> None:
     """Endpoints belong to a Service; those of another proxy's Service, or of Services it left out, are its own."""
-    if SERVICE_PROXY_NAME_LABEL in entry.labels():
+    if SERVICE_PROXY_NAME_LABEL in entry.labels:
         return
     label = entry.kind == "EndpointSlice"
     path = ("metadata", "labels", SERVICE_NAME_LABEL) if label else ("metadata", "name")
-    name = entry.labels().get(SERVICE_NAME_LABEL, "") if label else entry.name
+    name = entry.labels.get(SERVICE_NAME_LABEL, "") if label else entry.name
     if not name:
         entry.fault(path, "is missing: it names the Service that the slice belongs to")
     elif (entry.namespace, name) not in services:
@@ -323,7 +322,10 @@ def _service(entry: _Object, checks: Checks) -> Service | None:
         type=kind,
         cluster_ips=cluster_ips,
         ports=ports,
-        external_ips=entry.address_list(spec, "externalIPs", path),
+        external_ips=_distinct(
+            entry.outward(value, (*path, "externalIPs", index))
+            for index, value in enumerate(entry.items(spec, "externalIPs", path))
+        ),
         ingress=_ingress(entry, spec, kind),
         source_ranges=_source_ranges(entry, spec),
         affinity_seconds=_affinity(entry, spec),
@@ -332,7 +334,7 @@ def _service(entry: _Object, checks: Checks) -> Service | None:
         health_check_node_port=_health_check(entry, spec, kind, external, checks),
         annotations=_annotations(entry),
     )
-    if SERVICE_PROXY_NAME_LABEL in entry.labels() or kind == "ExternalName" or "None" in _raw_cluster_ips(spec):
+    if SERVICE_PROXY_NAME_LABEL in entry.labels or kind == "ExternalName" or "None" in _raw_cluster_ips(spec):
         return None
     if not ports:
         entry.fault(("spec", "ports"), "a Service needs a port")
@@ -350,7 +352,10 @@ def _cluster_ips(entry: _Object, spec: dict[str, Any]) -> tuple[str, ...]:
     """clusterIPs, or clusterIP where only that is given."""
     if "None" in _raw_cluster_ips(spec):
         return ()
-    several = entry.address_list(spec, "clusterIPs", ("spec",))
+    several = _distinct(
+        entry.address(value, ("spec", "clusterIPs", index))
+        for index, value in enumerate(entry.items(spec, "clusterIPs", ("spec",)))
+    )
     single = entry.text(spec, "clusterIP", ("spec",))
     if single:
         address = entry.address(single, ("spec", "clusterIP"))
@@ -364,9 +369,8 @@ def _cluster_ips(entry: _Object, spec: dict[str, Any]) -> tuple[str, ...]:
             entry.fault(("spec", "clusterIPs"), f"has more than one {family} address")
     for index, family in enumerate(entry.items(spec, "ipFamilies", ("spec",))):
         if family not in addresses.FAMILIES:
-            entry.fault(
-                ("spec", "ipFamilies", index), f"{_short(family)} is not one of {', '.join(addresses.FAMILIES)}"
-            )
+            message = f"{_short(family)} is not one of {', '.join(addresses.FAMILIES)}"
+            entry.fault(("spec", "ipFamilies", index), message)
         elif index < len(several) and families[index] != family:
             entry.fault(("spec", "ipFamilies", index), f"is {family}, but the cluster IP is {several[index]}")
     return several
@@ -482,7 +486,7 @@ def _annotations(entry: _Object) -> tuple[tuple[str, str], ...]:
 def _slices(entries: Iterable[_Object]) -> dict[tuple[str, str], list[EndpointSlice]]:
     found: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
     for entry in entries:
-        labels = entry.labels()
+        labels = entry.labels
         piece = _slice(entry)
         if piece and SERVICE_PROXY_NAME_LABEL not in labels:
             found[(entry.namespace, labels.get(SERVICE_NAME_LABEL, ""))].append(piece)
@@ -515,7 +519,7 @@ def _endpoints(entry: _Object, family: str) -> Iterator[Endpoint]:
         hints = entry.mapping(value, "hints", path)
         # Consumers take the first address: all of them stand for the same endpoint (KEP-752).
         texts = entry.items(value, "addresses", path)
-        address = entry.address(texts[0], (*path, "addresses", 0), family) if texts else ""
+        address = entry.outward(texts[0], (*path, "addresses", 0), family) if texts else ""
         if not texts:
             entry.fault((*path, "addresses"), "is missing")
         topology = entry.mapping(value, "topology" if beta else "deprecatedTopology", path)
@@ -545,7 +549,7 @@ def _from_endpoints(entry: _Object) -> list[EndpointSlice]:
         endpoints: dict[str, list[Endpoint]] = defaultdict(list)
         for key, ready in (("addresses", True), ("notReadyAddresses", False)):
             for where, value in entry.mappings(subset, key, path):
-                address = entry.address(value.get("ip"), (*where, "ip"))
+                address = entry.outward(value.get("ip"), (*where, "ip"))
                 node = entry.node_name(value, "nodeName", where)
                 if address:
                     endpoints[addresses.family_of(address)].append(Endpoint(address, node, ready, ready))
@@ -663,8 +667,7 @@ def _pod_addresses(entry: _Object, status: dict[str, Any]) -> tuple[str, ...]:
     """podIP and podIPs, which repeats it."""
     found: list[tuple[Path, Any]] = [(("status", "podIP"), status.get("podIP"))]
     found += (((*path, "ip"), value.get("ip")) for path, value in entry.mappings(status, "podIPs", ("status",)))
-    texts = [entry.address(value, path) for path, value in found if value not in (None, "")]
-    return tuple(dict.fromkeys(text for text in texts if text))
+    return _distinct(entry.outward(value, path) for path, value in found if value not in (None, ""))
 
 
 def _host_port_conflicts(host_ports: Iterable[tuple[_Object, HostPort]]) -> None:
@@ -683,7 +686,7 @@ def _node(entry: _Object) -> Node:
         for path, value in entry.mappings(status, "addresses", ("status",))
         if value.get("type") == "InternalIP"
     ]
-    return Node(entry.name, tuple(entry.labels().items()), tuple(text for text in found if text))
+    return Node(entry.name, tuple(entry.labels.items()), tuple(text for text in found if text))
 
 
 # --- what one Service may take from another
@@ -747,6 +750,10 @@ def _shown(path: Path) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
     return text
+
+
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def _short(value: Any) -> str:

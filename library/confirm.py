@@ -1,0 +1,55 @@
+#!/usr/bin/python
+"""The module sluice.lb.confirm."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: confirm
+author: The Sluice authors
+version_added: 0.1.0
+short_description: Keep a change that would be taken back otherwise
+description:
+  - Stops the timer that M(sluice.lb.apply) armed. Call it over a new connection, since that is what proves that the node
+    can still be reached.
+  - Fails where the node has taken the change back already.
+extends_documentation_fragment: [ansible.builtin.action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Ask over a new connection
+  ansible.builtin.meta: reset_connection
+
+- name: Keep the change
+  sluice.lb.confirm:
+"""
+
+RETURN = r"""
+confirmed:
+  description: Whether a change waited for this.
+  returned: success
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import apply, iptables_kernel
+
+
+def main():
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    if module.check_mode:
+        module.exit_json(changed=False, confirmed=False)
+    try:
+        module.exit_json(changed=False, confirmed=apply.confirm())
+    except iptables_kernel.KernelError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()

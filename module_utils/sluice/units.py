@@ -1,0 +1,103 @@
+"""The units of systemd that keep the rules without Ansible: after a reboot, and where drift is to be repaired."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+FOLDER = "/etc/systemd/system"
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+
+# Others load whole rule sets at boot and when they reload: this one comes after them, each time.
+_OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service"
+
+_RESTORE = f"""\
+# Written by Sluice.
+[Unit]
+Description=Restore the Services of Sluice before the network is up
+ConditionPathExists=/etc/sluice/settings.json
+DefaultDependencies=no
+After=local-fs.target systemd-modules-load.service systemd-sysctl.service {_OTHERS}
+Before=network-pre.target shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+PartOf={_OTHERS}
+ReloadPropagatedFrom={_OTHERS}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/sbin/sluice apply --boot
+ExecReload=/usr/local/sbin/sluice apply
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_REPAIR = """\
+# Written by Sluice.
+[Unit]
+Description=Repair the rules of Sluice where they differ from its files
+ConditionPathExists=/etc/sluice/settings.json
+After=sluice.service
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/sluice apply
+"""
+
+_TIMER = """\
+# Written by Sluice.
+[Unit]
+Description=Repair the rules of Sluice every {seconds} seconds
+
+[Timer]
+OnActiveSec={seconds}
+OnUnitActiveSec={seconds}
+AccuracySec=1
+
+[Install]
+WantedBy=timers.target
+"""
+
+_WANTED_BY = {"sluice.service": "multi-user.target.wants", "sluice-repair.timer": "timers.target.wants"}
+
+
+def contents(repair_seconds: int, *, present: bool = True) -> dict[str, str | None]:
+    """The unit files by path; None for one that should not be there. ``repair_seconds`` 0: drift stays until a run."""
+    repairs = present and repair_seconds > 0
+    return {
+        f"{FOLDER}/sluice.service": _RESTORE if present else None,
+        f"{FOLDER}/sluice-repair.service": _REPAIR if repairs else None,
+        f"{FOLDER}/sluice-repair.timer": _TIMER.format(seconds=repair_seconds) if repairs else None,
+    }
+
+
+def links(wanted: dict[str, str | None]) -> dict[str, bool]:
+    """The links that make units start at boot: those that are not as they should be, and whether they should be."""
+    found = {}
+    for unit, folder in _WANTED_BY.items():
+        link, should = f"{FOLDER}/{folder}/{unit}", wanted[f"{FOLDER}/{unit}"] is not None
+        if os.path.lexists(link) != should:
+            found[link] = should
+    return found
+
+
+def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> None:
+    """Make and remove links, and have systemd read its units again; the timer starts or stops at once."""
+    for link, should in changed_links.items():
+        if should:
+            os.makedirs(os.path.dirname(link), exist_ok=True)
+            os.symlink(f"../{os.path.basename(link)}", link)
+        else:
+            os.unlink(link)
+    _systemctl("daemon-reload")
+    repairs = wanted[f"{FOLDER}/sluice-repair.timer"] is not None
+    _systemctl(*(("restart",) if repairs else ("stop",)), "sluice-repair.timer")
+
+
+def _systemctl(*words: str) -> None:
+    command = shutil.which("systemctl", path=_PATH)
+    if command:
+        subprocess.run([command, "--quiet", *words], capture_output=True, check=False)
