@@ -76,7 +76,7 @@ differences:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import apply, iptables_kernel
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import apply, iptables_kernel, state
 
 
 def main():
@@ -99,6 +99,8 @@ def main():
         else:
             wanted = apply.load(given["path"]) if given["files"] is None else apply.parse(given["files"])
             result = apply.apply(wanted, check=module.check_mode, confirm=given["confirm_timeout"])
+        if not module.check_mode and not result.pending:
+            state.forget_note()  # node_facts has told of it
     except iptables_kernel.KernelError as error:
         module.fail_json(msg=str(error))
     for warning in result.warnings:

@@ -104,8 +104,11 @@ NOTHING: dict[str, Any] = {"backend": "iptables", "ip_families": [], "iptables_v
 """Settings of a node that is to hold nothing of Sluice."""
 
 
-def load(directory: str) -> Wanted:
-    """What the files in ``directory`` say. Raises KernelError where one is missing or is not what Sluice writes."""
+def load(directory: str, backend: str | None = None) -> Wanted:
+    """What the files in ``directory`` say, for ``backend`` instead of theirs if one is given.
+
+    Raises KernelError where a file is missing or is not what Sluice writes.
+    """
     contents = {}
     for name in (files.SETTINGS_FILE, *files.RULES_FILES.values()):
         path = os.path.join(directory, name)
@@ -116,13 +119,15 @@ def load(directory: str) -> Wanted:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise KernelError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    return parse(contents, directory)
+    return parse(contents, directory, backend)
 
 
-def parse(contents: Mapping[str, str], source: str = "files") -> Wanted:
+def parse(contents: Mapping[str, str], source: str = "files", backend: str | None = None) -> Wanted:
     """What files with these ``contents`` (by name) say. Raises KernelError, with ``source`` in its message."""
     try:
         settings = {**NOTHING, **json.loads(contents[files.SETTINGS_FILE])}
+        if (backend or settings["backend"]) not in files.BACKENDS:
+            raise KernelError(f"the backend {backend or settings['backend']} is not there yet")
         texts = {family: contents[files.RULES_FILES[family]] for family in settings["ip_families"]}
     except KeyError as error:
         raise KernelError(f"{source}: there is no {error.args[0]}") from None
@@ -187,11 +192,10 @@ def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, ch
                 return Result("", (), (), 0, 0, 0, ())  # confirmed in the last moment
             # The note comes first: whatever happens next, the next run has to say that it was not asked for.
             state.set_note("it was not confirmed in time")
-            before = dict(waiting.contents)
             state.set_active(waiting.generation)
-            state.forget_pending()
-        result = apply(parse(before))
-        _put_files(directory, before)
+        result = apply(parse(waiting.contents))
+        _put_files(directory, waiting.contents)
+        state.forget_pending()
         return result
     target = state.previous(state.active())
     if not target:

@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     applying.add_argument("--check", action="store_true", help="change nothing, say what would change")
     applying.add_argument("--diff", action="store_true", help="show each chain's rules that go and come")
     applying.add_argument("--json", action="store_true", help="print the result as JSON")
+    applying.add_argument("--backend", choices=node_settings.BACKENDS, help="instead of the one in settings.json")
     applying.set_defaults(run=_apply)
 
     applying.add_argument(
@@ -103,7 +104,8 @@ def _validate(arguments: argparse.Namespace) -> int:
 def _apply(arguments: argparse.Namespace) -> int:
     if arguments.boot:
         apply.roll_back(arguments.dir, unconfirmed=True)
-    result = apply.apply(apply.load(arguments.dir), check=arguments.check, confirm=arguments.confirm)
+    wanted = apply.load(arguments.dir, arguments.backend)
+    result = apply.apply(wanted, check=arguments.check, confirm=arguments.confirm)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if arguments.json:

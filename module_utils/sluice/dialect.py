@@ -32,7 +32,7 @@ class Dialect(NamedTuple):
     policies: str
     """``split`` (since 1.24): one chain a traffic policy, SVC, SVL and EXT; ``xlb``: SVC, and XLB for policy Local."""
     counts_unready: bool
-    """Endpoints that are not ready count for the threshold of the large cluster, too."""
+    """Endpoints that are not ready are kept: they count for the threshold of the large cluster, too."""
     external_ip_policy: bool
     """externalTrafficPolicy counts for a ClusterIP Service with external IPs as well."""
     ip_mode: bool
@@ -47,23 +47,25 @@ class Dialect(NamedTuple):
     """The comments of KUBE-FORWARD's rules that accept what belongs to a connection."""
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
+    """A comment match. ``text`` holds no quote."""
     return f'-m comment --comment "{text}"'
 
 
 _NEW = "-m conntrack --ctstate NEW "
-_PORTALS = _comment("kubernetes service portals")
-_VISIBLE = _NEW + _comment("kubernetes externally-visible service portals")
-_FIREWALL = _NEW + _comment("kubernetes load balancer firewall")
+_PORTALS = comment("kubernetes service portals")
+_VISIBLE = _NEW + comment("kubernetes externally-visible service portals")
+_FIREWALL = _NEW + comment("kubernetes load balancer firewall")
 
-_NAT_JUMPS = (
+NAT_JUMPS = (
     Jump("nat", "PREROUTING", _PORTALS, "KUBE-SERVICES"),
     Jump("nat", "OUTPUT", _PORTALS, "KUBE-SERVICES"),
-    Jump("nat", "POSTROUTING", _comment("kubernetes postrouting rules"), "KUBE-POSTROUTING"),
+    Jump("nat", "POSTROUTING", comment("kubernetes postrouting rules"), "KUBE-POSTROUTING"),
 )
+"""The same in every release, and in IPVS mode as well."""
 
 HOST_PORT_JUMPS = tuple(
-    Jump("nat", chain, _comment("kube hostport portals") + " -m addrtype --dst-type LOCAL", "KUBE-HOSTPORTS")
+    Jump("nat", chain, comment("kube hostport portals") + " -m addrtype --dst-type LOCAL", "KUBE-HOSTPORTS")
     for chain in ("PREROUTING", "OUTPUT")
 )
 """Appended, so that KUBE-SERVICES is asked first; only where the catalogue has host ports."""
@@ -77,12 +79,12 @@ _1_20 = Dialect(
     jumps=(
         Jump("filter", "INPUT", "", "KUBE-FIREWALL"),
         Jump("filter", "INPUT", _VISIBLE, "KUBE-EXTERNAL-SERVICES"),
-        Jump("filter", "FORWARD", _comment("kubernetes forwarding rules"), "KUBE-FORWARD"),
+        Jump("filter", "FORWARD", comment("kubernetes forwarding rules"), "KUBE-FORWARD"),
         Jump("filter", "FORWARD", _NEW + _PORTALS, "KUBE-SERVICES"),
         Jump("filter", "FORWARD", _VISIBLE, "KUBE-EXTERNAL-SERVICES"),
         Jump("filter", "OUTPUT", "", "KUBE-FIREWALL"),
         Jump("filter", "OUTPUT", _NEW + _PORTALS, "KUBE-SERVICES"),
-        *_NAT_JUMPS,
+        *NAT_JUMPS,
     ),
     trailing_colon=False,
     policies="xlb",
@@ -114,16 +116,16 @@ _1_36 = Dialect(
     jumps=(
         Jump("filter", "INPUT", "", "KUBE-FIREWALL"),
         Jump("filter", "INPUT", _FIREWALL, "KUBE-PROXY-FIREWALL"),
-        Jump("filter", "INPUT", _comment("kubernetes health check service ports"), "KUBE-NODEPORTS"),
+        Jump("filter", "INPUT", comment("kubernetes health check service ports"), "KUBE-NODEPORTS"),
         Jump("filter", "INPUT", _VISIBLE, "KUBE-EXTERNAL-SERVICES"),
         Jump("filter", "FORWARD", _FIREWALL, "KUBE-PROXY-FIREWALL"),
-        Jump("filter", "FORWARD", _comment("kubernetes forwarding rules"), "KUBE-FORWARD"),
+        Jump("filter", "FORWARD", comment("kubernetes forwarding rules"), "KUBE-FORWARD"),
         Jump("filter", "FORWARD", _NEW + _PORTALS, "KUBE-SERVICES"),
         Jump("filter", "FORWARD", _VISIBLE, "KUBE-EXTERNAL-SERVICES"),
         Jump("filter", "OUTPUT", "", "KUBE-FIREWALL"),
         Jump("filter", "OUTPUT", _FIREWALL, "KUBE-PROXY-FIREWALL"),
         Jump("filter", "OUTPUT", _NEW + _PORTALS, "KUBE-SERVICES"),
-        *_NAT_JUMPS,
+        *NAT_JUMPS,
     ),
     trailing_colon=False,
     policies="split",

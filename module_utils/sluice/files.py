@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from . import addresses, iptables_rules, ruleset
+from . import addresses, iptables_rules, prefix_dispatch, ruleset
 from .catalogue import Catalogue
+from .faults import Fault, InputError
 from .settings import Settings
 from .view import view
 
 DIRECTORY = "/etc/sluice"
 SETTINGS_FILE = "settings.json"
+BACKENDS = ("iptables",)
+"""The backends that there are so far."""
+
 RULES_FILES = {addresses.IPV4: "iptables.rules", addresses.IPV6: "ip6tables.rules"}
 HEADER = "# Written by Sluice from the catalogue of Services: change that, not this file.\n"
 
@@ -45,11 +49,14 @@ def sysctls(settings: Settings) -> dict[str, str]:
 
 def rule_set(catalogue: Catalogue, settings: Settings, family: str) -> ruleset.RuleSet:
     """The iptables rule set of one node in one family."""
-    return iptables_rules.rule_set(view(catalogue, settings, family), settings)
+    rules = iptables_rules.rule_set(view(catalogue, settings, family), settings)
+    return prefix_dispatch.apply_prefix_dispatch(rules) if settings.iptables_dispatch == "prefix" else rules
 
 
 def render(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
-    """All files of one node, by name."""
+    """All files of one node, by name. Raises InputError for a backend that is not there yet."""
+    if settings.backend not in BACKENDS:
+        raise InputError([Fault("settings", 0, "", "sluice_backend", f"{settings.backend} is not there yet")])
     found = {SETTINGS_FILE: settings_text(settings)}
     for family in settings.ip_families:
         found[RULES_FILES[family]] = HEADER + ruleset.text(rule_set(catalogue, settings, family))

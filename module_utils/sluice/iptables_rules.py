@@ -63,7 +63,7 @@ def rule_set(view: View, settings: Settings) -> RuleSet:
         _skeleton(context),
         *(_service_port(port, context) for port in view.ports),
         _node_ports_tail(context),
-        _host_ports(view.host_ports),
+        host_port_rules(view.host_ports),
     ):
         for table, chain, rule in entries:
             found = rules[table].setdefault(chain, [])
@@ -76,7 +76,7 @@ def rule_set(view: View, settings: Settings) -> RuleSet:
 
 
 def _skeleton(context: Context) -> Iterator[Entry]:
-    dialect, settings, mark = context.dialect, context.settings, context.mark
+    dialect, settings = context.dialect, context.settings
     for table in TABLES:
         yield table, OWNER_CHAIN, ""
     for table, chains in dialect.chains.items():
@@ -85,6 +85,20 @@ def _skeleton(context: Context) -> Iterator[Entry]:
     for jump in dialect.jumps:
         yield jump.table, jump.chain, jump.rule
 
+    yield from masquerading(context)
+    if not (dialect.policies == "split" and settings.conntrack_tcp_be_liberal):
+        # A packet that conntrack does not know would leave with the endpoint's address and reset the connection.
+        yield "filter", "KUBE-FORWARD", "-m conntrack --ctstate INVALID -j DROP"
+    yield from forwarding(context)
+    if "KUBE-MARK-DROP" in dialect.chains["nat"]:
+        yield from dropping()
+    if context.family == addresses.IPV4 and serves_localhost(settings):
+        yield from localnet()
+
+
+def masquerading(context: Context) -> Iterator[Entry]:
+    """What is marked on its way in leaves with the node's own address."""
+    mark = context.mark
     yield "nat", "KUBE-MARK-MASQ", f"-j MARK --set-xmark {mark}/{mark}"
     yield "nat", "KUBE-POSTROUTING", f"-m mark ! --mark {mark}/{mark} -j RETURN"
     # Clears the mark, so that a packet that is routed twice (a tunnel) is not masqueraded twice.
@@ -95,28 +109,31 @@ def _skeleton(context: Context) -> Iterator[Entry]:
         f"{_comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully",
     )
 
-    if not (dialect.policies == "split" and settings.conntrack_tcp_be_liberal):
-        # A packet that conntrack does not know would leave with the endpoint's address and reset the connection.
-        yield "filter", "KUBE-FORWARD", "-m conntrack --ctstate INVALID -j DROP"
-    forwarding = _comment("kubernetes forwarding rules")
-    yield "filter", "KUBE-FORWARD", f"{forwarding} -m mark --mark {mark}/{mark} -j ACCEPT"
-    for text in dialect.forward_comments:
+
+def forwarding(context: Context) -> Iterator[Entry]:
+    """What was sent on to an endpoint may pass, also where the policy of FORWARD is DROP."""
+    forwarded = f"{_comment('kubernetes forwarding rules')} -m mark --mark {context.mark}/{context.mark}"
+    yield "filter", "KUBE-FORWARD", f"{forwarded} -j ACCEPT"
+    for text in context.dialect.forward_comments:
         yield "filter", "KUBE-FORWARD", f"{_comment(text)} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 
-    if "KUBE-MARK-DROP" in dialect.chains["nat"]:
-        # In a cluster these two are the kubelet's; here nobody else would drop what the firewall chains mark.
-        dropping = _comment("kubernetes firewall for dropping marked packets")
-        yield "nat", "KUBE-MARK-DROP", f"-j MARK --set-xmark {DROP_MARK}"
-        yield "filter", "KUBE-FIREWALL", f"{dropping} -m mark --mark {DROP_MARK} -j DROP"
-    if context.family == addresses.IPV4 and serves_localhost(settings):
-        # route_localnet opens 127.0.0.0/8 to neighbours (CVE-2020-8558); node ports on localhost need it.
-        loopback = addresses.LOOPBACK[addresses.IPV4]
-        yield (
-            "filter",
-            "KUBE-FIREWALL",
-            f"! -s {loopback} -d {loopback} {_comment('block incoming localnet connections')}"
-            " -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
-        )
+
+def dropping() -> Iterator[Entry]:
+    """Up to 1.23. In a cluster both are the kubelet's; here nobody else would drop what the firewall chains mark."""
+    marked = f"{_comment('kubernetes firewall for dropping marked packets')} -m mark --mark {DROP_MARK}"
+    yield "nat", "KUBE-MARK-DROP", f"-j MARK --set-xmark {DROP_MARK}"
+    yield "filter", "KUBE-FIREWALL", f"{marked} -j DROP"
+
+
+def localnet() -> Iterator[Entry]:
+    """route_localnet opens 127.0.0.0/8 to neighbours (CVE-2020-8558); node ports on localhost need it."""
+    loopback = addresses.LOOPBACK[addresses.IPV4]
+    yield (
+        "filter",
+        "KUBE-FIREWALL",
+        f"! -s {loopback} -d {loopback} {_comment('block incoming localnet connections')}"
+        " -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
+    )
 
 
 def serves_localhost(settings: Settings) -> bool:
@@ -388,7 +405,7 @@ def _endpoints(port: PortView, context: Context) -> Iterator[Entry]:
         )
 
 
-def _host_ports(host_ports: Sequence[HostPort]) -> Iterator[Entry]:
+def host_port_rules(host_ports: Sequence[HostPort]) -> Iterator[Entry]:
     """The host ports of this node's Pods, as the kubelet's host port manager programmed them."""
     if not host_ports:
         return

@@ -219,6 +219,13 @@ def build(
     slices = _slices(by_kind["EndpointSlice"])
     legacy = {entry.key: _from_endpoints(entry) for entry in by_kind["Endpoints"]}
     declared = {entry.key: entry for entry in by_kind["Service"]}
+    # What is wrong with an object is said once: what follows from it is not.
+    unsound = {
+        (entry.namespace, entry.labels.get(SERVICE_NAME_LABEL, ""))
+        for entry in by_kind["EndpointSlice"]
+        if entry.faulty
+    }
+    unsound |= {entry.key for entry in by_kind["Endpoints"] if entry.faulty}
     for entry in [*by_kind["EndpointSlice"], *by_kind["Endpoints"]]:
         _belongs(entry, declared)
 
@@ -229,10 +236,12 @@ def build(
             continue
         if entry.key in slices:
             service = service._replace(slices=tuple(slices[entry.key]))
-            _ports_have_slices(entry, service)
+            if not entry.faulty and entry.key not in unsound:
+                _ports_have_slices(entry, service)
         elif entry.key in legacy:
             service = service._replace(slices=_publish(legacy[entry.key], entry))
-            _ports_have_slices(entry, service)
+            if not entry.faulty and entry.key not in unsound:
+                _ports_have_slices(entry, service)
         else:
             service = service._replace(slices=_selected(entry, service, hosts))
         services.append((entry, service))

@@ -35,6 +35,7 @@ class PortView(NamedTuple):
 
     ``cluster`` are the targets of traffic policy Cluster, ``local`` those of policy Local, both in kube-proxy's order
     (by text); each is empty where no policy of the port uses it. ``has_endpoints``: some node has a usable endpoint.
+    ``endpoints`` are all that kube-proxy of the dialect's release keeps, usable or not.
     """
 
     display_name: str
@@ -52,6 +53,8 @@ class PortView(NamedTuple):
     cluster: tuple[Target, ...]
     local: tuple[Target, ...]
     has_endpoints: bool
+    endpoints: tuple[Target, ...]
+    annotations: tuple[tuple[str, str], ...]
 
     @property
     def external(self) -> bool:
@@ -143,6 +146,8 @@ def _port_view(
         cluster=(),
         local=(),
         has_endpoints=False,
+        endpoints=(),
+        annotations=service.annotations,
     )
     return _with_endpoints(seen, by_port.get((port.name, port.protocol), []), dialect, node, zone)
 
@@ -158,7 +163,8 @@ def _with_endpoints(port: PortView, targets: list[Target], dialect: Dialect, nod
     uses_local = port.internal_local or (port.external_local and port.external)
     local = _usable([target for target in targets if target.endpoint.node == node], dialect) if uses_local else []
     cluster = _near(usable, node, zone) if uses_cluster and dialect.hints else usable if uses_cluster else []
-    return port._replace(cluster=tuple(cluster), local=tuple(local), has_endpoints=bool(usable))
+    kept = tuple(target for target in targets if dialect.counts_unready or target.endpoint.ready)
+    return port._replace(cluster=tuple(cluster), local=tuple(local), has_endpoints=bool(usable), endpoints=kept)
 
 
 def _usable(targets: list[Target], dialect: Dialect) -> list[Target]:

@@ -1,0 +1,76 @@
+"""Manifests for tests, and the engine in one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice import addresses, files, inputs, ruleset, settings
+from sluice.catalogue import Catalogue
+
+NODE = {"sluice_node_name": "node1", "sluice_node_addresses": ["10.0.0.10", "127.0.0.1", "fd00:10::10", "::1"]}
+"""The node that tests look from."""
+
+
+def service(name: str = "web", *, ip: str | list[str] = "10.96.0.1", ports: Any = None, **spec: Any) -> dict[str, Any]:
+    """A Service in namespace ``shop``, one TCP port 80 where ``ports`` does not say otherwise.
+
+    ``ingress`` (addresses) goes to its status, ``labels`` and ``annotations`` to its metadata.
+    """
+    ips = [ip] if isinstance(ip, str) else ip
+    metadata = {"name": name, "namespace": "shop"}
+    metadata |= {key: spec.pop(key) for key in ("labels", "annotations") if key in spec}
+    ingress = spec.pop("ingress", [])
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"clusterIP": ips[0], "clusterIPs": ips, "ports": ports or [{"port": 80, "targetPort": 8080}], **spec},
+        "status": {"loadBalancer": {"ingress": [{"ip": entry} for entry in ingress]}},
+    }
+
+
+def endpoint(address: str, node: str = "node2", **more: Any) -> dict[str, Any]:
+    """An endpoint. ``ready``, ``serving`` and ``terminating`` are its conditions; ``zones`` and ``nodes`` its hints."""
+    conditions = {key: more[key] for key in ("ready", "serving", "terminating") if key in more}
+    hints = {
+        key: [{"name": entry} for entry in more[word]]
+        for word, key in (("zones", "forZones"), ("nodes", "forNodes"))
+        if word in more
+    }
+    return {"addresses": [address], "nodeName": node, "conditions": conditions, "hints": hints}
+
+
+def endpoint_slice(
+    *endpoints: dict[str, Any] | str, of: str = "web", name: str = "", ports: Any = None, family: str = addresses.IPV4
+) -> dict[str, Any]:
+    """A slice of the Service ``of``; an endpoint may be a mere address."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": name or f"{of}-{family.lower()}",
+            "namespace": "shop",
+            "labels": {"kubernetes.io/service-name": of},
+        },
+        "addressType": family,
+        "ports": ports or [{"name": "", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [endpoint(entry) if isinstance(entry, str) else entry for entry in endpoints],
+    }
+
+
+def node(**variables: Any) -> settings.Settings:
+    """The settings of the tests' node, with ``variables`` (without their prefix) besides."""
+    given = {**NODE, **{f"sluice_{key}": value for key, value in variables.items()}}
+    found, warnings = settings.from_variables(given)
+    assert not warnings
+    return found
+
+
+def catalogue(*objects: dict[str, Any], hosts: Any = ()) -> Catalogue:
+    """The catalogue of ``objects``; warnings are of no interest."""
+    return inputs.build(inputs.read([], objects), hosts, inputs.checks_for([]))[0]
+
+
+def rules(*objects: dict[str, Any], family: str = addresses.IPV4, **variables: Any) -> ruleset.RuleSet:
+    """The rule set of ``objects`` on the tests' node."""
+    return files.rule_set(catalogue(*objects), node(**variables), family)
