@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import files
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
@@ -12,6 +13,8 @@ name: node_settings
 author: The Sluice authors
 version_added: 0.1.0
 short_description: The settings that an apply on the node needs
+description:
+  - The part of a node's settings that stands in C(settings.json) beside its rules, as JSON.
 options:
   _input:
     description: The node's settings, from P(sluice.lb.settings#filter).

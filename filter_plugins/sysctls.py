@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import files
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
@@ -12,6 +13,8 @@ name: sysctls
 author: The Sluice authors
 version_added: 0.1.0
 short_description: The sysctls that a node needs for its settings
+description:
+  - Forwarding in the families that are served, and route_localnet where node ports answer on 127.0.0.1.
 options:
   _input:
     description: The node's settings, from P(sluice.lb.settings#filter).

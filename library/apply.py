@@ -9,8 +9,8 @@ author: The Sluice authors
 version_added: 0.1.0
 short_description: Bring a node's kernel to what its files say
 description:
-  - Compares what the kernel holds with the files, and changes what differs, chain by chain, in an order in which no packet
-    meets half a change. Rules of others stay where they are.
+  - Compares what the kernel holds with the files, and changes what differs, chain by chain, in an order in which no
+    packet meets half a change. Rules of others stay where they are.
   - The same code as C(sluice apply).
 options:
   path:
@@ -58,8 +58,8 @@ variant:
   type: str
 counts:
   description:
-    - How many chains were added, modified and removed; lines and bytes that were sent to the kernel; UDP flows that were
-      deleted because their endpoint is gone.
+    - How many chains were added, modified and removed; lines and bytes that were sent to the kernel; UDP flows that
+      were deleted because their endpoint is gone.
   returned: success
   type: dict
 pending:
@@ -79,7 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import apply, iptables_kernel, state
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "default": "/etc/sluice"},
@@ -107,8 +107,14 @@ def main():
         module.warn(warning)
     diff = {"prepared": "".join(f"{line}\n" for line in result.diff)} if module._diff else {}
     differences = result.diff if module.check_mode else ()
-    module.exit_json(changed=result.changed, differences=differences, variant=result.variant, counts=result.counts(),
-                     pending=result.pending, diff=diff)
+    module.exit_json(
+        changed=result.changed,
+        differences=differences,
+        variant=result.variant,
+        counts=result.counts(),
+        pending=result.pending,
+        diff=diff,
+    )
 
 
 if __name__ == "__main__":

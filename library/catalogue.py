@@ -12,7 +12,8 @@ description:
   - Runs on the controller, once a run. Reads manifests, joins them with the inventory's hosts, checks all of it, and
     writes what the filters read.
   - Every fault is reported, one line each, and nothing is written then.
-  - What a run compiled is kept by the hash of everything that went in, so a catalogue that has not changed costs its reading.
+  - What a run compiled is kept by the hash of everything that went in, so a catalogue that has not changed costs its
+    reading.
 options:
   paths:
     description: Files and folders of manifests, YAML or JSON.
@@ -80,7 +81,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import compilatio
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "paths": {"type": "list", "elements": "path", "default": []},

@@ -9,8 +9,8 @@ author: The Sluice authors
 version_added: 0.1.0
 short_description: Keep a change that would be taken back otherwise
 description:
-  - Stops the timer that M(sluice.lb.apply) armed. Call it over a new connection, since that is what proves that the node
-    can still be reached.
+  - Stops the timer that M(sluice.lb.apply) armed. Call it over a new connection, since that is what proves that the
+    node can still be reached.
   - Fails where the node has taken the change back already.
 extends_documentation_fragment: [ansible.builtin.action_common_attributes]
 attributes:
@@ -41,7 +41,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import apply, iptables_kernel
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     if module.check_mode:
         module.exit_json(changed=False, confirmed=False)

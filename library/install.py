@@ -9,8 +9,8 @@ author: The Sluice authors
 version_added: 0.1.0
 short_description: The engine and the sluice command on a node
 description:
-  - Every module of Sluice carries the engine with it; this one unpacks it for good, so that whoever logs in to the node,
-    and the unit that restores the rules at boot, can use it without Ansible.
+  - Every module of Sluice carries the engine with it; this one unpacks it for good, so that whoever logs in to the
+    node, and the unit that restores the rules at boot, can use it without Ansible.
   - Where systemd runs the node, a unit restores the rules at boot, before the network is up.
   - Needs nothing beside Python's standard library.
 options:
@@ -54,7 +54,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import __main__ a
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import installation, timer
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -77,7 +77,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import node
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "repairs": {"type": "bool", "default": False},
@@ -94,7 +94,7 @@ def main():
         module.warn(f"the last change was taken back by the node at {note['time']}: {note['reason']}")
     if found["flushers"] and not module.params["repairs"]:
         names = ", ".join(found["flushers"])
-        module.warn(f"a reload of {names} takes Sluice's rules away until the next apply; sluice_repair_seconds repairs it")
+        module.warn(f"a reload of {names} takes Sluice's rules away until the next apply; see sluice_repair_seconds")
     module.exit_json(changed=False, node=found)
 
 

@@ -55,7 +55,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import node, owned_files
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "sysctls": {"type": "dict", "default": {}},
@@ -66,12 +66,15 @@ def main():
     )
     present = module.params["state"] == "present"
     sysctls = {name: str(value) for name, value in module.params["sysctls"].items()}
+    modules = module.params["modules"]
     wanted = {
         node.SYSCTL_FILE: node.sysctl_text(sysctls) if present and sysctls else None,
-        node.MODULES_FILE: node.modules_text(module.params["modules"]) if present and module.params["modules"] else None,
+        node.MODULES_FILE: node.modules_text(module.params["modules"])
+        if present and module.params["modules"]
+        else None,
     }
     differing = {name: value for name, value in sysctls.items() if present and node.sysctl(name) not in (value, None)}
-    missing = [name for name in module.params["modules"] if present and not node.module_loaded(name)]
+    missing = [name for name in modules if present and not node.module_loaded(name)]
     before = "".join(f"{name} = {node.sysctl(name)}\n" for name in differing)
     after = "".join(f"{name} = {value}\n" for name, value in differing.items())
     changed_files = owned_files.differing(wanted)

@@ -18,8 +18,8 @@ from .iptables_kernel import (
     KernelError,
     Tools,
     choose_variant,
-    nft_generation,
     lock_holder,
+    nft_generation,
 )
 from .plan import Change, Plan, diff, leftovers, owned, plan
 from .ruleset import RuleSet

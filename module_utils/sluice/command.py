@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import sys
-from typing import Sequence
+from collections.abc import Sequence
 
 from . import __version__, apply, files, inputs, manifests
 from . import settings as node_settings

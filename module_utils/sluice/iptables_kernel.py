@@ -9,9 +9,9 @@ import socket
 import struct
 import subprocess
 from collections.abc import Callable
-from typing import Dict, NamedTuple
+from typing import NamedTuple
 
-from . import addresses, ruleset
+from . import addresses
 from .plan import is_ours, owned, target_of
 from .ruleset import RuleSet
 
@@ -80,7 +80,7 @@ class Tools(NamedTuple):
             raise KernelError(f"{command[0]}: {_said(result)}")
 
 
-Readings = Dict[Tools, RuleSet]
+Readings = dict[Tools, RuleSet]
 """What the kernel holds, for each variant and family that is installed."""
 
 
@@ -91,7 +91,9 @@ def choose_variant(wanted: str, readings: Readings) -> str:
     """
     there = list(dict.fromkeys(tools.variant for tools in readings))
     if not there:
-        raise KernelError("iptables is not installed: neither iptables-nft-restore nor iptables-legacy-restore is there")
+        raise KernelError(
+            "iptables is not installed, neither iptables-nft-restore nor iptables-legacy-restore"
+        )
     if wanted != "auto":
         if wanted not in there:
             raise KernelError(f"iptables-{wanted} is not installed (sluice_iptables_variant: {wanted})")

@@ -7,7 +7,8 @@ which they cut a service port into chains (``split`` and ``xlb``) are the two fu
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Callable
 
 from . import addresses, names
 from .catalogue import HostPort
@@ -19,7 +20,7 @@ from .view import LARGE_CLUSTER, PortView, Target, View
 OWNER_CHAIN = "SLUICE-OWNER"
 """An empty chain in each table that says whose the KUBE-* chains there are: a kube-proxy's have none beside them."""
 
-Entry = Tuple[str, str, str]
+Entry = tuple[str, str, str]
 """(table, chain, rule); an empty rule only makes the chain."""
 
 LOCAL_DESTINATION = "-m addrtype --dst-type LOCAL"
@@ -128,12 +129,8 @@ def dropping() -> Iterator[Entry]:
 def localnet() -> Iterator[Entry]:
     """route_localnet opens 127.0.0.0/8 to neighbours (CVE-2020-8558); node ports on localhost need it."""
     loopback = addresses.LOOPBACK[addresses.IPV4]
-    yield (
-        "filter",
-        "KUBE-FIREWALL",
-        f"! -s {loopback} -d {loopback} {_comment('block incoming localnet connections')}"
-        " -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
-    )
+    incoming = f"! -s {loopback} -d {loopback} {_comment('block incoming localnet connections')}"
+    yield "filter", "KUBE-FIREWALL", f"{incoming} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
 
 
 def serves_localhost(settings: Settings) -> bool:
@@ -354,9 +351,7 @@ def _masquerade_cluster_ip(port: PortView, context: Context, chain: str) -> Iter
         yield "nat", chain, f"! -s {context.cluster_cidr} {to_cluster_ip} -j KUBE-MARK-MASQ"
 
 
-def _source_ranges(
-    port: PortView, context: Context, firewall: str, target: str, ips: Sequence[str]
-) -> Iterator[Entry]:
+def _source_ranges(port: PortView, context: Context, firewall: str, target: str, ips: Sequence[str]) -> Iterator[Entry]:
     """loadBalancerSourceRanges: who may come in. A node that may talks to a VIP of its own from that VIP."""
     comment = _comment(f"{port.display_name} loadbalancer IP")
     for source in port.source_ranges:

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import subprocess
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from . import addresses, state, timer
 from .files import DIRECTORY
@@ -159,7 +160,9 @@ def _sysctl_path(name: str) -> str:
 
 def module_loaded(name: str) -> bool:
     """Whether a kernel module is there, loaded or built in."""
-    return os.path.isdir(f"/sys/module/{name}") or _modprobe("--dry-run", "--first-time", name) != 0 and _built_in(name)
+    return os.path.isdir(f"/sys/module/{name}") or (
+        _modprobe("--dry-run", "--first-time", name) != 0 and _built_in(name)
+    )
 
 
 def load_module(name: str) -> bool:

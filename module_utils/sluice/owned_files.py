@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
-Contents = Dict[str, Optional[str]]
+Contents = dict[str, Optional[str]]
 """What each file should hold, by path; None: it should not be there."""
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Dict, Iterable, Iterator, List, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from .iptables_rules import OWNER_CHAIN
 from .ruleset import RuleSet
@@ -27,7 +28,7 @@ BATCH_CHAINS = 500
 SINGLE_LINES = 1000
 """Plans of up to this many lines are one transaction: a process and a look at the kernel less for each step."""
 
-Lines = Dict[str, List[str]]
+Lines = dict[str, list[str]]
 """Lines for iptables-restore, by table."""
 
 _TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
@@ -253,4 +254,3 @@ def diff(changes: Iterable[Change], tool: str) -> Iterator[str]:
         yield f"{change.verb} {tool} -t {change.table} {change.chain}"
         yield from (f"  - {rule}" for rule in change.removed)
         yield from (f"  + {rule}" for rule in change.added)
-

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from typing import Dict, List, NamedTuple, Union
+from typing import NamedTuple, Union
 
 from . import names
 from .ruleset import RuleSet
@@ -25,7 +25,7 @@ STRIDE = 4
 
 _HOST = re.compile(r"(?:^| )-d (\S+)/(?:32|128)(?: |$)")
 
-Chains = Dict[str, List[str]]
+Chains = dict[str, list[str]]
 _Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 

@@ -7,9 +7,9 @@ with those of their rules that matter to us, in their order.
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, Iterator, List
+from collections.abc import Iterable, Iterator
 
-RuleSet = Dict[str, Dict[str, List[str]]]
+RuleSet = dict[str, dict[str, list[str]]]
 
 TABLES = ("filter", "nat")
 """The tables that Sluice uses, in the order in which it writes them."""

@@ -6,7 +6,8 @@ the dialect's release knows them.
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, NamedTuple, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from . import addresses, names
 from .catalogue import Catalogue, Endpoint, HostPort, Service, ServicePort

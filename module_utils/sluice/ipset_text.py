@@ -1,0 +1,87 @@
+"""IP sets, and their text as ``ipset save`` prints it and ``ipset restore`` takes it (ipset(8))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+MAXELEM = 65536
+"""How many members a hash set holds if nobody says otherwise."""
+
+
+class IpSet(NamedTuple):
+    """One set. ``header`` is its type and what belongs to that: ``hash:ip,port family inet``. ``maxelem`` is 0 for bitmaps.
+
+    Other sizes and hash seeds that ``ipset save`` prints are left out: the kernel's own, and no two sets are alike.
+    """
+
+    header: str
+    members: tuple[str, ...] = ()
+    maxelem: int = 0
+
+    @property
+    def create(self) -> str:
+        """What follows ``create NAME``. The size stands there only where the default would be too small."""
+        return f"{self.header} maxelem {self.maxelem}" if self.maxelem > MAXELEM else self.header
+
+
+Sets = dict[str, IpSet]
+"""Sets by name."""
+
+_LEFT_OUT = ("hashsize", "maxelem", "bucketsize", "initval", "timeout", "netmask", "markmask")
+
+
+class TextError(ValueError):
+    """Text is not in ``ipset save`` form; the message says which line."""
+
+
+def ip_set(header: str, members: Iterable[str]) -> IpSet:
+    """A set with ``members``, each once, that is large enough for them."""
+    held = tuple(dict.fromkeys(members))
+    if not header.startswith("hash:"):
+        return IpSet(header, held)
+    size = MAXELEM
+    while size < len(held):
+        size *= 2
+    return IpSet(header, held, size)
+
+
+def parse(text: str) -> Sets:
+    """Read what ``ipset save`` printed, or a file for ``ipset restore``; the order of the lines does not matter."""
+    created: dict[str, tuple[str, int]] = {}
+    members: dict[str, dict[str, None]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or line.startswith("#"):
+            continue
+        if words[0] == "create" and len(words) > 2:
+            created[words[1]] = _created(words[2:])
+        elif words[0] == "add" and len(words) > 2:
+            members.setdefault(words[1], {})[words[2]] = None
+        else:
+            raise TextError(f"line {number}: not in ipset save form: {line}")
+    for name in members.keys() - created.keys():
+        raise TextError(f"there are members of {name}, which is not created")
+    return {name: IpSet(header, tuple(members.get(name, ())), size) for name, (header, size) in created.items()}
+
+
+def _created(words: list[str]) -> tuple[str, int]:
+    kept: list[str] = []
+    size = MAXELEM if words[0].startswith("hash:") else 0
+    options = iter(words)
+    for word in options:
+        if word in _LEFT_OUT:
+            value = next(options, "")
+            if word == "maxelem" and value.isdigit():
+                size = int(value)
+        else:
+            kept.append(word)
+    return " ".join(kept), size
+
+
+def text(sets: Mapping[str, IpSet]) -> str:
+    """The sets in ``ipset save`` form; ``parse`` of it gives the sets again."""
+    return "".join(
+        f"create {name} {held.create}\n" + "".join(f"add {name} {member}\n" for member in held.members)
+        for name, held in sets.items()
+    )

@@ -1,0 +1,99 @@
+"""What a Service may say about its balancing that kube-proxy has no field for: annotations ``sluice.io/…``.
+
+* ``scheduler``: one of SCHEDULERS; without it the node's ``sluice_ipvs_scheduler`` counts.
+* ``scheduler-flags``: ``sh-port``, ``sh-fallback``, ``mh-port``, ``mh-fallback``, as ipvsadm(8) has them.
+* ``weight``: a number for every endpoint of the Service, and ``address=number`` for single ones, with commas:
+  ``2, 10.244.1.10=5``. What an endpoint says itself (an inventory host's weight) comes before the plain number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from . import addresses
+
+SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh", "fo", "ovf")
+"""The kernel's schedulers (ipvsadm(8)); each is a module ``ip_vs_NAME``."""
+
+FLAGS = {"sh": ("sh-fallback", "sh-port"), "mh": ("mh-fallback", "mh-port")}
+"""The flags that a scheduler takes, in the order in which ipvsadm prints them."""
+
+MAX_WEIGHT = 65535
+
+
+class Balancing(NamedTuple):
+    """How one Service is balanced. ``flags`` None: not said, so what kube-proxy of the release sets."""
+
+    scheduler: str
+    flags: tuple[str, ...] | None
+    weight: int | None
+    weights: Mapping[str, int]
+
+    def weight_of(self, address: str, own: int | None) -> int:
+        """The weight of the endpoint at ``address``; ``own`` is what the endpoint says itself."""
+        plain = own if own is not None else self.weight
+        return self.weights.get(address, 1 if plain is None else plain)
+
+
+def balancing(annotations: Sequence[tuple[str, str]], scheduler: str) -> Balancing:
+    """What ``annotations`` (without ``sluice.io/``) say, on a node whose default is ``scheduler``.
+
+    Raises ValueError where they are not valid; ``faults`` says what is wrong, for all of them at once.
+    """
+    said = dict(annotations)
+    chosen = said.get("scheduler", scheduler)
+    weight, weights = _weights(said.get("weight", ""))
+    flags = _flags(said["scheduler-flags"], chosen) if "scheduler-flags" in said else None
+    return Balancing(chosen, flags, weight, weights)
+
+
+def faults(annotations: Sequence[tuple[str, str]], scheduler: str = "rr") -> Iterator[tuple[str, str]]:
+    """(annotation, what is wrong with it), for a validation that reports all faults in one run.
+
+    ``scheduler`` is what counts where the Service names none, so that flags can be held against it.
+    """
+    said = dict(annotations)
+    chosen = said.get("scheduler", scheduler)
+    if chosen not in SCHEDULERS:
+        yield "scheduler", f"must be one of {', '.join(SCHEDULERS)}, is {chosen!r}"
+    elif "scheduler-flags" in said:
+        try:
+            _flags(said["scheduler-flags"], chosen)
+        except ValueError as error:
+            yield "scheduler-flags", str(error)
+    try:
+        _weights(said.get("weight", ""))
+    except ValueError as error:
+        yield "weight", str(error)
+
+
+def _flags(text: str, scheduler: str) -> tuple[str, ...]:
+    words = _entries(text)
+    known = FLAGS.get(scheduler, ())
+    for word in words:
+        if word not in known:
+            takes = f"takes {', '.join(known)}" if known else "takes none"
+            raise ValueError(f"scheduler {scheduler} {takes}, not {word!r}")
+    return tuple(flag for flag in known if flag in words)
+
+
+def _weights(text: str) -> tuple[int | None, dict[str, int]]:
+    plain: int | None = None
+    weights: dict[str, int] = {}
+    for entry in _entries(text):
+        where, equals, value = entry.rpartition("=")
+        address = addresses.address(where.strip())
+        if equals and not address:
+            raise ValueError(f"{where.strip()!r} is not an IP address")
+        if not (value.strip().isascii() and value.strip().isdigit() and int(value) <= MAX_WEIGHT):
+            raise ValueError(f"must be a whole number from 0 to {MAX_WEIGHT}, is {value.strip()!r}")
+        if equals:
+            weights[address] = int(value)
+        else:
+            plain = int(value)
+    return plain, weights
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]

@@ -1,0 +1,157 @@
+"""Virtual and real servers, and their text as ``ipvsadm -Sn`` prints it and ``ipvsadm -R`` takes it (ipvsadm(8))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from . import addresses
+
+_OPTION = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
+_PROTOCOL = {
+    **{option: protocol for protocol, option in _OPTION.items()},
+    **{"--tcp-service": "tcp", "--udp-service": "udp"},
+}
+_METHODS = {"-m": "-m", "--masquerading": "-m", "-g": "-g", "--gatewaying": "-g", "-i": "-i", "--ipip": "-i"}
+NAT = "-m"
+"""How Sluice forwards: the destination is rewritten, the answer comes back through this node."""
+
+
+class Frontend(NamedTuple):
+    """What names a virtual server: ``protocol`` in small letters, address and port."""
+
+    protocol: str
+    address: str
+    port: int
+
+    @property
+    def text(self) -> str:
+        """``-t 10.96.0.1:443``; an IPv6 address stands in brackets."""
+        return f"{_OPTION[self.protocol]} {addresses.host_port(self.address, self.port)}"
+
+
+class RealServer(NamedTuple):
+    """How a virtual server sends to one endpoint. Weight 0: no new connections."""
+
+    weight: int
+    method: str = NAT
+
+    @property
+    def text(self) -> str:
+        return f"{self.method} -w {self.weight}"
+
+
+class VirtualServer(NamedTuple):
+    """A virtual server. ``persistent``: seconds for which a client stays with its endpoint, 0 for none.
+
+    ``flags``: those of the scheduler. ``other``: options that Sluice never sets, as they stand in the text. ``real``:
+    the real servers by ``address:port``.
+    """
+
+    scheduler: str
+    persistent: int
+    flags: tuple[str, ...]
+    real: dict[str, RealServer]
+    other: str = ""
+
+    @property
+    def options(self) -> str:
+        """What follows the address: ``-s rr -p 600``."""
+        words = [f"-s {self.scheduler}"]
+        if self.persistent:
+            words.append(f"-p {self.persistent}")
+        if self.other:
+            words.append(self.other)
+        if self.flags:
+            words.append(f"-b {','.join(self.flags)}")
+        return " ".join(words)
+
+
+Servers = dict[Frontend, VirtualServer]
+
+
+class TextError(ValueError):
+    """Text is not in ``ipvsadm -Sn`` form; the message says which line."""
+
+
+def parse(text: str) -> Servers:
+    """Read what ``ipvsadm -Sn`` printed; the order of the lines does not matter.
+
+    Virtual servers of firewall marks are left out: they have no address, and none is ever ours.
+    """
+    servers: Servers = {}
+    real: list[tuple[int, Frontend, str, RealServer]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or line.startswith("#") or words[1:2] == ["-f"]:
+            continue
+        try:
+            frontend = _frontend(words[1], words[2])
+            if words[0] == "-A":
+                servers[frontend] = _virtual(words[3:])
+            elif words[0] == "-a":
+                real.append((number, frontend, *_real(words[3:])))
+            else:
+                raise ValueError(words[0])
+        except (ValueError, KeyError, IndexError):
+            raise TextError(f"line {number}: not in ipvsadm -Sn form: {line}") from None
+    for number, frontend, text_, server in real:
+        if frontend not in servers:
+            raise TextError(f"line {number}: there is no virtual server {frontend.text}")
+        servers[frontend].real[text_] = server
+    return servers
+
+
+def _frontend(option: str, text: str) -> Frontend:
+    address, _, port = text.rpartition(":")
+    return Frontend(_PROTOCOL[option], address.strip("[]"), int(port))
+
+
+def _virtual(words: list[str]) -> VirtualServer:
+    scheduler, persistent, flags, other = "wlc", 0, "", []
+    rest = iter(words)
+    for word in rest:
+        if word in ("-s", "--scheduler"):
+            scheduler = next(rest, "")
+        elif word in ("-p", "--persistent"):
+            persistent = int(next(rest, ""))
+        elif word in ("-b", "--sched-flags"):
+            flags = next(rest, "")
+        else:
+            other.append(word)
+    return VirtualServer(scheduler, persistent, tuple(flags.split(",")) if flags else (), {}, " ".join(other))
+
+
+def _real(words: list[str]) -> tuple[str, RealServer]:
+    where, weight, method = "", 1, "-g"
+    rest = iter(words)
+    for word in rest:
+        if word in ("-r", "--real-server"):
+            where = next(rest, "")
+        elif word in ("-w", "--weight"):
+            weight = int(next(rest, ""))
+        elif word in _METHODS:
+            method = _METHODS[word]
+    address, _, port = where.rpartition(":")
+    return addresses.host_port(address.strip("[]"), int(port)), RealServer(weight, method)
+
+
+def text(servers: Mapping[Frontend, VirtualServer]) -> str:
+    """The servers in ``ipvsadm -Sn`` form; ``parse`` of it gives the servers again."""
+    return "".join(f"{line}\n" for frontend, server in servers.items() for line in lines(frontend, server))
+
+
+def lines(frontend: Frontend, server: VirtualServer) -> Iterator[str]:
+    """The lines of one virtual server: itself, then its real servers."""
+    yield f"-A {frontend.text} {server.options}"
+    yield from (f"-a {frontend.text} -r {where} {real.text}" for where, real in server.real.items())
+
+
+def parse_addresses(text: str) -> tuple[str, ...]:
+    """The prefixes in the file ``addresses``: one a line, ``10.96.0.1/32``."""
+    return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+def addresses_text(prefixes: Iterable[str]) -> str:
+    """Prefixes, one a line."""
+    return "".join(f"{prefix}\n" for prefix in prefixes)
