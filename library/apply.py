@@ -105,8 +105,8 @@ def main() -> None:
         module.fail_json(msg=str(error))
     for warning in result.warnings:
         module.warn(warning)
-    diff = {"prepared": "".join(f"{line}\n" for line in result.diff)} if module._diff else {}
-    differences = result.diff if module.check_mode else ()
+    diff = {"prepared": "".join(f"{line}\n" for line in result.diff())} if module._diff else {}
+    differences = result.diff() if module.check_mode else ()
     module.exit_json(
         changed=result.changed,
         differences=differences,

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import addresses, conntrack, files, node, owned_files, ruleset, state, timer
@@ -56,8 +56,8 @@ class Look(NamedTuple):
     parts: list[Part]
     warnings: list[str]
     fingerprint: Fingerprint
-    before: dict[str, str]
-    """What of ours the kernel holds now, as files that would bring it back."""
+    before: Callable[[], dict[str, str]]
+    """Gives what of ours the kernel holds now, as files that would bring it back."""
     known: state.Record | None = None
     """The record, where it could be relied on; else the kernel was read."""
 
@@ -71,7 +71,7 @@ class Result(NamedTuple):
 
     variant: str
     changes: tuple[Change, ...]
-    diff: tuple[str, ...]
+    parts: tuple[Part, ...]
     lines: int
     size: int
     flows: int
@@ -81,6 +81,10 @@ class Result(NamedTuple):
     @property
     def changed(self) -> bool:
         return bool(self.changes)
+
+    def diff(self) -> list[str]:
+        """How the kernel differed, a line a chain and a line a rule."""
+        return [line for part in self.parts for line in diff(part.plan.changes, part.tools.name)]
 
     def counts(self) -> dict[str, int]:
         """Chains added, modified and removed; lines and bytes sent to the kernel; UDP flows deleted."""
@@ -245,7 +249,7 @@ def _look_at_record(wanted: Wanted, known: state.Record, before: dict[str, str],
             have, want = ruleset.difference(*texts)
             tools = Tools(known.variant, family)
             parts.append(Part(tools, plan(have, want, batches=known.variant != LEGACY)))
-    return Look(known.variant, parts, [], now, before, known)
+    return Look(known.variant, parts, [], now, lambda: before, known)
 
 
 def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, str]) -> Look:
@@ -256,8 +260,7 @@ def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, str]) 
     rules = wanted.rules
     parts: list[Part] = []
     warnings: list[str] = []
-    before: dict[str, str] = {}
-    held: list[str] = []
+    held: dict[Tools, RuleSet] = {}
     # The wanted variant comes first: the new rules are there before the old ones let go.
     for tools in sorted(readings, key=lambda each: each.variant != variant):
         kernel, used = readings[tools], tools.variant == variant
@@ -273,15 +276,20 @@ def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, str]) 
             kernel = {table: chains for table, chains in kernel.items() if not leftovers({table: chains})}
         mine = owned(kernel)
         if mine:
-            held.append(tools.variant)
-            before[files.RULES_FILES[tools.family]] = ruleset.text(mine)
+            held[tools] = mine
             if not used and wanted.texts:
                 warnings.append(f"rules of Sluice in iptables-{tools.variant} ({tools.family}) go: {variant} is used")
         parts.append(Part(tools, plan(kernel, want, batches=tools.variant != LEGACY)))
-    families = [family for family, name in files.RULES_FILES.items() if name in before]
-    settings = {**NOTHING, "ip_families": families, "iptables_variant": held[0] if held else "auto"}
-    before[files.SETTINGS_FILE] = json.dumps(settings)
-    return Look(variant, [part for part in parts if part.plan.changes], warnings, now, before)
+    return Look(variant, [part for part in parts if part.plan.changes], warnings, now, lambda: _files_of(held))
+
+
+def _files_of(held: dict[Tools, RuleSet]) -> dict[str, str]:
+    """Rules that the kernel holds, as files that would bring them back."""
+    families = [tools.family for tools in held]
+    variant = next((tools.variant for tools in held), "auto")
+    settings = {**NOTHING, "ip_families": families, "iptables_variant": variant}
+    rules = {files.RULES_FILES[tools.family]: ruleset.text(rules) for tools, rules in held.items()}
+    return {files.SETTINGS_FILE: json.dumps(settings), **rules}
 
 
 def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
@@ -311,7 +319,7 @@ def _send(look: Look) -> None:
 def _arm(look: Look, seconds: int) -> None:
     """Have the node take the change back by itself. An earlier change that still waits goes with this one."""
     waiting = state.pending()
-    before, generation = look.before, state.active()
+    before, generation = look.before(), state.active()
     if waiting:
         timer.disarm(waiting.timer)
         before, generation = waiting.contents, waiting.generation
@@ -327,9 +335,9 @@ def _forget_flows(wanted: Wanted, look: Look, warnings: list[str]) -> int:
     """Delete the UDP flows that the change has left behind. A node without conntrack(8) gets a warning."""
     count = 0
     try:
-        local = node.local_addresses()
+        local, before = node.local_addresses(), look.before()
         for family in {part.tools.family for part in look.parts}:
-            old = look.before.get(files.RULES_FILES[family], "")
+            old = before.get(files.RULES_FILES[family], "")
             new = wanted.texts.get(family, "")
             left = conntrack.stale(conntrack.udp_flows(family), ruleset.parse(old), ruleset.parse(new), local)
             count += conntrack.delete(left)
@@ -373,7 +381,7 @@ def _result(look: Look, flows: int, warnings: list[str], *, pending: bool = Fals
     return Result(
         variant=look.variant,
         changes=look.changes,
-        diff=tuple(line for part in look.parts for line in diff(part.plan.changes, part.tools.name)),
+        parts=tuple(look.parts),
         lines=sum(part.plan.lines for part in look.parts),
         size=sum(part.plan.size for part in look.parts),
         flows=flows,

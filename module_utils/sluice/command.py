@@ -109,11 +109,11 @@ def _apply(arguments: argparse.Namespace) -> int:
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if arguments.json:
-        shown = {"changed": result.changed, "variant": result.variant, **result.counts(), "diff": result.diff}
+        shown = {"changed": result.changed, "variant": result.variant, **result.counts(), "diff": result.diff()}
         print(json.dumps(shown))
         return FINE
     if arguments.diff:
-        print("\n".join(result.diff))
+        print("\n".join(result.diff()))
     print(result.summary())
     return FINE
 
@@ -131,7 +131,7 @@ def _roll_back(arguments: argparse.Namespace) -> int:
 
 def _diff(arguments: argparse.Namespace) -> int:
     result = apply.apply(apply.load(arguments.dir), check=True)
-    for line in result.diff:
+    for line in result.diff():
         print(line)
     return NO if result.changed else FINE
 

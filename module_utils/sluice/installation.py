@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 from . import owned_files, units
+from .units import COMMAND
 
 LIBRARY = "/usr/local/lib/sluice"
-COMMAND = "/usr/local/sbin/sluice"
 
 
 class Change(NamedTuple):

@@ -10,7 +10,7 @@ MAXELEM = 65536
 
 
 class IpSet(NamedTuple):
-    """One set. ``header`` is its type and what belongs to that: ``hash:ip,port family inet``. ``maxelem`` is 0 for bitmaps.
+    """One set. ``header``: its type and what belongs to that, ``hash:ip,port family inet``; ``maxelem``: 0 for bitmaps.
 
     Other sizes and hash seeds that ``ipset save`` prints are left out: the kernel's own, and no two sets are alike.
     """

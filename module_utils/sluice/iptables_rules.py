@@ -119,18 +119,18 @@ def forwarding(context: Context) -> Iterator[Entry]:
         yield "filter", "KUBE-FORWARD", f"{_comment(text)} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 
 
-def dropping() -> Iterator[Entry]:
+def dropping(chain: str = "KUBE-FIREWALL") -> Iterator[Entry]:
     """Up to 1.23. In a cluster both are the kubelet's; here nobody else would drop what the firewall chains mark."""
     marked = f"{_comment('kubernetes firewall for dropping marked packets')} -m mark --mark {DROP_MARK}"
     yield "nat", "KUBE-MARK-DROP", f"-j MARK --set-xmark {DROP_MARK}"
-    yield "filter", "KUBE-FIREWALL", f"{marked} -j DROP"
+    yield "filter", chain, f"{marked} -j DROP"
 
 
-def localnet() -> Iterator[Entry]:
+def localnet(chain: str = "KUBE-FIREWALL") -> Iterator[Entry]:
     """route_localnet opens 127.0.0.0/8 to neighbours (CVE-2020-8558); node ports on localhost need it."""
     loopback = addresses.LOOPBACK[addresses.IPV4]
     incoming = f"! -s {loopback} -d {loopback} {_comment('block incoming localnet connections')}"
-    yield "filter", "KUBE-FIREWALL", f"{incoming} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
+    yield "filter", chain, f"{incoming} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
 
 
 def serves_localhost(settings: Settings) -> bool:

@@ -10,7 +10,8 @@ from . import addresses
 _OPTION = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 _PROTOCOL = {
     **{option: protocol for protocol, option in _OPTION.items()},
-    **{"--tcp-service": "tcp", "--udp-service": "udp"},
+    "--tcp-service": "tcp",
+    "--udp-service": "udp",
 }
 _METHODS = {"-m": "-m", "--masquerading": "-m", "-g": "-g", "--gatewaying": "-g", "-i": "-i", "--ipip": "-i"}
 NAT = "-m"

@@ -28,6 +28,9 @@ BATCH_CHAINS = 500
 SINGLE_LINES = 1000
 """Plans of up to this many lines are one transaction: a process and a look at the kernel less for each step."""
 
+MANY_CHAINS = 2000
+"""Chains in use that change in one transaction: more take so long that they change in batches."""
+
 Lines = dict[str, list[str]]
 """Lines for iptables-restore, by table."""
 
@@ -112,19 +115,24 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
         fresh = [chain for chain in want if is_ours(chain) and chain not in have]
         stale = [chain for chain in have if is_ours(chain) and chain not in want]
         new += _batched(table, [_whole(chain, want[chain]) for chain in _referred_first(fresh, want)])
-        use[table] = []
+        in_use: list[list[str]] = []
         for chain in dict.fromkeys([*want, *have]):
             if is_ours(chain):
                 if chain not in have or chain not in want or have[chain] == want[chain]:
                     continue
-                use[table] += _rewritten(chain, have[chain], want[chain])
+                in_use.append(_rewritten(chain, have[chain], want[chain]))
                 changes.append(_change(table, chain, "change", have[chain], want[chain]))
             else:
                 mine = [rule for rule in have.get(chain, []) if is_ours(target_of(rule))]
                 lines = _jumps(chain, have.get(chain, []), want.get(chain, []))
                 if lines:
-                    use[table] += lines
+                    in_use.append(lines)
                     changes.append(_change(table, chain, "change", mine, want.get(chain, [])))
+        if batches and len(in_use) > MANY_CHAINS:
+            # A setting that every Service depends on has changed. Each chain is right by itself before and after.
+            new += _batched(table, in_use)
+        else:
+            use[table] = [line for block in in_use for line in block]
         # A chain goes after those that refer to it, and is emptied first: what goes may refer to what goes.
         stale = _referred_first(stale, have)[::-1]
         gone += _batched(table, [[f":{chain} - [0:0]"] for chain in stale], [f"-X {chain}" for chain in stale])
@@ -140,22 +148,19 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
 def _referred_first(fresh: Iterable[str], want: dict[str, list[str]]) -> list[str]:
     """``fresh`` in an order in which every chain comes after those that it jumps to, so it can be cut anywhere."""
     waiting = dict.fromkeys(fresh)
-    order: list[str] = []
-    for first in list(waiting):
+    opened: set[str] = set()
+    order: dict[str, None] = {}
+    for first in waiting:
         path = [first]
         while path:
             chain = path[-1]
-            if chain not in waiting:
-                path.pop()
+            if chain in opened:
+                order.setdefault(path.pop())
                 continue
-            behind = [target for target in map(target_of, want[chain]) if target in waiting and target not in path]
-            if behind:
-                path += behind[::-1]
-            else:
-                order.append(chain)
-                del waiting[chain]
-                path.pop()
-    return order
+            opened.add(chain)
+            targets = map(target_of, want[chain])
+            path += [target for target in targets if target in waiting and target not in opened]
+    return list(order)
 
 
 def _whole(chain: str, rules: list[str]) -> list[str]:
@@ -245,7 +250,17 @@ def _merged(steps: Iterable[Lines]) -> Lines:
 
 
 def _text(step: Lines) -> str:
-    return "".join(f"*{table}\n" + "\n".join(lines) + "\nCOMMIT\n" for table, lines in step.items() if lines)
+    return "".join(
+        f"*{table}\n" + "\n".join(_chains_first(lines)) + "\nCOMMIT\n" for table, lines in step.items() if lines
+    )
+
+
+def _chains_first(lines: list[str]) -> list[str]:
+    """Chains are made (or emptied) before any rule: iptables-legacy-restore is a quarter faster then.
+
+    The transaction is atomic, so nobody sees the emptied ones.
+    """
+    return [line for line in lines if line[0] == ":"] + [line for line in lines if line[0] != ":"]
 
 
 def diff(changes: Iterable[Change], tool: str) -> Iterator[str]:

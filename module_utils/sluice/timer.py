@@ -11,8 +11,8 @@ import shutil
 import signal
 import subprocess
 
-from .installation import COMMAND
 from .iptables_kernel import KernelError
+from .units import COMMAND
 
 UNIT = "sluice-rollback"
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 
+COMMAND = "/usr/local/sbin/sluice"
 FOLDER = "/etc/systemd/system"
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
@@ -28,14 +29,14 @@ ReloadPropagatedFrom={_OTHERS}
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/local/sbin/sluice apply --boot
-ExecReload=/usr/local/sbin/sluice apply
+ExecStart={COMMAND} apply --boot
+ExecReload={COMMAND} apply
 
 [Install]
 WantedBy=multi-user.target
 """
 
-_REPAIR = """\
+_REPAIR = f"""\
 # Written by Sluice.
 [Unit]
 Description=Repair the rules of Sluice where they differ from its files
@@ -44,7 +45,7 @@ After=sluice.service
 
 [Service]
 Type=oneshot
-ExecStart=/usr/local/sbin/sluice apply
+ExecStart={COMMAND} apply
 """
 
 _TIMER = """\
