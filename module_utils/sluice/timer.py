@@ -25,7 +25,9 @@ def arm(seconds: int) -> str:
     rollback = [COMMAND, "rollback", "--unconfirmed"]
     if has_systemd():
         disarm(UNIT)
-        command = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--on-active={seconds}", *rollback]
+        # systemd lets timers be a minute late unless told otherwise.
+        options = ["--quiet", "--collect", f"--unit={UNIT}", f"--on-active={seconds}"]
+        command = ["systemd-run", *options, "--timer-property=AccuracySec=100ms", *rollback]
         result = subprocess.run(command, capture_output=True, text=True, env={"PATH": _PATH}, check=False)
         if result.returncode:
             raise KernelError(f"systemd-run: {' '.join(result.stderr.split())}")
