@@ -73,8 +73,9 @@ pytest: $(DEV) ## unit, golden and property tests in one run
 molecule: $(DEV) ## Molecule's scenarios, on containers
 	$(STEP) molecule molecule test --all
 
-bench: $(DEV) ## benchmarks and their plots
-	$(BIN)/python bench/bench.py
+# make bench QUICK=1: to 5,000 Services, and the page stays as it is.
+bench: $(DEV) ## benchmarks; writes docs/benchmarks.md and its plots
+	$(BIN)/python bench/bench.py $(if $(QUICK),--quick,--write)
 
 ##### Installation
 

@@ -13,7 +13,13 @@ TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS / "golden"), str(TESTS / "property")]
 
 # The same examples in every run, so that a red test is red for everybody; HYPOTHESIS_PROFILE=search looks for new ones.
-COMMON = {"deadline": None, "database": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+PHASES = tuple(phase for phase in hypothesis.Phase if phase != hypothesis.Phase.explain)  # that one takes minutes
+COMMON = {
+    "phases": PHASES,
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}
 hypothesis.settings.register_profile("ci", derandomize=True, max_examples=60, **COMMON)
 hypothesis.settings.register_profile("search", max_examples=2000, print_blob=True, **COMMON)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -48,7 +48,12 @@ def _printed(command: str, folder: Path) -> str:
     result = subprocess.run(
         ["bash", "-c", SHELL + command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "module_utils"), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "module_utils"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LC_ALL": "C.UTF-8",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -71,7 +76,9 @@ def main() -> int:
         stale += 1
         if check:
             name = str(page.relative_to(ROOT))
-            difference = difflib.unified_diff(old.splitlines(), new.splitlines(), name, "what it prints now", lineterm="")
+            difference = difflib.unified_diff(
+                old.splitlines(), new.splitlines(), name, "what it prints now", lineterm=""
+            )
             print("\n".join(difference), file=sys.stderr)
         else:
             page.write_text(new, encoding="utf-8")

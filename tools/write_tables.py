@@ -1,7 +1,7 @@
 """Write the tables of variables in README.md and the roles' READMEs from the roles' argument specs.
 
-A table stands between the lines ``<!-- variables: ROLE ENTRY_POINT -->`` and ``<!-- end -->``. With --check nothing is
-written: exit 1 and a line for each page that is not current.
+A table stands between the lines ``<!-- variables: ROLE ENTRY_POINT [PREFIX] -->`` and ``<!-- end -->``; with PREFIX it
+has the variables that begin so. With --check nothing is written: exit 1 and a line for each page that is not current.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PLACE = re.compile(r"(<!-- variables: (\w+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PLACE = re.compile(r"(<!-- variables: (\w+) (\w+) ?(\w*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def pages() -> list[Path]:
@@ -58,8 +58,8 @@ def current(text: str) -> str:
     """The page ``text`` with its tables as the argument specs are now."""
 
     def table(match: re.Match[str]) -> str:
-        rows = [row(name, option) for name, option in options(match[2], match[3]).items()]
-        return match[1] + "\n".join(["| variable | default | |", "|---|---|---|", *rows, match[4]])
+        rows = [row(name, option) for name, option in options(match[2], match[3]).items() if name.startswith(match[4])]
+        return match[1] + "\n".join(["| variable | default | |", "|---|---|---|", *rows, match[5]])
 
     return PLACE.sub(table, text)
 

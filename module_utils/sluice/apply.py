@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from . import addresses, conntrack, files, node, owned_files, ruleset, state, timer
+from . import addresses, conntrack, drain, files, ipvs_kernel, ipvs_plan, node, owned_files, ruleset, state, timer
 from .iptables_kernel import (
     LEGACY,
     NFT,
@@ -18,14 +16,13 @@ from .iptables_kernel import (
     KernelError,
     Tools,
     choose_variant,
-    lock_holder,
     nft_generation,
 )
+from .ipvs_rules import Tables
+from .lock import locked
 from .plan import Change, Plan, diff, leftovers, owned, plan
 from .ruleset import RuleSet
 
-LOCK_FILE = "/run/sluice.lock"
-LOCK_SECONDS = 60
 ATTEMPTS = 3
 """How often an apply starts again because somebody else changed the kernel between its look and its change."""
 
@@ -36,6 +33,7 @@ class Wanted(NamedTuple):
     contents: Mapping[str, str]
     settings: dict[str, Any]
     texts: dict[str, str]
+    tables: Tables = files.NO_TABLES
 
     @property
     def rules(self) -> dict[str, RuleSet]:
@@ -61,22 +59,40 @@ class Look(NamedTuple):
     known: state.Record | None = None
     """The record, where it could be relied on; else the kernel was read."""
 
+    ipvs: ipvs_plan.Plan | None = None
+    """The plan for what IPVS mode keeps outside iptables; None where it is neither used nor was."""
+
     @property
-    def changes(self) -> tuple[Change, ...]:
-        return tuple(change for part in self.parts for change in part.plan.changes)
+    def changes(self) -> tuple[Change | ipvs_plan.Change, ...]:
+        ours = self.ipvs.changes if self.ipvs else ()
+        return (*ours, *(change for part in self.parts for change in part.plan.changes))
 
 
 class Result(NamedTuple):
-    """What an apply changed, or in check mode would change. ``lines`` and ``size`` (bytes) went to the kernel."""
+    """What an apply changed, or in check mode would change.
 
-    variant: str
-    changes: tuple[Change, ...]
-    parts: tuple[Part, ...]
-    lines: int
-    size: int
-    flows: int
-    warnings: tuple[str, ...]
+    ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation.
+    """
+
+    look: Look | None
+    flows: int = 0
+    warnings: tuple[str, ...] = ()
     pending: bool = False
+
+    @property
+    def variant(self) -> str:
+        return self.look.variant if self.look else ""
+
+    @property
+    def changes(self) -> tuple[Change | ipvs_plan.Change, ...]:
+        return self.look.changes if self.look else ()
+
+    @property
+    def plans(self) -> list[Plan | ipvs_plan.Plan]:
+        """All plans that were carried out."""
+        if not self.look:
+            return []
+        return [*([self.look.ipvs] if self.look.ipvs else []), *(part.plan for part in self.look.parts)]
 
     @property
     def changed(self) -> bool:
@@ -84,7 +100,10 @@ class Result(NamedTuple):
 
     def diff(self) -> list[str]:
         """How the kernel differed, a line a chain and a line a rule."""
-        return [line for part in self.parts for line in diff(part.plan.changes, part.tools.name)]
+        if not self.look:
+            return []
+        tables = ipvs_plan.diff(self.look.ipvs.changes) if self.look.ipvs else ()
+        return [*tables, *(line for part in self.look.parts for line in diff(part.plan.changes, part.tools.name))]
 
     def counts(self) -> dict[str, int]:
         """Chains added, modified and removed; lines and bytes sent to the kernel; UDP flows deleted."""
@@ -93,8 +112,8 @@ class Result(NamedTuple):
             "added": verbs.count("add"),
             "modified": verbs.count("change"),
             "removed": verbs.count("remove"),
-            "lines": self.lines,
-            "bytes": self.size,
+            "lines": sum(plan.lines for plan in self.plans),
+            "bytes": sum(plan.size for plan in self.plans),
             "flows": self.flows,
         }
 
@@ -104,7 +123,13 @@ class Result(NamedTuple):
         return f"changed={len(self.changes)} {details}" if self.changed else "changed=0"
 
 
-NOTHING: dict[str, Any] = {"backend": "iptables", "ip_families": [], "iptables_variant": "auto", "takeover": False}
+NOTHING: dict[str, Any] = {
+    "backend": "iptables",
+    "ip_families": [],
+    "iptables_variant": "auto",
+    "takeover": False,
+    "ipvs_drain_seconds": 900,
+}
 """Settings of a node that is to hold nothing of Sluice."""
 
 
@@ -114,7 +139,7 @@ def load(directory: str, backend: str | None = None) -> Wanted:
     Raises KernelError where a file is missing or is not what Sluice writes.
     """
     contents = {}
-    for name in (files.SETTINGS_FILE, *files.RULES_FILES.values()):
+    for name in files.NAMES:
         path = os.path.join(directory, name)
         try:
             with open(path, encoding="utf-8") as stream:
@@ -130,15 +155,19 @@ def parse(contents: Mapping[str, str], source: str = "files", backend: str | Non
     """What files with these ``contents`` (by name) say. Raises KernelError, with ``source`` in its message."""
     try:
         settings = {**NOTHING, **json.loads(contents[files.SETTINGS_FILE])}
-        if (backend or settings["backend"]) not in files.BACKENDS:
-            raise KernelError(f"the backend {backend or settings['backend']} is not there yet")
+        settings["backend"] = backend or settings["backend"]
+        if settings["backend"] not in files.BACKENDS:
+            raise KernelError(f"the backend {settings['backend']} is not there yet")
         texts = {family: contents[files.RULES_FILES[family]] for family in settings["ip_families"]}
+        tables = files.read_tables(contents) if settings["backend"] == "ipvs" else files.NO_TABLES
     except KeyError as error:
         raise KernelError(f"{source}: there is no {error.args[0]}") from None
     except (ValueError, TypeError) as error:
-        raise KernelError(f"{source}/{files.SETTINGS_FILE}: not what Sluice wrote: {error}") from None
-    used = {name: contents[name] for name in (files.SETTINGS_FILE, *(files.RULES_FILES[each] for each in texts))}
-    return Wanted(used, settings, texts)
+        raise KernelError(f"{source}: not what Sluice wrote: {error}") from None
+    names = [files.SETTINGS_FILE, *(files.RULES_FILES[family] for family in texts)]
+    if settings["backend"] == "ipvs":
+        names += [files.IPSET_FILE, files.IPVS_FILE, files.ADDRESSES_FILE]
+    return Wanted({name: contents[name] for name in names}, settings, texts, tables)
 
 
 def apply(wanted: Wanted, *, check: bool = False, confirm: int = 0) -> Result:
@@ -150,7 +179,7 @@ def apply(wanted: Wanted, *, check: bool = False, confirm: int = 0) -> Result:
     """
     if check:
         look = _look(wanted)
-        return _result(look, 0, [])
+        return Result(look, warnings=tuple(look.warnings))
     with locked():
         for attempt in range(1, ATTEMPTS + 1):
             look = _look(wanted)
@@ -193,7 +222,7 @@ def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, ch
         with locked():
             waiting = state.pending()
             if waiting is None:
-                return Result("", (), (), 0, 0, 0, ())  # confirmed in the last moment
+                return Result(None)  # confirmed in the last moment
             # The note comes first: whatever happens next, the next run has to say that it was not asked for.
             state.set_note("it was not confirmed in time")
             state.set_active(waiting.generation)
@@ -214,9 +243,7 @@ def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, ch
 
 
 def _put_files(directory: str, contents: Mapping[str, str]) -> None:
-    wanted: owned_files.Contents = {
-        os.path.join(directory, name): contents.get(name) for name in (files.SETTINGS_FILE, *files.RULES_FILES.values())
-    }
+    wanted: owned_files.Contents = {os.path.join(directory, name): contents.get(name) for name in files.NAMES}
     owned_files.write(owned_files.differing(wanted))
 
 
@@ -227,6 +254,7 @@ class _KernelChanged(Exception):
 def _look(wanted: Wanted) -> Look:
     """How the kernel differs from what is wanted: from the record where that still holds, else from the kernel."""
     legacy = {Tools(LEGACY, family): Tools(LEGACY, family).text() for family in addresses.FAMILIES}
+    ipvs, holds = _look_at_ipvs(wanted)
     now = Fingerprint(nft_generation(), state.digest({tools.name: text for tools, text in legacy.items()}))
     known = state.record()
     if known and (known.place, known.nft, known.legacy) == (state.place(), *now):
@@ -235,8 +263,31 @@ def _look(wanted: Wanted) -> Look:
         except OSError:
             before = {}
         if wanted.settings["iptables_variant"] in ("auto", known.variant) and state.digest(before) == known.digest:
-            return _look_at_record(wanted, known, before, now)
-    return _look_at_kernel(wanted, now, legacy)
+            return _look_at_record(wanted, known, before, now)._replace(ipvs=ipvs)
+    look = _look_at_kernel(wanted, now, legacy)
+    return look._replace(ipvs=ipvs, before=lambda: _with_tables(look.before(), holds))
+
+
+def _look_at_ipvs(wanted: Wanted) -> tuple[ipvs_plan.Plan | None, Tables]:
+    """How sets, servers and addresses differ, and which of ours the kernel holds. Nothing there counts its changes."""
+    used = wanted.settings["backend"] == "ipvs"
+    claims = state.claims()
+    if not (used or claims or ipvs_kernel.device_exists()):
+        return None, files.NO_TABLES
+    kernel = ipvs_kernel.read()
+    ours = {frontend for frontend in kernel.servers if frontend.text in claims}
+    found = ipvs_plan.plan(kernel, wanted.tables, ours)
+    if found.clashes:
+        raise KernelError("; ".join(found.clashes))
+    return found, kernel._replace(servers={frontend: kernel.servers[frontend] for frontend in ours})
+
+
+def _with_tables(contents: dict[str, str], holds: Tables) -> dict[str, str]:
+    """Files of rules that the kernel holds, with those of the tables that go with them."""
+    if holds == files.NO_TABLES:
+        return contents
+    settings = {**json.loads(contents[files.SETTINGS_FILE]), "backend": "ipvs"}
+    return {**contents, files.SETTINGS_FILE: json.dumps(settings), **files.tables_files(holds)}
 
 
 def _look_at_record(wanted: Wanted, known: state.Record, before: dict[str, str], now: Fingerprint) -> Look:
@@ -300,11 +351,35 @@ def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
         if seconds:
             _arm(look, seconds)
         state.forget_record()
-        _send(look)
+        _carry_out(wanted, look)
         if conntrack.touches_udp(look.changes):
             flows = _forget_flows(wanted, look, warnings)
     _keep(wanted, look, warnings)
-    return _result(look, flows, warnings, pending=bool(look.changes and seconds))
+    return Result(look, flows, tuple(warnings), pending=bool(look.changes and seconds))
+
+
+def _carry_out(wanted: Wanted, look: Look) -> None:
+    """What rules refer to comes before them, what they referred to goes after them."""
+    if not look.ipvs:
+        _send(look)
+        return
+    # Claimed before they are there: whatever ends this, the next apply knows them for ours.
+    state.set_claims(state.claims() | {frontend.text for frontend in wanted.tables.servers})
+    try:
+        ipvs_kernel.carry_out(look.ipvs.before)
+    except KernelError as error:
+        raise _KernelChanged(str(error)) from None
+    _send(look)
+    seconds = wanted.settings["ipvs_drain_seconds"]
+    later = look.ipvs.after if wanted.settings["backend"] != "ipvs" else ()
+    if not later:
+        ipvs_kernel.carry_out(look.ipvs.after)
+    # Another backend serves now; connections that IPVS still has end there first.
+    drains = drain.update(look.ipvs.draining, seconds, later)
+    if drains and drain.once():
+        timer.start(drain.UNIT, "drain")
+    if not drain.read():
+        state.set_claims({frontend.text for frontend in wanted.tables.servers})
 
 
 def _send(look: Look) -> None:
@@ -375,33 +450,3 @@ def _known_now(look: Look) -> Fingerprint | None:
     sent = sum(step.count("\nCOMMIT\n") for part in look.parts for step in part.plan.steps)
     now = look.fingerprint._replace(nft=look.fingerprint.nft + sent)
     return now if nft_generation() == now.nft else None
-
-
-def _result(look: Look, flows: int, warnings: list[str], *, pending: bool = False) -> Result:
-    return Result(
-        variant=look.variant,
-        changes=look.changes,
-        parts=tuple(look.parts),
-        lines=sum(part.plan.lines for part in look.parts),
-        size=sum(part.plan.size for part in look.parts),
-        flows=flows,
-        warnings=tuple(warnings or look.warnings),
-        pending=pending,
-    )
-
-
-@contextlib.contextmanager
-def locked() -> Iterator[None]:
-    """One apply at a time on a node. Waits, and says who holds the lock when time runs out."""
-    with open(LOCK_FILE, "a", encoding="ascii") as stream:
-        until = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    holder = lock_holder(LOCK_FILE)
-                    raise KernelError(f"another apply is running: {holder} holds {LOCK_FILE}") from None
-                time.sleep(0.05)
-        yield

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import __version__, apply, files, inputs, manifests
+from . import __version__, apply, drain, files, inputs, manifests
 from . import settings as node_settings
 from .catalogue import Catalogue
 from .faults import Fault, InputError
@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     confirming = commands.add_parser("confirm", help="keep the change that waits for it")
     confirming.set_defaults(run=_confirm)
 
+    draining = commands.add_parser("drain", help="remove real servers as their connections end; ends when none is left")
+    draining.set_defaults(run=_drain)
+
     rolling_back = commands.add_parser("rollback", help="put back the rules that were in force before")
     rolling_back.add_argument("--unconfirmed", action="store_true", help="only a change that was not confirmed")
     rolling_back.add_argument("--check", action="store_true", help="change nothing, say what would change")
@@ -120,6 +123,11 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 def _confirm(_arguments: argparse.Namespace) -> int:
     print("confirmed" if apply.confirm() else "nothing waits for a confirmation")
+    return FINE
+
+
+def _drain(_arguments: argparse.Namespace) -> int:
+    drain.run()
     return FINE
 
 

@@ -6,23 +6,38 @@ Names and forms are those of DESIGN: iptables-save text, and the settings that a
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from . import addresses, iptables_rules, prefix_dispatch, ruleset
+from . import addresses, ipset_text, iptables_rules, ipvs_rules, ipvs_text, prefix_dispatch, ruleset
 from .catalogue import Catalogue
 from .faults import Fault, InputError
+from .ipvs_rules import Tables
 from .settings import Settings
 from .view import view
 
 DIRECTORY = "/etc/sluice"
 SETTINGS_FILE = "settings.json"
-BACKENDS = ("iptables",)
+IPSET_FILE, IPVS_FILE, ADDRESSES_FILE = "ipset.conf", "ipvs.conf", "addresses"
+BACKENDS = ("iptables", "ipvs")
 """The backends that there are so far."""
 
 RULES_FILES = {addresses.IPV4: "iptables.rules", addresses.IPV6: "ip6tables.rules"}
+NAMES = (SETTINGS_FILE, *RULES_FILES.values(), IPSET_FILE, IPVS_FILE, ADDRESSES_FILE)
+"""All files that a node may have."""
+
+NO_TABLES = Tables({}, {}, ())
 HEADER = "# Written by Sluice from the catalogue of Services: change that, not this file.\n"
 
-_NEEDED_ON_A_NODE = ("backend", "compat", "ip_families", "iptables_variant", "takeover", "confirm_timeout")
+_NEEDED_ON_A_NODE = (
+    "backend",
+    "compat",
+    "ip_families",
+    "iptables_variant",
+    "takeover",
+    "confirm_timeout",
+    "ipvs_drain_seconds",
+)
 
 
 def node_settings(settings: Settings) -> dict[str, Any]:
@@ -35,6 +50,23 @@ def settings_text(settings: Settings) -> str:
     return json.dumps(node_settings(settings), indent=2, sort_keys=True) + "\n"
 
 
+_IPVS_SYSCTLS = {
+    # IPVS keeps conntrack up to date, so that masquerading and the rules of others see its connections.
+    "net.ipv4.vs.conntrack": "1",
+    # A client's port that is used again goes through the scheduler, not to a server that drains (kubernetes#81775).
+    "net.ipv4.vs.conn_reuse_mode": "0",
+    "net.ipv4.vs.expire_nodest_conn": "1",
+    "net.ipv4.vs.expire_quiescent_template": "1",
+}
+
+
+def modules(settings: Settings) -> list[str]:
+    """The kernel modules that a node needs: IPVS's schedulers are one each."""
+    if settings.backend != "ipvs":
+        return ["nf_conntrack"]
+    return ["nf_conntrack", "ip_vs", f"ip_vs_{settings.ipvs_scheduler}", "dummy", "ip_set", "xt_set", "xt_ipvs"]
+
+
 def sysctls(settings: Settings) -> dict[str, str]:
     """The sysctls that a load balancer needs: it forwards, and node ports on localhost need route_localnet."""
     found = {}
@@ -42,22 +74,55 @@ def sysctls(settings: Settings) -> dict[str, str]:
         found["net.ipv4.ip_forward"] = "1"
         if iptables_rules.serves_localhost(settings):
             found["net.ipv4.conf.all.route_localnet"] = "1"
+    if settings.backend == "ipvs":
+        found.update(_IPVS_SYSCTLS)
+        if settings.ipvs_strict_arp:
+            found.update({"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"})
     if addresses.IPV6 in settings.ip_families:
         found["net.ipv6.conf.all.forwarding"] = "1"
     return found
 
 
-def rule_set(catalogue: Catalogue, settings: Settings, family: str) -> ruleset.RuleSet:
-    """The iptables rule set of one node in one family."""
-    rules = iptables_rules.rule_set(view(catalogue, settings, family), settings)
-    return prefix_dispatch.apply_prefix_dispatch(rules) if settings.iptables_dispatch == "prefix" else rules
+def rule_sets(catalogue: Catalogue, settings: Settings) -> tuple[dict[str, ruleset.RuleSet], Tables]:
+    """What one node wants in its kernel: an iptables rule set a family, and the tables of IPVS mode.
+
+    Raises InputError for a backend that is not there yet.
+    """
+    views = {family: view(catalogue, settings, family) for family in settings.ip_families}
+    if settings.backend == "ipvs":
+        states = {family: ipvs_rules.state(seen, settings, guard=settings.ipvs_guard) for family, seen in views.items()}
+        return {family: held.rules for family, held in states.items()}, ipvs_rules.merged(states.values())
+    if settings.backend != "iptables":
+        raise InputError([Fault("settings", 0, "", "sluice_backend", f"{settings.backend} is not there yet")])
+    rules = {family: iptables_rules.rule_set(seen, settings) for family, seen in views.items()}
+    if settings.iptables_dispatch == "prefix":
+        rules = {family: prefix_dispatch.apply_prefix_dispatch(held) for family, held in rules.items()}
+    return rules, NO_TABLES
 
 
 def render(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
     """All files of one node, by name. Raises InputError for a backend that is not there yet."""
-    if settings.backend not in BACKENDS:
-        raise InputError([Fault("settings", 0, "", "sluice_backend", f"{settings.backend} is not there yet")])
+    rules, tables = rule_sets(catalogue, settings)
     found = {SETTINGS_FILE: settings_text(settings)}
-    for family in settings.ip_families:
-        found[RULES_FILES[family]] = HEADER + ruleset.text(rule_set(catalogue, settings, family))
+    found.update({RULES_FILES[family]: HEADER + ruleset.text(held) for family, held in rules.items()})
+    if settings.backend == "ipvs":
+        found.update({name: HEADER + text for name, text in tables_files(tables).items()})
     return found
+
+
+def tables_files(tables: Tables) -> dict[str, str]:
+    """The files of IPVS mode beside the rules, by name, without their header."""
+    return {
+        IPSET_FILE: ipset_text.text(tables.sets),
+        IPVS_FILE: ipvs_text.text(tables.servers),
+        ADDRESSES_FILE: ipvs_text.addresses_text(tables.addresses),
+    }
+
+
+def read_tables(contents: Mapping[str, str]) -> Tables:
+    """The tables of IPVS mode that files hold. Raises ValueError (TextError) and KeyError where they are not right."""
+    return Tables(
+        sets=ipset_text.parse(contents[IPSET_FILE]),
+        servers=ipvs_text.parse(contents[IPVS_FILE]),
+        addresses=ipvs_text.parse_addresses(contents[ADDRESSES_FILE]),
+    )

@@ -113,19 +113,21 @@ def _plan_sets(have: Sets, want: Sets, found: _Lines) -> None:
     for name, wanted in want.items():
         held = have.get(name)
         if held is None:
-            coming += _filled(name, wanted)
+            coming.append(f"create {name} {wanted.create}")
+            coming += (f"add {name} {member}" for member in wanted.members)
             found.changes.append(Change("set", name, "add", added=wanted.members))
             continue
         if held.header != wanted.header:
             found.clashes.append(f"set {name} is {held.header}, not {wanted.header}")
             continue
         gone, fresh = _difference(held.members, wanted.members)
-        if held.maxelem < wanted.maxelem:
+        small = held.maxelem < wanted.maxelem
+        if small:
             coming += _swapped(name, wanted)
         else:
             coming += (f"add {name} {member}" for member in fresh)
             going += (f"del {name} {member}" for member in gone)
-        if gone or fresh:
+        if gone or fresh or small:
             found.changes.append(Change("set", name, "change", gone, fresh))
     for name, held in have.items():
         if name in SET_NAMES and name not in want:
@@ -133,15 +135,12 @@ def _plan_sets(have: Sets, want: Sets, found: _Lines) -> None:
             found.changes.append(Change("set", name, "remove", held.members))
 
 
-def _filled(name: str, wanted: IpSet) -> Iterator[str]:
-    yield f"create {name} {wanted.create}"
-    yield from (f"add {name} {member}" for member in wanted.members)
-
-
 def _swapped(name: str, wanted: IpSet) -> Iterator[str]:
     """A set cannot grow beyond the size that it was made with: a larger one takes its place."""
     temporary = name[: -len(_NEW_SET)] + _NEW_SET
-    yield from _filled(temporary, wanted)
+    yield f"create {temporary} {wanted.create}"
+    yield f"flush {temporary}"  # it may be there from a run that was cut off
+    yield from (f"add {temporary} {member}" for member in wanted.members)
     yield f"swap {temporary} {name}"
     yield f"destroy {temporary}"
 
@@ -234,7 +233,7 @@ def _steps(by_tool: dict[str, list[str]]) -> tuple[Step, ...]:
 
 
 def diff(changes: Iterable[Change]) -> Iterator[str]:
-    """The changes as a person reads them: a line for each thing, then what goes with ``-`` and what comes with ``+``."""
+    """The changes as a person reads them: a line a thing, then what goes with ``-`` and what comes with ``+``."""
     for change in changes:
         yield f"{change.verb} {change.kind} {change.name}"
         yield from (f"  - {text}" for text in change.removed)

@@ -50,6 +50,8 @@ class Settings(NamedTuple):
     repair_seconds: int = 0
     ipvs_scheduler: str = "rr"
     ipvs_strict_arp: bool = False
+    ipvs_drain_seconds: int = 900
+    ipvs_guard: bool = True
 
     def first(self, networks: Sequence[str], family: str) -> str:
         """The first of ``networks`` (or addresses) of ``family``, or ``""``: kube-proxy uses one a family."""
@@ -197,6 +199,8 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "repair_seconds": _whole(0, 86400),
     "ipvs_scheduler": _word,
     "ipvs_strict_arp": _boolean,
+    "ipvs_drain_seconds": _whole(0, 86400),
+    "ipvs_guard": _boolean,
 }
 
 

@@ -3,6 +3,7 @@
 * ``generations/N/``: the rules of the last few applies, for a rollback.
 * ``active``: the generation in force.
 * ``record.json``: what the kernel held after the last apply, so that the next one need not read it all again.
+* ``virtual-servers.json``: the virtual servers of IPVS that are ours; ``drains.json``: what drains (module drain).
 * ``pending/``: what to put back if the last change is not confirmed in time.
 * ``rolled-back.json``: says that this happened, until a change is confirmed.
 
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from . import owned_files
@@ -28,6 +29,7 @@ KEPT = 5
 _GENERATIONS = f"{ROOT}/generations"
 _ACTIVE = f"{ROOT}/active"
 _RECORD = f"{ROOT}/record.json"
+_CLAIMS = f"{ROOT}/virtual-servers.json"
 _PENDING = f"{ROOT}/pending"
 _NOTE = f"{ROOT}/rolled-back.json"
 _META = "generation.json"
@@ -130,6 +132,22 @@ def _numbers() -> list[int]:
         return [int(name) for name in os.listdir(_GENERATIONS) if name.isdigit()]
     except FileNotFoundError:
         return []
+
+
+# --- virtual servers
+
+
+def claims() -> set[str]:
+    """The virtual servers that are ours, as ipvsadm names them (``-t 10.96.0.1:443``): others are somebody else's."""
+    text = owned_files.content(_CLAIMS)
+    return set(json.loads(text)) if text else set()
+
+
+def set_claims(servers: Iterable[str]) -> None:
+    """Say which virtual servers are ours."""
+    wanted = json.dumps(sorted(servers))
+    if owned_files.content(_CLAIMS) != wanted:
+        owned_files.write({_CLAIMS: wanted if servers else None})
 
 
 # --- what waits for its confirmation

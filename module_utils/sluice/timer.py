@@ -32,8 +32,23 @@ def arm(seconds: int) -> str:
         if result.returncode:
             raise KernelError(f"systemd-run: {' '.join(result.stderr.split())}")
         return UNIT
+    return _detached(["/bin/sh", "-c", f'sleep {seconds}; exec "$@"', UNIT, *rollback])
+
+
+def start(unit: str, *words: str) -> None:
+    """Have the sluice command do something that outlives this process. One that runs already is fine."""
+    command = [COMMAND, *words]
+    if has_systemd():
+        options = ["systemd-run", "--quiet", "--collect", f"--unit={unit}"]
+        subprocess.run([*options, *command], capture_output=True, env={"PATH": _PATH}, check=False)
+    elif os.access(COMMAND, os.X_OK):
+        _detached(command)
+
+
+def _detached(command: list[str]) -> str:
+    """Start a process of a session of its own; returns what says which one it is."""
     with subprocess.Popen(
-        ["/bin/sh", "-c", f'sleep {seconds}; exec "$@"', UNIT, *rollback],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Measure Sluice beside the floor of the same job: rendering, applying, what a connection pays, a whole playbook.
+
+Every figure is of a real process (wall clock, CPU time and peak memory by wait4(2)). Nodes are network namespaces:
+no rule of this machine is read or changed. Needs root; the last part needs the embedded lab (`make lab`).
+Exit 0: measured, and what was skipped is said; 2: something that was to be measured did not work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import catalogues
+import page
+import results
+import tables
+import testbed
+from process import NODE_PYTHON, REPOSITORY, MeasureError, Run, median, run, sluice
+from results import Apply, Latency, Part, Render, Row, Site
+
+SIZES = (10, 100, 1000, 5000, 10000, 20000)
+QUICK = (10, 100, 1000, 5000)
+SITE_SIZES = (10, 5000)
+VARIANTS = ("nft", "legacy")
+DISPATCHES = ("linear", "prefix")
+CONNECTIONS = 3000
+KEPT = REPOSITORY / ".cache" / "bench.json"
+
+BIN = pathlib.Path(sys.executable).parent
+LAB_INVENTORY = REPOSITORY / "inventory" / "lab"
+SETTINGS = {
+    "sluice_node_name": "lb1",
+    "sluice_node_addresses": ["127.0.0.1", testbed.NODE_TO_CLIENT, testbed.NODE_TO_ENDPOINT],
+    "sluice_service_cidrs": [catalogues.SERVICE_NETWORK],
+}
+
+
+class Skipped(Exception):
+    """A part that cannot be measured here; the message says what it takes."""
+
+
+def main(arguments: argparse.Namespace) -> int:
+    os.chdir(REPOSITORY)
+    done = results.load(KEPT)
+    for name in arguments.only:
+        when, load = time.strftime("%Y-%m-%d %H:%M"), os.getloadavg()[0]
+        rows: list[Row] = []
+        try:
+            with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+                for row in PARTS[name](arguments, pathlib.Path(folder)):
+                    rows.append(row)
+                    progress(name, row)
+        except Skipped as reason:
+            print(f"NOT MEASURED: {name}: {reason}", file=sys.stderr)
+            continue
+        except MeasureError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 2
+        done[name] = Part(when, load, rows)
+        results.save(KEPT, done)
+        for table in tables.tables({name: done[name]}):
+            print(tables.text(table))
+    if arguments.write:
+        page.write(done)
+    return 0
+
+
+def progress(part: str, row: Row) -> None:
+    """A run takes minutes: say on a terminal where it is."""
+    if sys.stderr.isatty():
+        words = " ".join(str(value) for value in row[:3] if isinstance(value, (int, str)))
+        print(f"{part} {words}", file=sys.stderr)
+
+
+def repeats(services: int) -> int:
+    """How often something is measured; the median counts."""
+    return 3 if services <= 5000 else 1
+
+
+# --- rendering
+
+
+def measure_render(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Render]:
+    settings = folder / "settings.json"
+    settings.write_text(json.dumps(SETTINGS), encoding="utf-8")
+    for services in arguments.services:
+        prepare(services, folder)
+        for source, name, parse in (
+            ("YAML", "services.yml", "import sys, yaml; list(yaml.load_all(open(sys.argv[1]), yaml.CSafeLoader))"),
+            ("compiled", "base.json", "import sys, json; json.load(open(sys.argv[1]))"),
+        ):
+            pairs = [
+                (
+                    sluice(sys.executable, "render", "--settings", settings, "--out", folder / "out", folder / name),
+                    run([sys.executable, "-c", parse, folder / name])[0],
+                )
+                for _repeat in range(repeats(services))
+            ]
+            yield Render(services, source, *(median(runs) for runs in zip(*pairs)))
+
+
+def prepare(services: int, folder: pathlib.Path) -> None:
+    """Manifests and compiled catalogues of ``services`` in ``folder``."""
+    environment = {"PYTHONPATH": str(REPOSITORY / "module_utils")}
+    run([sys.executable, catalogues.__file__, str(services), folder], environment=environment)
+
+
+# --- applying, and what a connection pays
+
+
+def measure_apply(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Apply]:
+    if os.geteuid():
+        raise Skipped("network namespaces need root")
+    missing = [name for name in ("ip", "iptables-nft-restore", "iptables-legacy-restore") if not shutil.which(name)]
+    if missing:
+        raise Skipped(f"{', '.join(missing)}: not installed")
+    for services in arguments.services:
+        prepare(services, folder)
+        for dispatch in DISPATCHES:
+            rendered = {state: render(folder, state, dispatch) for state in catalogues.STATES}
+            ends = first_and_last(folder / f"base-{DISPATCHES[0]}")
+            for variant in VARIANTS:
+                for directory in rendered.values():
+                    use_variant(directory, variant)
+                work = functools.partial(measure_node, services, variant, dispatch, folder, rendered, ends)
+                yield testbed.in_a_namespace(work)
+
+
+def render(folder: pathlib.Path, state: str, dispatch: str) -> pathlib.Path:
+    settings, directory = folder / "settings.json", folder / f"{state}-{dispatch}"
+    settings.write_text(json.dumps({**SETTINGS, "sluice_iptables_dispatch": dispatch}), encoding="utf-8")
+    sluice(sys.executable, "render", "--settings", settings, "--out", directory, folder / f"{state}.json")
+    return directory
+
+
+def use_variant(directory: pathlib.Path, variant: str) -> None:
+    """The rules are the same in both variants: only the settings say which."""
+    path = directory / "settings.json"
+    settings = {**json.loads(path.read_text(encoding="utf-8")), "iptables_variant": variant}
+    path.write_text(json.dumps(settings), encoding="utf-8")
+
+
+def first_and_last(directory: pathlib.Path) -> list[str]:
+    """The addresses of the Services that a linear dispatch asks first and last."""
+    found: list[str] = []
+    with (directory / "iptables.rules").open(encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith("-A KUBE-SERVICES -d "):
+                found[1:] = [line.split()[3].partition("/")[0]]
+                if len(found) == 1:
+                    found *= 2
+    return found
+
+
+def measure_node(
+    services: int,
+    variant: str,
+    dispatch: str,
+    folder: pathlib.Path,
+    rendered: dict[str, pathlib.Path],
+    ends: Sequence[str],
+) -> Apply:
+    """Everything about one node; runs in its namespaces."""
+
+    def apply(state: str) -> Run:
+        return sluice(NODE_PYTHON, "apply", "--dir", rendered[state])
+
+    latency: dict[str, Latency] = {}
+    with testbed.path() as path:
+        targets = [(catalogues.endpoint_address(0), catalogues.TARGET_PORT)]
+        latency["direct"] = Latency.of(*path.connect(targets, CONNECTIONS))
+        runs = {"first": [apply("base")]}
+        targets = [(address, catalogues.PORT) for address in ends]
+        for name, times in zip(("first", "last"), path.connect(targets, CONNECTIONS)):
+            latency[name] = Latency.of(times)
+    runs["again"], runs["steady"] = [apply("base")], [apply("base")]
+    now = "base"
+    for name, state in [("endpoint", "endpoint"), ("", "base"), ("added", "added"), ("removed", "base")] * repeats(
+        services
+    ):
+        changed = apply(state)
+        if not changed.lines:
+            raise MeasureError(f"{now} to {state} changed nothing")
+        runs.setdefault(name or "endpoint", []).append(changed)
+        # Each change begins where nothing changed for a while; what comes right behind a change is its own figure.
+        runs["again"].append(apply(state))
+        runs["steady"].append(apply(state))
+        now = state
+
+    dump = folder / "dump"
+    runs["save"], runs["restore"] = [], []
+    for _repeat in range(repeats(services)):
+        runs["save"].append(run([f"iptables-{variant}-save"], output_file=dump)[0])
+        # In a namespace of its own, as empty as the first apply's was.
+        runs["restore"].append(run(["unshare", "--net", f"iptables-{variant}-restore"], input_file=dump)[0])
+    with dump.open(encoding="utf-8") as stream:
+        rules = sum(line.startswith("-A ") for line in stream)
+    return Apply(services, variant, dispatch, rules, {name: median(each) for name, each in runs.items()}, latency)
+
+
+# --- a whole playbook
+
+
+def measure_site(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Site]:
+    status = ["lab/network.py", "status"]
+    try:
+        run([sys.executable, *status])
+    except MeasureError:
+        raise Skipped("the embedded lab is not up (make lab)") from None
+    # A lab node is put back to the lab's own catalogue whatever happens.
+    with contextlib.ExitStack() as stack:
+        stack.callback(play, LAB_INVENTORY)
+        for services in SITE_SIZES:
+            inventory = folder / str(services)
+            (inventory / "services").mkdir(parents=True)
+            shutil.copy(LAB_INVENTORY / "hosts.yml", inventory)
+            shutil.copytree(LAB_INVENTORY / "group_vars", inventory / "group_vars")
+            catalogues.write(inventory / "services" / "services.yml", catalogues.manifests(services))
+            play(inventory)
+            site = [play(inventory) for _repeat in range(arguments.plays)]
+            ping = [ansible("ansible", inventory, "-m", "ansible.builtin.ping", "lb1") for _repeat in site]
+            yield Site(services, median(site), median(ping))
+
+
+def play(inventory: pathlib.Path) -> Run:
+    return ansible("ansible-playbook", inventory, "--limit", "lb1", "site.yml")
+
+
+def ansible(command: str, inventory: pathlib.Path, *arguments: str) -> Run:
+    words = [str(BIN / command), "-i", str(inventory / "hosts.yml"), *arguments]
+    return run(words, environment={"LC_ALL": "C.UTF-8"})[0]
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, pathlib.Path], Iterator[Row]]] = {
+    "render": measure_render,
+    "apply": measure_apply,
+    "ansible": measure_site,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(description="Measure Sluice beside the floor of the same job.")
+    found.add_argument("--services", type=int, nargs="+", default=SIZES, metavar="N", help=f"sizes, default: {SIZES}")
+    found.add_argument("--quick", action="store_const", dest="services", const=QUICK, help=f"only {QUICK}")
+    found.add_argument("--only", nargs="+", choices=results.PARTS, default=results.PARTS, help="parts to measure")
+    found.add_argument("--plays", type=int, default=3, metavar="N", help="runs of site.yml a size")
+    found.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its plots anew")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(parser().parse_args()))

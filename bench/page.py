@@ -1,0 +1,135 @@
+"""docs/benchmarks.md and its plots, from what was measured."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pathlib
+import platform
+import subprocess
+from collections.abc import Callable
+
+import plot
+import tables
+from process import NODE_PYTHON, REPOSITORY
+from results import Apply, Results
+
+DOCS = REPOSITORY / "docs"
+APPLY_PLOT, LATENCY_PLOT = "benchmarks-apply.svg", "benchmarks-latency.svg"
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench`; do not edit. Services have one port and five endpoints each. Every figure is of a real process:
+wall clock, CPU time of it and its children, and the peak memory of the largest process (MB = 10⁶ bytes). Up to 5,000
+Services figures are medians of three. Absolute figures move with the machine; ratios are of the same run.
+
+"""
+
+NOTES = {
+    "sluice render": """\
+From manifests, as `sluice render` reads them, and from a compiled catalogue, as the playbooks do. *Parsing alone* loads
+the same file by libyaml or Python's json in a process of its own.
+""",
+    "First apply": f"""\
+`sluice apply` on a node without rules, a network namespace. *Restore* is `iptables-VARIANT-restore` of what
+`iptables-VARIANT-save` then prints, in an empty namespace; *ratio* is apply to restore. *Save* only reads the rules.
+
+![Seconds over Services]({APPLY_PLOT})
+""",
+    "Changes": """\
+*Nothing, first* is the first apply behind a change, with the same rules: where others may have changed rules unseen
+(iptables-legacy counts no changes) it reads the kernel in full. *Then* is every later one. The changes are one
+endpoint's address, one Service more and one less, in the middle of the catalogue. *Lines* were sent to the kernel; *MB*
+is the most of these.
+""",
+    "TCP connect, p50 / p99 in µs": f"""\
+connect(2) from a client's namespace through the node's to an endpoint's, one connection at a time, 3,000 of each kind.
+*No rules* goes to an endpoint's own address before the first apply. The first Service is the one whose rule a linear
+dispatch asks first, the last is asked last.
+
+![Microseconds over Services]({LATENCY_PLOT})
+""",
+    "ansible-playbook site.yml, nothing to change": """\
+All of `site.yml` on one load balancer of the lab. The floor is `ansible -m ping` of the same host.
+""",
+}
+
+
+def write(results: Results) -> None:
+    """Write the page, and the plots where there is something to plot."""
+    (DOCS / "benchmarks.md").write_text(text(results, machine()), encoding="utf-8")
+    rows = [row for row in results["apply"].rows if isinstance(row, Apply)] if "apply" in results else []
+    if len({row.services for row in rows}) > 1:
+        (DOCS / APPLY_PLOT).write_text(plot.svg(apply_panels(rows)), encoding="utf-8")
+        (DOCS / LATENCY_PLOT).write_text(plot.svg([latency_panel(rows)]), encoding="utf-8")
+
+
+def text(results: Results, about: str) -> str:
+    """The page. ``about`` says on which machine."""
+    pieces = [HEAD, about, "\n"]
+    for name, part in results.items():
+        pieces.append(f"* `bench/bench.py --only {name}`: {part.when}, load average {part.load:.1f} as it began\n")
+    for table in tables.tables(results):
+        pieces.append(f"\n## {table.title}\n\n{NOTES[table.title]}\n{tables.markdown(table)}")
+    return "".join(pieces)
+
+
+def machine() -> str:
+    """The machine and the versions of what was measured, a list in Markdown."""
+    processors = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    models = [line.partition(":")[2].strip() for line in processors if line.startswith("model name")]
+    memory = int(pathlib.Path("/proc/meminfo").read_text(encoding="ascii").split()[1]) * 1024 / 1e9
+    system = pathlib.Path("/etc/os-release").read_text(encoding="utf-8").partition('PRETTY_NAME="')[2].partition('"')[0]
+    versions = [_said("iptables-nft", "--version"), _said("iptables-legacy", "--version")]
+    versions += [f"node {_said(NODE_PYTHON, '--version')}", f"controller Python {platform.python_version()}"]
+    versions.append(f"ansible-core {importlib.metadata.version('ansible-core')}")
+    return (
+        f"* {len(models)} processors: {models[0] if models else platform.machine()}, {memory:.0f} GB\n"
+        f"* {system}, kernel {platform.release()}\n"
+        f"* {', '.join(versions)}\n"
+    )
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def apply_panels(rows: list[Apply]) -> list[plot.Panel]:
+    """Seconds over Services, a panel a variant, linear dispatch."""
+    kinds = (("plain restore", "restore", 4), ("first apply", "first", 0), ("one endpoint", "endpoint", 1),
+             ("nothing changed", "steady", 2))  # fmt: skip
+    return [
+        plot.Panel(
+            f"iptables-{variant}",
+            "Services",
+            "seconds",
+            [
+                plot.Series(
+                    label,
+                    _points(rows, variant, "linear", lambda row, name=name: row.runs[name].seconds),  # type: ignore[misc]
+                    colour,
+                    name == "restore",
+                )
+                for label, name, colour in kinds
+            ],
+        )
+        for variant in dict.fromkeys(row.variant for row in rows)
+    ]
+
+
+def latency_panel(rows: list[Apply]) -> plot.Panel:
+    """Median µs to the last Service over Services, a line for each variant and dispatch."""
+    kinds = list(dict.fromkeys((row.variant, row.dispatch) for row in rows))
+    series = [
+        plot.Series(f"{kind[0]}, {kind[1]}", _points(rows, *kind, lambda row: row.latency["last"].p50), colour)
+        for colour, kind in enumerate(kinds)
+    ]
+    direct = _points(rows, *kinds[0], lambda row: row.latency["direct"].p50)
+    return plot.Panel("TCP connect to the last Service, p50", "Services", "µs",
+                      [*series, plot.Series("no rules", direct, 4, True)], log=False)  # fmt: skip
+
+
+def _points(
+    rows: list[Apply], variant: str, dispatch: str, value: Callable[[Apply], float]
+) -> list[tuple[float, float]]:
+    return [(row.services, value(row)) for row in rows if (row.variant, row.dispatch) == (variant, dispatch)]

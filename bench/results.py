@@ -1,0 +1,95 @@
+"""What was measured, and how it is kept between runs of single parts."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import typing
+from collections.abc import Sequence
+
+from process import Run
+
+PARTS = ("render", "apply", "ansible")
+
+
+class Latency(typing.NamedTuple):
+    """Times of new TCP connections in µs."""
+
+    p50: float
+    p99: float
+
+    @classmethod
+    def of(cls, times: Sequence[float]) -> Latency:
+        """From sorted times."""
+        return cls(times[len(times) // 2], times[len(times) * 99 // 100])
+
+
+class Render(typing.NamedTuple):
+    """``sluice render`` of one catalogue from ``source`` (YAML or compiled); ``floor`` only parses the same file."""
+
+    services: int
+    source: str
+    run: Run
+    floor: Run
+
+
+class Apply(typing.NamedTuple):
+    """One node: ``runs`` by what was applied (``restore``, ``save``: the kernel's own tools), connections by target."""
+
+    services: int
+    variant: str
+    dispatch: str
+    rules: int
+    runs: dict[str, Run]
+    latency: dict[str, Latency]
+
+
+class Site(typing.NamedTuple):
+    """``ansible-playbook site.yml`` with nothing to change; ``floor`` is one ping of the same node."""
+
+    services: int
+    run: Run
+    floor: Run
+
+
+Row = typing.Union[Render, Apply, Site]
+_KINDS: dict[str, type[Row]] = {"render": Render, "apply": Apply, "ansible": Site}
+
+
+class Part(typing.NamedTuple):
+    """One part of the benchmarks: when it was run, the load of the machine as it began (1 min), what came out."""
+
+    when: str
+    load: float
+    rows: list[Row]
+
+
+Results = dict[str, Part]
+
+
+def load(path: pathlib.Path) -> Results:
+    """What ``save`` wrote; nothing where there is no such file."""
+    if not path.exists():
+        return {}
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: Part(part["when"], part["load"], [_KINDS[name](**_typed(row)) for row in part["rows"]])
+        for name, part in kept.items()
+    }
+
+
+def save(path: pathlib.Path, results: Results) -> None:
+    path.parent.mkdir(exist_ok=True)
+    kept = {name: {**part._asdict(), "rows": [row._asdict() for row in part.rows]} for name, part in results.items()}
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def _typed(row: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    """JSON has no named tuples: they come back as lists."""
+    for name in ("run", "floor"):
+        if name in row:
+            row[name] = Run(*row[name])
+    for name, kind in (("runs", Run), ("latency", Latency)):
+        if name in row:
+            row[name] = {key: kind(*values) for key, values in row[name].items()}
+    return row

@@ -1,0 +1,221 @@
+"""Hosts for tests: namespaces of this machine with files of their own, in which a test runs functions and commands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import namespaces
+import network
+
+import sluice
+from sluice import addresses, apply, command, files, installation, iptables_kernel
+
+EMPTY = Path(namespaces.__file__).with_name("endpoint.py")
+"""A host's first process. Without ports it only reaps its orphans."""
+
+PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NAMESPACES = (("net", namespaces.CLONE_NEWNET), ("uts", namespaces.CLONE_NEWUTS), ("ipc", namespaces.CLONE_NEWIPC))
+
+Answer = TypeVar("Answer")
+
+
+class Task:
+    """A function that runs in a host, as a process of its own."""
+
+    def __init__(self, host: Host, function: Callable[[], Any]) -> None:
+        self._reader, writer = os.pipe()
+        with _children_in(host.pid):
+            self.pid = os.fork()
+        if not self.pid:
+            os.close(self._reader)
+            _run_in(host.pid, function, writer)
+        os.close(writer)
+
+    def kill(self, *, group: bool = False) -> None:
+        """End it as ``kill -9`` does; ``group``: with all processes that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(self.pid, signal.SIGKILL)
+
+    def stop(self) -> Any:
+        """Ask it to end (SIGTERM) and return its answer."""
+        os.kill(self.pid, signal.SIGTERM)
+        return self.answer()
+
+    def answer(self) -> Any:
+        """What the function returned, or raise what it raised. Raises KilledError if it was killed."""
+        with os.fdopen(self._reader, "rb") as stream:
+            data = stream.read()
+        os.waitpid(self.pid, 0)
+        if not data:
+            raise KilledError
+        fine, answer = pickle.loads(data)
+        if not fine:
+            raise answer
+        return answer
+
+
+class KilledError(Exception):
+    """The task was killed before it could answer."""
+
+
+class Host:
+    """Namespaces with an empty network and private files. Use as a context manager: they end with it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pid = namespaces.start(name, EMPTY, [], _sysctls)
+        self.ip("link set lo up")
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        network.stop([self.pid])
+
+    def ip(self, *lines: str) -> None:
+        """Run lines of ip(8) here."""
+        network.ip_batch(self.pid, list(lines))
+
+    def start(self, function: Callable[[], Any]) -> Task:
+        """Start ``function`` here."""
+        return Task(self, function)
+
+    def call(self, function: Callable[[], Answer]) -> Answer:
+        """What ``function`` returns here; what it changes in this process's memory is not kept."""
+        answer: Answer = self.start(function).answer()
+        return answer
+
+    def run(self, *words: str, text: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command here, ``text`` at its input."""
+        where = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--uts", "--ipc", "--wd=/"]
+        done = subprocess.run(
+            [*where, *words], input=text, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, check=False
+        )
+        assert not check or done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+        return done
+
+    def shell(self, script: str) -> str:
+        """Run a shell script here that stops at the first error; what it printed."""
+        return self.run("/bin/sh", "-ec", script).stdout
+
+
+class Node(Host):
+    """A load balancer: a host with the engine installed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.call(_install)
+
+    def write(self, contents: Mapping[str, str], directory: str = files.DIRECTORY) -> None:
+        """Put a node's files in place, and take away those that are not among them."""
+
+        def put() -> None:
+            os.makedirs(directory, exist_ok=True)
+            for file in (files.SETTINGS_FILE, *files.RULES_FILES.values()):
+                path = Path(directory, file)
+                if file in contents:
+                    path.write_text(contents[file], encoding="utf-8")
+                else:
+                    path.unlink(missing_ok=True)
+
+        self.call(put)
+
+    def apply(self, contents: Mapping[str, str], *, check: bool = False, confirm: int = 0) -> apply.Result:
+        """Write the files and bring the kernel to them."""
+        self.write(contents)
+        return self.call(lambda: apply.apply(apply.load(files.DIRECTORY), check=check, confirm=confirm))
+
+    def differs(self) -> tuple[str, ...]:
+        """What ``sluice diff`` says of the files in place, by a full look at the kernel: no record is asked."""
+
+        def look() -> Sequence[str]:
+            apply.state.record = lambda: None
+            return list(apply.apply(apply.load(files.DIRECTORY), check=True).diff())
+
+        return tuple(self.call(look))
+
+    def sluice(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the installed command."""
+        return self.run(installation.COMMAND, *words, check=check)
+
+    def command(self, *words: str) -> Task:
+        """Start the command's function: the same work without the start of an interpreter."""
+
+        def silent() -> int:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+            return command.main(words)
+
+        return self.start(silent)
+
+    def save(self, variant: str, family: str = addresses.IPV4) -> str:
+        """What iptables-save prints, without counters, times and the names of tables that are empty."""
+        return self.call(lambda: iptables_kernel.Tools(variant, family).text())
+
+    def generation(self) -> int:
+        """nf_tables' count of transactions."""
+        return self.call(iptables_kernel.nft_generation)
+
+
+@contextlib.contextmanager
+def _children_in(pid: int) -> Iterator[None]:
+    """Children that are forked here are born into the PID namespace of ``pid``."""
+    with open(f"/proc/{pid}/ns/pid", "rb") as theirs, open("/proc/self/ns/pid", "rb") as ours:
+        _setns(theirs.fileno(), namespaces.CLONE_NEWPID)
+        forker = os.getpid()
+        try:
+            yield
+        finally:
+            if os.getpid() == forker:
+                _setns(ours.fileno(), namespaces.CLONE_NEWPID)
+
+
+def _setns(descriptor: int, kind: int) -> None:
+    namespaces._check(namespaces._libc.setns(descriptor, kind), "setns")
+
+
+def _run_in(pid: int, function: Callable[[], Any], writer: int) -> NoReturn:
+    try:
+        os.setsid()
+        descriptors = [(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY), kind) for name, kind in _NAMESPACES]
+        descriptors.append((os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), namespaces.CLONE_NEWNS))
+        for descriptor, kind in descriptors:
+            _setns(descriptor, kind)
+            os.close(descriptor)
+        os.chdir("/")
+        answer: tuple[bool, Any] = (True, function())
+    except BaseException as error:  # the test has to hear of it, whatever it is
+        if not isinstance(error, (iptables_kernel.KernelError, SystemExit)):
+            traceback.print_exc(file=sys.stderr)
+        answer = (False, error)
+    try:
+        with os.fdopen(writer, "wb") as stream:
+            stream.write(pickle.dumps(answer))
+    finally:
+        os._exit(0)
+
+
+def _sysctls() -> None:
+    for scope in ("all", "default"):
+        namespaces.sysctl(f"net/ipv4/conf/{scope}/rp_filter", 0)
+        namespaces.sysctl(f"net/ipv4/conf/{scope}/route_localnet", 1)
+        namespaces.sysctl(f"net/ipv6/conf/{scope}/accept_dad", 0)
+    namespaces.sysctl("net/ipv4/ip_forward", 1)
+    namespaces.sysctl("net/ipv6/conf/all/forwarding", 1)
+    namespaces.sysctl("net/ipv4/icmp_ratelimit", 0)
+
+
+def _install() -> None:
+    # Compiled at the first use instead: most tests never start the command.
+    installation.compileall.compile_dir = lambda *_, **__: True
+    installation.perform(installation.change(sluice, namespaces.PYTHON, present=True, systemd=False))

@@ -1,0 +1,236 @@
+"""Traffic through a node: servers that say who they are, clients that count what went wrong."""
+
+from __future__ import annotations
+
+import collections
+import errno
+import heapq
+import selectors
+import signal
+import socket
+import struct
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import cases
+import hosts
+
+REQUEST = b"who\n"
+TIMEOUT = 3.0
+"""Seconds until a request has failed: longer than the machine is ever busy with other things."""
+
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing sends a reset and leaves no TIME_WAIT, so that ports do not run out."""
+
+
+class Network(NamedTuple):
+    """A node between clients and endpoints."""
+
+    node: hosts.Node
+    client: hosts.Host
+    pods: hosts.Host
+
+    def serve(self, services: Iterable[cases.Service]) -> hosts.Task:
+        """Have all endpoints' addresses answer on the target ports of ``services``; ready when it returns."""
+        ports = sorted({(service.target_port, service.protocol) for service in services})
+        task = self.pods.start(lambda: serve(ports))
+        for _ in range(200):
+            listening = self.pods.run("ss", "-Hlntu").stdout.count("\n")
+            if listening >= sum(1 if protocol == "TCP" else len(cases.PODS) for _, protocol in ports):
+                return task
+            time.sleep(0.02)
+        raise AssertionError("the endpoints do not listen")
+
+    def ask(self, address: str, port: int, protocol: str = "TCP", *, source_port: int = 0, timeout: float = 1) -> str:
+        """The address and port of the endpoint that answers one request, or what went wrong."""
+        return self.client.call(lambda: ask(address, port, protocol, source_port, timeout))
+
+
+def ask(address: str, port: int, protocol: str, source_port: int = 0, timeout: float = 1) -> str:
+    """One request; the answer's ``ADDRESS PORT``, ``timeout``, or the name of an errno."""
+    kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as connection:
+        connection.settimeout(timeout)
+        try:
+            if source_port:
+                connection.bind(("", source_port))
+            connection.connect((address, port))
+            connection.sendall(REQUEST)
+            return connection.recv(100).decode().strip()
+        except socket.timeout:
+            return "timeout"
+        except OSError as error:
+            return _name(error.errno)
+
+
+def serve(ports: Sequence[tuple[int, str]]) -> None:
+    """Answer every request on ``ports`` (number, protocol) with the own address and port, until SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    selector = selectors.DefaultSelector()
+    for port, protocol in ports:
+        if protocol == "UDP":
+            for address in cases.PODS:  # one each: an answer has to come from the address that was asked
+                datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                datagrams.bind((address, port))
+                selector.register(datagrams, selectors.EVENT_READ, "datagram")
+        else:
+            listener = socket.create_server(("", port), backlog=1024)
+            listener.setblocking(False)
+            selector.register(listener, selectors.EVENT_READ, "listener")
+    while True:
+        for key, _ in selector.select():
+            held: Any = key.fileobj
+            try:
+                if key.data == "listener":
+                    connection, _ = held.accept()
+                    connection.setblocking(False)
+                    selector.register(connection, selectors.EVENT_READ, "connection")
+                elif key.data == "datagram":
+                    _, peer = held.recvfrom(100)
+                    held.sendto(_own(held), peer)
+                elif held.recv(100):
+                    held.sendall(_own(held))
+                else:
+                    selector.unregister(held)
+                    held.close()
+            except OSError:
+                if key.data == "connection":
+                    selector.unregister(held)
+                    held.close()
+
+
+def _own(connection: socket.socket) -> bytes:
+    address, port = connection.getsockname()[:2]
+    return f"{address} {port}\n".encode()
+
+
+class Outcome(NamedTuple):
+    """What a client counted: requests that were answered, and what went wrong (by Service and kind)."""
+
+    fine: int
+    faults: dict[str, int]
+    late: float
+    """How long the client itself could not keep its rate, at worst, in seconds."""
+
+
+def request(targets: Sequence[tuple[str, int]], rate: float, held: int) -> Outcome:
+    """New connections to ``targets`` (address, the port at which its endpoints listen) in turn, until SIGTERM.
+
+    ``rate`` a second, open loop: none waits for another. Besides, ``held`` connections that stay and ask on and on.
+    """
+    client = _Client(targets, rate)
+    signal.signal(signal.SIGTERM, lambda *_: client.finish())
+    client.hold(held)
+    return client.run()
+
+
+class _Client:
+    def __init__(self, targets: Sequence[tuple[str, int]], rate: float) -> None:
+        self.targets, self.step = targets, 1 / rate
+        self.selector = selectors.DefaultSelector()
+        self.deadlines: list[tuple[float, int, Any]] = []
+        self.open: dict[Any, tuple[str, int, str]] = {}
+        self.faults: collections.Counter[str] = collections.Counter()
+        self.fine = self.number = 0
+        self.late = 0.0
+        self.ending = False
+        self.idle: list[tuple[float, int, Any]] = []
+        self.latest: dict[Any, int] = {}  # the request that a connection waits for, by number
+
+    def finish(self) -> None:
+        self.ending = True
+
+    def hold(self, count: int) -> None:
+        for number in range(count):
+            self.connect(*self.targets[number % len(self.targets)], kind="established")
+
+    def connect(self, address: str, port: int, kind: str) -> None:
+        connection = socket.socket()
+        connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        connection.connect_ex((address, 80))
+        self.open[connection] = (address, port, kind)
+        self.selector.register(connection, selectors.EVENT_WRITE)
+        self.expect(connection)
+
+    def expect(self, connection: socket.socket) -> None:
+        self.number += 1
+        heapq.heappush(self.deadlines, (time.monotonic() + TIMEOUT, self.number, connection))
+        self.latest[connection] = self.number
+
+    def run(self) -> Outcome:
+        due = time.monotonic()
+        turn = 0
+        while not self.ending or any(kind == "new" for _, _, kind in self.open.values()):
+            now = time.monotonic()
+            if not self.ending:
+                self.late = max(self.late, now - due)
+                while due <= now:
+                    self.connect(*self.targets[turn % len(self.targets)], kind="new")
+                    turn += 1
+                    due += self.step
+            while self.idle and self.idle[0][0] <= now:
+                connection = heapq.heappop(self.idle)[2]
+                if connection in self.open:
+                    self.say(connection)
+            self.check_deadlines(now)
+            for key, _ in self.selector.select(0.002):
+                self.go_on(key.fileobj, key.events)
+        for connection in list(self.open):
+            self.close(connection)
+        return Outcome(self.fine, dict(self.faults), self.late)
+
+    def check_deadlines(self, now: float) -> None:
+        while self.deadlines and self.deadlines[0][0] <= now:
+            _, number, connection = heapq.heappop(self.deadlines)
+            if self.latest.get(connection) == number:
+                self.fail(connection, "timeout")
+
+    def go_on(self, connection: Any, events: int) -> None:
+        try:
+            if events == selectors.EVENT_WRITE:
+                problem = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if problem:
+                    self.fail(connection, _name(problem))
+                    return
+                connection.sendall(REQUEST)
+                self.selector.modify(connection, selectors.EVENT_READ)
+                return
+            said = connection.recv(100).decode().split()
+        except OSError as error:
+            self.fail(connection, _name(error.errno))
+            return
+        _, port, kind = self.open[connection]
+        if said[1:] != [str(port)]:
+            self.fail(connection, f"answer {said}")
+            return
+        self.fine += 1
+        if kind == "new":
+            self.close(connection)
+        else:
+            self.latest.pop(connection)
+            self.number += 1
+            heapq.heappush(self.idle, (time.monotonic() + 0.1, self.number, connection))
+
+    def say(self, connection: Any) -> None:
+        self.expect(connection)
+        try:
+            connection.sendall(REQUEST)
+        except OSError as error:
+            self.fail(connection, _name(error.errno))
+
+    def fail(self, connection: Any, what: str) -> None:
+        address, _, kind = self.open[connection]
+        self.faults[f"{kind} {address} {what}"] += 1
+        self.close(connection)
+
+    def close(self, connection: Any) -> None:
+        self.selector.unregister(connection)
+        del self.open[connection]
+        self.latest.pop(connection, None)
+        connection.close()
+
+
+def _name(number: int | None) -> str:
+    return errno.errorcode.get(number or 0, str(number))

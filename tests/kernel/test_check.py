@@ -1,0 +1,67 @@
+"""``--check`` says what the run then does, over random series of changes."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import cases
+import hosts
+import pytest
+
+from sluice import ruleset
+
+NUMBERS = range(40)
+BOTH = ["IPv4", "IPv6"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_check_predicts(node: hosts.Node, variant: str, seed: int) -> None:
+    source = random.Random(f"{variant} {seed}")
+    services = cases.random_services(source, range(20))
+    settings: dict[str, Any] = {"iptables_variant": variant}
+    for _ in range(12):
+        files = cases.rendered(services.values(), **settings)
+        generation, held = node.generation(), (node.save("nft"), node.save("legacy"))
+        expected = node.apply(files, check=True)
+        assert (node.generation(), node.save("nft"), node.save("legacy")) == (generation, *held)
+        done = node.apply(files)
+        assert done._replace(flows=0, parts=()) == expected._replace(parts=())
+        assert done.diff() == expected.diff()
+        assert node.differs() == ()
+        # The kernel's text is the files': they are written in its own spelling.
+        kernel = {table: chains for table, chains in ruleset.parse(node.save(variant)).items() if table != "mangle"}
+        assert kernel == with_built_in(ruleset.parse(files["iptables.rules"]), kernel)
+        services = cases.random_step(source, services, NUMBERS)
+        settings["iptables_dispatch"] = source.choice(["linear", "linear", "prefix"])
+        settings["masquerade_all"] = source.random() < 0.1
+        settings["ip_families"] = source.choice([BOTH, BOTH[:1]])
+        settings["compat"] = source.choice(["1.36", "1.36", "1.20"])
+
+
+def with_built_in(rules: ruleset.RuleSet, kernel: ruleset.RuleSet) -> ruleset.RuleSet:
+    """``rules`` with those built-in chains besides that the kernel always has."""
+    empty = {
+        table: {chain: [] for chain in chains if chain.isupper() and "-" not in chain}
+        for table, chains in kernel.items()
+    }
+    return {table: {**empty[table], **rules.get(table, {})} for table in kernel}
+
+
+def test_command_says_the_same(node: hosts.Node, variant: str) -> None:
+    """The command's JSON and its exit codes, from outside."""
+    services = [cases.Service(number) for number in range(5)]
+    node.write(cases.rendered(services, iptables_variant=variant))
+    assert node.sluice("diff", check=False).returncode == 1
+    expected = node.sluice("apply", "--check", "--json").stdout
+    assert node.sluice("apply", "--json").stdout == expected
+    assert json.loads(expected)["changed"]
+    assert node.sluice("diff").stdout == ""
+    assert node.sluice("apply").stdout == "changed=0\n"
+    node.write(cases.rendered(services[1:], iptables_variant=variant))
+    shown = node.sluice("apply", "--check", "--diff").stdout
+    assert node.sluice("diff", check=False).stdout.splitlines() == shown.splitlines()[:-1]
+    assert node.sluice("apply", "--diff").stdout == shown
+    assert f"remove iptables-{variant} -t nat KUBE-SVC-" in shown
+    assert node.sluice("diff").returncode == 0

@@ -1,0 +1,269 @@
+"""A change that nobody confirms is taken back by the node itself."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import cases
+import hosts
+import namespaces
+import pytest
+from sluice import apply, files, iptables_kernel, ruleset, state
+
+OLD = [cases.Service(number) for number in range(4)]
+NEW = [cases.Service(number) for number in range(1, 6)]
+LATER = [cases.Service(number) for number in range(2, 8)]
+SECONDS = 1
+
+
+@pytest.fixture
+def applied(node: hosts.Node, variant: str) -> hosts.Node:
+    node.apply(contents(OLD, variant))
+    return node
+
+
+def contents(services: list[cases.Service], variant: str) -> dict[str, str]:
+    return cases.rendered(services, iptables_variant=variant)
+
+
+def written(node: hosts.Node) -> dict[str, str]:
+    return node.call(lambda: dict(apply.load(files.DIRECTORY).contents))
+
+
+def wait_until_taken_back(node: hosts.Node, seconds: float = SECONDS) -> None:
+    until = time.monotonic() + seconds + 10
+    while node.call(state.pending):
+        assert time.monotonic() < until, "nobody took the change back"
+        time.sleep(0.1)
+
+
+def rules(node: hosts.Node, variant: str) -> ruleset.RuleSet:
+    """In no order of chains: those that came back stand elsewhere."""
+    return ruleset.parse(node.save(variant))
+
+
+def test_unconfirmed_is_taken_back(applied: hosts.Node, variant: str) -> None:
+    before, new = rules(applied, variant), contents(NEW, variant)
+    result = applied.apply(new, confirm=SECONDS)
+    assert result.pending
+    assert rules(applied, variant) != before
+    assert written(applied) == new
+    wait_until_taken_back(applied)
+    assert rules(applied, variant) == before
+    assert written(applied) == contents(OLD, variant)
+    assert applied.differs() == ()
+    late = applied.sluice("confirm", check=False)
+    assert late.returncode == 2
+    assert "was taken back at" in late.stderr
+    note = applied.call(state.note)
+    assert note and note["reason"]
+    applied.apply(new, confirm=60)
+    assert applied.sluice("confirm").stdout == "confirmed\n"
+    assert applied.call(state.note) is None
+
+
+def test_first_apply_is_taken_back(node: hosts.Node, variant: str) -> None:
+    """There was nothing before: nothing is left."""
+    node.apply(contents(NEW, variant), confirm=SECONDS)
+    wait_until_taken_back(node)
+    assert "KUBE-" not in node.save(variant)
+    assert "SLUICE-" not in node.save(variant)
+    assert written(node).keys() == {files.SETTINGS_FILE}
+    assert node.sluice("apply").stdout == "changed=0\n"
+
+
+def test_confirmed_stays(applied: hosts.Node, variant: str) -> None:
+    applied.apply(contents(NEW, variant), confirm=SECONDS)
+    assert applied.sluice("confirm").stdout == "confirmed\n"
+    held = applied.save(variant)
+    time.sleep(SECONDS + 0.7)
+    assert applied.save(variant) == held
+    assert applied.call(state.note) is None
+    assert applied.sluice("confirm").stdout == "nothing waits for a confirmation\n"
+
+
+def test_nothing_changed_arms_nothing(applied: hosts.Node, variant: str) -> None:
+    assert not applied.apply(contents(OLD, variant), confirm=SECONDS).pending
+    assert applied.call(state.pending) is None
+
+
+def test_second_apply_while_one_waits(applied: hosts.Node, variant: str) -> None:
+    """Neither was confirmed: what was before both comes back, and only by the second timer."""
+    before = rules(applied, variant)
+    applied.apply(contents(NEW, variant), confirm=SECONDS)
+    applied.apply(contents(LATER, variant), confirm=SECONDS + 2)
+    time.sleep(SECONDS + 0.7)
+    assert applied.call(state.pending), "the first timer still ran"
+    wait_until_taken_back(applied, SECONDS + 2)
+    assert rules(applied, variant) == before
+    assert written(applied) == contents(OLD, variant)
+
+
+def test_second_apply_confirmed(applied: hosts.Node, variant: str) -> None:
+    applied.apply(contents(NEW, variant), confirm=SECONDS)
+    applied.apply(contents(LATER, variant), confirm=60)
+    assert applied.call(apply.confirm)
+    held = applied.save(variant)
+    time.sleep(SECONDS + 0.7)
+    assert applied.save(variant) == held
+
+
+@pytest.mark.parametrize("where", ["_send", "_forget_flows", "_keep"])
+def test_killed_after_arming(applied: hosts.Node, variant: str, where: str) -> None:
+    """kill -9 of the apply: the timer is the node's, not the apply's."""
+    before = rules(applied, variant)
+    services = [*NEW, cases.Service(9, protocol="UDP")]
+    applied.write(contents(services, variant))
+
+    def killed() -> None:
+        setattr(apply, where, lambda *_, **__: hosts.os.kill(hosts.os.getpid(), hosts.signal.SIGKILL))
+        apply.apply(apply.load(files.DIRECTORY), confirm=SECONDS)
+
+    task = applied.start(killed)
+    with pytest.raises(hosts.KilledError):
+        task.answer()
+    task.kill(group=True)
+    assert applied.call(state.pending)
+    wait_until_taken_back(applied)
+    assert rules(applied, variant) == before
+    assert written(applied) == contents(OLD, variant)
+    assert applied.differs() == ()
+
+
+def test_back_twice(applied: hosts.Node, variant: str) -> None:
+    before = rules(applied, variant)
+    applied.apply(contents(NEW, variant))
+    between = rules(applied, variant)
+    applied.apply(contents(LATER, variant))
+    predicted = applied.sluice("rollback", "--check").stdout
+    assert predicted.startswith("changed=")
+    assert applied.sluice("rollback").stdout.split()[:4] == predicted.split()[:4]
+    assert rules(applied, variant) == between
+    assert written(applied) == contents(NEW, variant)
+    applied.sluice("rollback")
+    assert rules(applied, variant) == before
+    assert written(applied) == contents(OLD, variant)
+    last = applied.sluice("rollback", check=False)
+    assert (last.returncode, last.stdout) == (2, "")
+    assert "no earlier generation" in last.stderr
+    assert rules(applied, variant) == before
+    assert applied.sluice("apply").stdout == "changed=0\n"
+
+
+def test_rollback_that_fails_can_be_repeated(applied: hosts.Node) -> None:
+    """It goes to the same generation again, not to one before that."""
+    for services in (NEW, LATER):
+        applied.apply(contents(services, "nft"))
+
+    def refused() -> None:
+        def restore(*_: object, **__: object) -> None:
+            raise iptables_kernel.KernelError("no")
+
+        iptables_kernel.Tools.restore = restore
+        apply.roll_back()
+
+    with pytest.raises(iptables_kernel.KernelError):
+        applied.call(refused)
+    applied.sluice("rollback")
+    assert applied.differs() == ()
+    assert written(applied) == contents(NEW, "nft")
+
+
+def test_back_across_variants(applied: hosts.Node, variant: str) -> None:
+    other = iptables_kernel.VARIANTS[iptables_kernel.VARIANTS[0] == variant]
+    before = rules(applied, variant)
+    applied.apply(contents(NEW, other), confirm=SECONDS)
+    assert "KUBE-" not in applied.save(variant)
+    wait_until_taken_back(applied)
+    assert rules(applied, variant) == before
+    assert "KUBE-" not in applied.save(other)
+
+
+def test_only_some_generations_are_kept(applied: hosts.Node, variant: str) -> None:
+    for number in range(state.KEPT + 2):
+        applied.apply(contents([cases.Service(number)], variant))
+    assert len(applied.shell("ls /var/lib/sluice/generations").split()) == state.KEPT
+    for number in reversed(range(2, state.KEPT + 1)):
+        applied.sluice("rollback")
+        assert f"shop/s{number} " in applied.save(variant), number
+
+
+def fill(node: hosts.Node, size: str = "64k") -> None:
+    """Give the state a small disk of its own that is full; what was there stays."""
+
+    def mount() -> None:
+        hosts.os.makedirs(state.ROOT, exist_ok=True)
+        namespaces.mount("tmpfs", "/mnt", "tmpfs", options=f"size={size}")
+        hosts.os.system(f"cp -a {state.ROOT}/. /mnt && mount --move /mnt {state.ROOT}")
+        full(None)
+
+    node.call(mount)
+
+
+def full(_: object) -> None:
+    with open(f"{state.ROOT}/filling", "ab", buffering=0) as stream:
+        try:
+            while True:
+                stream.write(bytes(1024))
+        except OSError:
+            pass
+
+
+@pytest.mark.parametrize("confirm", [0, 60])
+def test_disk_is_full(applied: hosts.Node, variant: str, confirm: int) -> None:
+    """Either nothing is changed, or all of it with a warning that names the place."""
+    before = applied.save(variant)
+    fill(applied)
+    applied.write(contents(NEW, variant))
+    done = applied.sluice("apply", *(["--confirm", str(confirm)] if confirm else []), check=False)
+    assert "Traceback" not in done.stderr
+    assert "None" not in done.stderr
+    assert state.ROOT in done.stderr
+    if done.returncode:
+        assert confirm
+        assert applied.save(variant) == before
+        assert "rollback" not in applied.run("ps", "-ef").stdout, "a timer was left armed"
+    else:
+        assert applied.differs() == ()
+    applied.shell(f"rm {state.ROOT}/filling")
+    applied.sluice("apply")
+    assert applied.differs() == ()
+    applied.sluice("rollback")
+    assert rules(applied, variant) == ruleset.parse(before)
+
+
+def test_disk_is_full_while_one_waits(applied: hosts.Node, variant: str) -> None:
+    """An unconfirmed change is taken back all the same: the rules are what matters."""
+    before = rules(applied, variant)
+    applied.apply(contents(NEW, variant), confirm=SECONDS)
+    fill(applied)
+    until = time.monotonic() + SECONDS + 5
+    while rules(applied, variant) != before:
+        assert time.monotonic() < until, "the change stays"
+        time.sleep(0.2)
+    assert written(applied) == contents(OLD, variant)
+
+
+def test_disk_is_full_for_a_second_apply(applied: hosts.Node, variant: str) -> None:
+    """It is refused, and the first change still waits for its confirmation."""
+    before = rules(applied, variant)
+    applied.apply(contents(NEW, variant), confirm=SECONDS + 1)
+    fill(applied)
+    applied.write(contents(LATER, variant))
+    assert applied.sluice("apply", "--confirm", "60", check=False).returncode == 2
+    applied.shell(f"rm {state.ROOT}/filling")
+    until = time.monotonic() + SECONDS + 6
+    while rules(applied, variant) != before:
+        assert time.monotonic() < until, "the first change was never taken back"
+        time.sleep(0.2)
+
+
+def test_pending_is_readable(applied: hosts.Node, variant: str) -> None:
+    """What waits is on the disk, for a node that goes down meanwhile; ``apply --boot`` takes it back."""
+    before = rules(applied, variant)
+    applied.apply(contents(NEW, variant), confirm=60)
+    assert json.loads(applied.shell("cat /var/lib/sluice/pending/generation.json"))["deadline"] > time.time()
+    applied.sluice("apply", "--boot")
+    assert rules(applied, variant) == before
+    assert applied.call(state.pending) is None

@@ -1,0 +1,130 @@
+"""Applies take turns, and who holds a lock for too long is named."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import time
+
+import cases
+import hosts
+import pytest
+from sluice import apply, files, iptables_kernel
+
+SERVICES = [cases.Service(number) for number in range(30)]
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_applies_take_turns(node: hosts.Node, variant: str, count: int) -> None:
+    """Each wants something else, all at once: the kernel ends as one of them wants it, whole."""
+    wanted = [cases.rendered(SERVICES[number : number + 20], iptables_variant=variant) for number in range(count)]
+    for number, contents in enumerate(wanted):
+        node.write(contents, f"/etc/sluice-{number}")
+    for _ in range(3):
+        tasks = [node.command("apply", "--dir", f"/etc/sluice-{number}") for number in range(count)]
+        assert [task.answer() for task in tasks] == [0] * count
+        same = [node.sluice("diff", "--dir", f"/etc/sluice-{number}", check=False).returncode for number in range(count)]
+        assert same.count(0) == 1
+    # The last one is in force, so nothing is left to do for it.
+    held = node.save(variant)
+    node.write(wanted[same.index(0)])
+    assert node.sluice("apply").stdout == "changed=0\n"
+    assert node.save(variant) == held
+
+
+def holder(path: str) -> None:
+    """Hold a lock until SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with open(path, "a", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        time.sleep(60)
+
+
+def held(node: hosts.Node, path: str) -> hosts.Task:
+    task = node.start(lambda: holder(path))
+    until = time.monotonic() + 5
+    while node.run("flock", "--nonblock", path, "true", check=False).returncode == 0:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return task
+
+
+def apply_within(seconds: int) -> apply.Result:
+    """An apply with shorter bounds."""
+    apply.LOCK_SECONDS = iptables_kernel.LOCK_SECONDS = seconds
+    return apply.apply(apply.load(files.DIRECTORY))
+
+
+def test_xtables_lock_is_held(node: hosts.Node) -> None:
+    node.write(cases.rendered(SERVICES, iptables_variant="legacy"))
+    task = held(node, iptables_kernel.LOCK_FILE)
+    with pytest.raises(iptables_kernel.KernelError, match=r"xtables lock .* in 1 s, \w+ \(pid \d+\) holds it"):
+        node.call(lambda: apply_within(1))
+    assert "KUBE-" not in node.save("legacy")
+    waiting = node.start(lambda: apply_within(10))
+    time.sleep(0.3)
+    task.kill()
+    assert waiting.answer().changed
+    assert node.differs() == ()
+    with pytest.raises(hosts.KilledError):
+        task.answer()
+
+
+def test_lock_of_another_apply_is_held(node: hosts.Node, variant: str) -> None:
+    node.write(cases.rendered(SERVICES, iptables_variant=variant))
+    task = held(node, apply.LOCK_FILE)
+    started = time.monotonic()
+    with pytest.raises(iptables_kernel.KernelError, match=r"another apply is running: \w+ \(pid \d+\) holds /run/"):
+        node.call(lambda: apply_within(1))
+    assert time.monotonic() - started >= 1
+    assert node.sluice("apply", "--check").stdout.startswith("changed=")  # who only looks waits for nobody
+    waiting = node.start(lambda: apply_within(10))
+    time.sleep(0.3)
+    task.kill()
+    assert waiting.answer().changed
+    assert node.differs() == ()
+    with pytest.raises(hosts.KilledError):
+        task.answer()
+
+
+def test_somebody_is_quicker(node: hosts.Node, variant: str) -> None:
+    """Rules that change between the look and the change: the apply looks again."""
+    node.apply(cases.rendered(SERVICES, iptables_variant=variant))
+    node.write(cases.rendered(SERVICES[1:], iptables_variant=variant))
+
+    def disturbed() -> apply.Result:
+        send, disturbances = apply._send, [f"iptables-{variant} -w -t nat -F KUBE-SERVICES"]
+
+        def quicker(*arguments: object) -> None:
+            for script in disturbances[:]:
+                disturbances.remove(script)
+                apply.conntrack.subprocess.run(script.split(), check=True, env={"PATH": hosts.PATH})
+            send(*arguments)
+
+        apply._send = quicker
+        return apply.apply(apply.load(files.DIRECTORY))
+
+    assert node.call(disturbed).changed
+    assert node.differs() == ()
+
+
+def test_somebody_is_quicker_unseen(node: hosts.Node, variant: str) -> None:
+    """The change goes through beside somebody else's: then no record hides theirs from the next apply."""
+    node.apply(cases.rendered(SERVICES, iptables_variant=variant))
+    node.write(cases.rendered(SERVICES[1:], iptables_variant=variant))
+
+    def disturbed() -> apply.Result:
+        send = apply._send
+
+        def quicker(*arguments: object) -> None:
+            script = f"iptables-{variant} -w -t filter -F KUBE-FORWARD"
+            apply.conntrack.subprocess.run(script.split(), check=True, env={"PATH": hosts.PATH})
+            send(*arguments)
+
+        apply._send = quicker
+        return apply.apply(apply.load(files.DIRECTORY))
+
+    node.call(disturbed)
+    again = node.call(lambda: apply.apply(apply.load(files.DIRECTORY)))
+    assert [change.chain for change in again.changes] == ["KUBE-FORWARD"]
+    assert node.differs() == ()

@@ -1,0 +1,72 @@
+"""A change is as small as what differs, on the kernel's own count."""
+
+from __future__ import annotations
+
+import cases
+import hosts
+import pytest
+
+from sluice import iptables_kernel
+
+MANY = [cases.Service(number) for number in range(60)]
+NFT = iptables_kernel.NFT
+
+
+def test_nothing_changed_writes_nothing(node: hosts.Node, variant: str) -> None:
+    files = cases.rendered(MANY, iptables_variant=variant)
+    assert node.apply(files).changed
+    held, generation = node.save(variant), node.generation()
+    for _ in range(3):
+        again = node.apply(files)
+        assert (again.changed, again.lines, again.size) == (False, 0, 0)
+        assert node.differs() == ()
+    assert (node.save(variant), node.generation()) == (held, generation)
+
+
+@pytest.mark.parametrize("dispatch", ["linear", "prefix"])
+def test_one_endpoint_changes_its_chains(node: hosts.Node, variant: str, dispatch: str) -> None:
+    settings = {"iptables_variant": variant, "iptables_dispatch": dispatch}
+    node.apply(cases.rendered(MANY, **settings))
+    changed = [service._replace(endpoints=cases.PODS[1:3]) if service.number == 7 else service for service in MANY]
+    generation = node.generation()
+    result = node.apply(cases.rendered(changed, **settings))
+    touched = {change.chain[:9] for change in result.changes}
+    assert touched <= {"KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-SEP-"}, result.changes
+    assert [change.verb for change in result.changes].count("add") == 1
+    assert [change.verb for change in result.changes].count("remove") == 1
+    assert 0 < result.lines <= 20
+    assert node.generation() - generation == (variant == NFT)  # one transaction of one table
+    assert node.differs() == ()
+
+
+def test_one_service_is_inserted(node: hosts.Node, variant: str) -> None:
+    without = [service for service in MANY if service.number != 30]
+    node.apply(cases.rendered(without, iptables_variant=variant))
+    result = node.apply(cases.rendered(MANY, iptables_variant=variant))
+    changed = {(change.table, change.chain): change for change in result.changes if change.verb == "change"}
+    assert set(changed) == {("nat", "KUBE-SERVICES")}
+    assert not changed["nat", "KUBE-SERVICES"].removed
+    assert len(changed["nat", "KUBE-SERVICES"].added) == 1
+    assert 0 < result.lines <= 20
+    assert node.differs() == ()
+    gone = node.apply(cases.rendered(without, iptables_variant=variant))
+    assert 0 < gone.lines <= 20
+    assert node.differs() == ()
+
+
+def test_counters_of_other_chains_go_on(node: hosts.Node, variant: str) -> None:
+    """A chain that is not touched keeps its counters, so it was not rewritten."""
+    node.apply(cases.rendered(MANY, iptables_variant=variant))
+    node.shell("ip address add 10.1.0.1/24 dev lo; ip route add 10.96.0.0/16 dev lo")
+    node.run("/bin/sh", "-c", f"echo | timeout 1 bash -c '</dev/tcp/{MANY[0].address}/80'", check=False)
+
+    def counted() -> dict[str, str]:
+        lines = node.run(f"iptables-{variant}-save", "-c", "-t", "nat").stdout.splitlines()
+        return {line.partition("] ")[2]: line.partition("]")[0] for line in lines if "/s0" in line and "-A" in line}
+
+    before = counted()
+    assert any(count != "[0:0" for count in before.values())
+    node.apply(cases.rendered([*MANY[:-1], MANY[-1]._replace(endpoints=())], iptables_variant=variant))
+    after = counted()
+    assert after.keys() == before.keys()
+    assert all(after[rule] != "[0:0" for rule, count in before.items() if count != "[0:0")

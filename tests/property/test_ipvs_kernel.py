@@ -1,0 +1,89 @@
+"""Random catalogues in IPVS mode: the kernel takes their sets and rules, and prints them as we do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import hypothesis
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+from support import catalogue
+
+from sluice import ipset_text, ipvs_plan, ruleset, settings, view
+from sluice.addresses import IPV4, IPV6
+from sluice.ipset_text import Sets
+from sluice.ipvs_rules import IpvsState, state
+
+COMMAND = {IPV4: "iptables", IPV6: "ip6tables"}
+HELD_BACK = re.compile(r"^-A .* -m ipvs .*\n", re.MULTILINE)
+FEW = hypothesis.settings(max_examples=15)
+"""Each example takes some processes."""
+
+
+@st.composite
+def states(draw: st.DrawFn) -> IpvsState:
+    """What a random node wants in one of its families."""
+    variables: dict[str, Any] = draw(strategies.variables())
+    node, _ = settings.from_variables(variables)
+    found = catalogue(*draw(strategies.catalogues(4)))
+    return state(view.view(found, node, draw(st.sampled_from([IPV4, IPV6]))), node, guard=draw(st.booleans()))
+
+
+def in_a_namespace(script: str, **texts: str) -> str:
+    """What ``script`` prints in an empty network namespace; ``texts`` are shell variables."""
+    result = subprocess.run(
+        ["unshare", "--net", "sh", "-ec", script],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **texts},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def held(sets: Sets) -> dict[str, tuple[str, set[str]]]:
+    """Sets without the order of their members."""
+    return {name: (entry.header, set(entry.members)) for name, entry in sets.items()}
+
+
+def shown(text: str) -> dict[tuple[str, str], list[str]]:
+    """Every chain that has rules or is ours."""
+    return {
+        (table, chain): rules
+        for table, chains in ruleset.parse(text).items()
+        for chain, rules in chains.items()
+        if rules or chain not in ruleset.BUILT_IN[table]
+    }
+
+
+@pytest.mark.usefixtures("needs_root")
+@FEW
+@given(wanted=states(), variant=st.sampled_from(["nft", "legacy"]))
+def test_the_kernel_prints_our_text(wanted: IpvsState, variant: str) -> None:
+    rules = HELD_BACK.sub("", ruleset.text(wanted.rules))
+    tool = COMMAND[IPV6 if any("KUBE-6-" in name for name in wanted.tables.sets) else IPV4]
+    load = f'printf %s "$sets" | ipset restore; printf %s "$rules" | {tool}-{variant}-restore --noflush'
+    printed = in_a_namespace(
+        f'{load}; {tool}-{variant}-save; echo "# sets"; ipset save',
+        sets=ipset_text.text(wanted.tables.sets),
+        rules=rules,
+    )
+    saved, _, sets = printed.partition("# sets\n")
+    assert shown(saved) == shown(rules)
+    assert held(ipset_text.parse(sets)) == held(wanted.tables.sets)
+
+
+@pytest.mark.usefixtures("needs_root")
+@FEW
+@given(old=states(), new=states())
+def test_the_kernel_takes_the_plan_for_its_sets(old: IpvsState, new: IpvsState) -> None:
+    found = ipvs_plan.plan(old.tables, new.tables, old.tables.servers)
+    lines = "".join(step.text for step in found.before + found.after if step.tool == "ipset")
+    load = 'printf %s "$sets" | ipset restore; printf %s "$plan" | ipset restore; ipset save'
+    printed = in_a_namespace(load, sets=ipset_text.text(old.tables.sets), plan=lines)
+    assert held(ipset_text.parse(printed)) == held(new.tables.sets)

@@ -1,0 +1,127 @@
+"""Plans, run on a model of iptables-restore: they arrive, they leave others' rules alone, and no step breaks a way."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+from restore_model import restore
+from support import catalogue
+
+from sluice import files, plan, settings
+from sluice.addresses import IPV4
+from sluice.ruleset import BUILT_IN, RuleSet
+
+FOREIGN = [
+    "-j DOCKER-USER",
+    "-i lo -j ACCEPT",
+    "-p tcp -m tcp --dport 22 -j ACCEPT",
+    '-m comment --comment "-j KUBE-SERVICES" -j DROP',
+    "-s 192.0.2.0/24 -j LOG",
+]
+
+
+@st.composite
+def wanted(draw: st.DrawFn) -> RuleSet:
+    """The rule set of a random catalogue, or none at all (``remove``)."""
+    if draw(st.integers(0, 9)) == 0:
+        return {}
+    node, _ = settings.from_variables(draw(strategies.variables()))
+    return files.rule_set(catalogue(*draw(strategies.catalogues(4))), node, IPV4)
+
+
+@st.composite
+def kernels(draw: st.DrawFn) -> RuleSet:
+    """A kernel that holds a rule set, what others put there, and the traces of people who changed ours."""
+    kernel: RuleSet = {table: {chain: [] for chain in chains} for table, chains in BUILT_IN.items()}
+    for table, chains in draw(wanted()).items():
+        for chain, rules in chains.items():
+            kernel[table][chain] = list(rules)
+    for chains in kernel.values():
+        chains["DOCKER-USER"] = draw(st.lists(st.sampled_from(FOREIGN[1:]), max_size=2))
+        _meddle(draw, chains)
+        for chain in [*BUILT_IN["mangle"], "DOCKER-USER"]:
+            for rule in draw(st.lists(st.sampled_from(FOREIGN[1:]), max_size=2)) if chain in chains else ():
+                chains[chain].insert(draw(st.integers(0, len(chains[chain]))), rule)
+        chains[next(iter(chains))].append(FOREIGN[0])
+    return kernel
+
+
+def _meddle(draw: st.DrawFn, chains: dict[str, list[str]]) -> None:
+    """Rules and chains of ours that went, came, moved or were repeated by hand."""
+    ours = [chain for chain in chains if plan.is_ours(chain)]
+    for chain in draw(st.lists(st.sampled_from(ours), max_size=3)) if ours else ():
+        rules = chains[chain]
+        action = draw(st.sampled_from(["empty", "drop one", "repeat", "reverse", "foreign"]))
+        if action == "empty":
+            rules.clear()
+        elif action == "reverse":
+            rules.reverse()
+        elif action == "foreign":
+            rules.append("-p tcp -m tcp --dport 25 -j DROP")
+        elif rules:
+            place = draw(st.integers(0, len(rules) - 1))
+            rules[place : place + 1] = [] if action == "drop one" else [rules[place]] * 2
+    if draw(st.booleans()):
+        chains["KUBE-SEP-OLD"] = ["-j KUBE-SVC-OLD"]
+        chains["KUBE-SVC-OLD"] = []
+        chains[next(iter(chains))].append("-j KUBE-SEP-OLD")
+
+
+def foreign(kernel: RuleSet) -> dict[tuple[str, str], list[str]]:
+    """Others' chains and rules, in their order."""
+    return {
+        (table, chain): [rule for rule in rules if not plan.is_ours(plan.target_of(rule))]
+        for table, chains in kernel.items()
+        for chain, rules in chains.items()
+        if not plan.is_ours(chain)
+    }
+
+
+def without_empty(rules: dict[str, dict[str, list[str]]]) -> RuleSet:
+    """``rules`` without tables and built-in chains in which there is nothing of ours."""
+    kept = {
+        table: {chain: lines for chain, lines in chains.items() if lines or plan.is_ours(chain)}
+        for table, chains in rules.items()
+    }
+    return {table: chains for table, chains in kept.items() if chains}
+
+
+def run(kernel: RuleSet, target: RuleSet, **options: Any) -> RuleSet:
+    for step in plan.plan(kernel, target, **options).steps:
+        kernel = restore(kernel, step)
+    return kernel
+
+
+@given(kernel=kernels(), target=wanted(), batches=st.booleans(), small=st.booleans())
+def test_plan_arrives_and_rests(kernel: RuleSet, target: RuleSet, batches: bool, small: bool) -> None:
+    """``small`` transactions, so that a catalogue of a few Services has several of each kind."""
+    limits = {"SINGLE_LINES": 0, "BATCH_CHAINS": 2} if small else {"SINGLE_LINES": 1000}
+    with mock.patch.multiple(plan, **limits):
+        after = run(kernel, target, batches=batches)
+        again = plan.plan(after, target, batches=batches)
+    assert without_empty(plan.owned(after)) == without_empty(target)
+    assert foreign(after) == foreign(kernel)
+    assert (again.steps, again.changes) == ((), ())
+
+
+@given(kernel=kernels(), target=wanted())
+def test_our_jumps_come_first(kernel: RuleSet, target: RuleSet) -> None:
+    """Whatever stood in a built-in chain, a packet asks ours before others'; host ports come behind all."""
+    after = run(kernel, target)
+    for table, chains in target.items():
+        for chain in BUILT_IN[table]:
+            jumps = chains.get(chain, [])
+            head = [rule for rule in jumps if plan.target_of(rule) != "KUBE-HOSTPORTS"]
+            assert after[table][chain][: len(head)] == head
+            assert [rule for rule in after[table][chain] if rule in jumps] == jumps
+
+
+@given(target=wanted())
+def test_plan_of_an_empty_kernel_says_each_chain_once(target: RuleSet) -> None:
+    changes = plan.plan({}, target).changes
+    assert len({(change.table, change.chain) for change in changes}) == len(changes)
+    assert all(change.added or plan.is_ours(change.chain) for change in changes)

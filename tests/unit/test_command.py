@@ -1,0 +1,229 @@
+"""The ``sluice`` command as a process: exit codes, what goes to stderr, what is written, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sluice import catalogue, files, manifests
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: shop}}
+spec: {{clusterIP: {ip}, ports: [{{port: 80}}]}}
+"""
+GOOD = SERVICE.format(name="web", ip="10.96.0.1")
+
+
+class Ran:
+    """What a run of the command gave. ``errors`` are the lines on stderr."""
+
+    def __init__(self, *words: object, memory: int = 0) -> None:
+        limit = ["prlimit", f"--as={memory}"] if memory else []
+        result = subprocess.run(
+            [*limit, sys.executable, "-m", "sluice", *map(str, words)],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "module_utils")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.code = result.returncode
+        self.output = result.stdout
+        self.errors = result.stderr.splitlines()
+        assert "Traceback" not in result.stderr, result.stderr
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "good.yml"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    path = tmp_path / "node.yml"
+    path.write_text('sluice_node_name: node1\nsluice_ip_families: [IPv4, IPv6]\nhttp_port: 80\nsecret: !vault "x"\n')
+    return path
+
+
+def test_validate_is_quiet_about_what_is_good(good: Path, node: Path) -> None:
+    ran = Ran("validate", "--settings", node, good)
+    assert (ran.code, ran.output, ran.errors) == (0, "", [])
+
+
+def test_validate_says_every_fault(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yml"
+    bad.write_text(GOOD.replace("80", "0") + "---\n" + SERVICE.format(name="Web", ip="nowhere"))
+    node = tmp_path / "node.yml"
+    node.write_text("sluice_masquerade_bit: 32\nsluice_compat: 1.20\nsluice_backnd: ipvs\n")
+    ran = Ran("validate", "--settings", node, bad, tmp_path / "missing.yml")
+    assert ran.code == 1
+    assert sorted(ran.errors) == sorted(
+        [
+            f"{node}: sluice_backnd: warning: no such setting, did you mean sluice_backend?",
+            f'{node}: sluice_compat: must be one of 1.18, 1.20, 1.36, in quotes: "1.20", is 1.2',
+            f"{node}: sluice_masquerade_bit: must be a whole number from 0 to 31, is 32",
+            f"{tmp_path}/missing.yml: no such file or folder",
+            f"{bad}:4: Service shop/web: spec.ports[0].port: 0 is not in 1-65535",
+            f"{bad}:8: Service shop/Web: metadata.name: 'Web' is not a DNS label",
+            f"{bad}:9: Service shop/Web: spec.clusterIP: 'nowhere' is not an IP address",
+        ]
+    )
+
+
+def test_warnings_do_not_fail(tmp_path: Path, good: Path) -> None:
+    other = tmp_path / "other.yml"
+    other.write_text("apiVersion: v1\nkind: ConfigMap\n")
+    ran = Ran("validate", good, other)
+    assert ran.code == 0
+    (line,) = ran.errors
+    assert line.startswith(f"{other}:2: kind: warning: v1 ConfigMap is not a kind")
+
+
+def test_render_writes_the_files_of_the_node(tmp_path: Path, good: Path, node: Path) -> None:
+    ran = Ran("render", "--settings", node, "--out", tmp_path / "out", good)
+    assert (ran.code, ran.output, ran.errors) == (0, "", [])
+    written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert set(written) == {files.SETTINGS_FILE, *files.RULES_FILES.values()}
+    assert json.loads(written[files.SETTINGS_FILE])["backend"] == "iptables"
+    assert 'shop/web has no endpoints"' in written["iptables.rules"]
+
+
+def test_render_of_a_compiled_catalogue_is_the_same(tmp_path: Path, good: Path, node: Path) -> None:
+    from sluice import inputs
+
+    found, _ = inputs.build(inputs.read([str(good)]), (), inputs.checks_for([]))
+    kept = tmp_path / "catalogue.json"
+    kept.write_text(catalogue.compiled(found))
+    for name, source in (("one", good), ("two", kept)):
+        assert Ran("render", "--settings", node, "--out", tmp_path / name, source).code == 0
+    assert (tmp_path / "one/iptables.rules").read_text() == (tmp_path / "two/iptables.rules").read_text()
+
+
+def test_nothing_is_written_where_something_is_wrong(tmp_path: Path, good: Path, node: Path) -> None:
+    out = tmp_path / "out"
+    assert Ran("render", "--settings", node, "--out", out, good).code == 0
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()}
+    good.write_text(GOOD.replace("80", "0"))
+    assert Ran("render", "--settings", node, "--out", out, good).code == 1
+    assert Ran("render", "--settings", node, "--out", tmp_path / "fresh", good).code == 1
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()} == before
+    assert not (tmp_path / "fresh").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["frobnicate"], ["render", "x"], ["validate"], ["apply", "--wrong"]])
+def test_wrong_use_is_2(words: list[str]) -> None:
+    assert Ran(*words).code == 2
+
+
+def test_what_cannot_be_done_is_2(tmp_path: Path, good: Path, node: Path) -> None:
+    for words in (("apply", "--check", "--dir", tmp_path), ("diff", "--dir", tmp_path)):
+        ran = Ran(*words)
+        assert (ran.code, len(ran.errors)) == (2, 1), ran.errors
+        assert "settings.json" in ran.errors[0]
+    (tmp_path / "file").write_text("")
+    ran = Ran("render", "--settings", node, "--out", tmp_path / "file", good)
+    assert (ran.code, len(ran.errors)) == (2, 1)
+
+
+@pytest.mark.parametrize("text", ["- 1\n", "a: 1\n---\nb: 2\n", "a: [\n", "a: 1\na: 2\n", "\0", "{"])
+def test_settings_that_are_none(tmp_path: Path, good: Path, text: str) -> None:
+    node = tmp_path / "node.yml"
+    node.write_text(text)
+    ran = Ran("validate", "--settings", node, good)
+    assert (ran.code, len(ran.errors)) == (1, 1)
+    assert ran.errors[0].startswith(str(node))
+
+
+@pytest.mark.parametrize("value", ["abc", "{a: b}", "[1]", "[{name: a, endpoint_ip: [1]}]", "3"])
+def test_endpoint_hosts_that_are_none(tmp_path: Path, good: Path, value: str) -> None:
+    node = tmp_path / "node.yml"
+    node.write_text(f"sluice_endpoint_hosts: {value}\n")
+    ran = Ran("validate", "--settings", node, good)
+    assert (ran.code, len(ran.errors)) == (1, 1)
+
+
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(20)
+)
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "recursive list": (b"&a [*a]\n", "an alias stands in what it refers to"),
+    "recursive List": (b"&a {apiVersion: v1, kind: List, items: [*a]}\n", "an alias stands in what it refers to"),
+    "recursive object": (b"&a {apiVersion: v1, kind: Service, metadata: *a}\n", "an alias stands in"),
+    "laughs": (LAUGHS.encode(), "aliases repeat more than 100000 values"),
+    "deep flow": (b"[" * 100_000, "nested more than 100 deep"),
+    "deep JSON": (b'{"a":' * 100_000, "nested more than 100 deep"),
+    "deep dashes": (b"- " * 5000 + b"a\n", "nested more than 100 deep"),
+    "deep block": ("\n".join(" " * depth + "a:" for depth in range(500)).encode(), "nested more than 100 deep"),
+    "key twice": (b"apiVersion: v1\nkind: Pod\nkind: Service\n", "the key 'kind' is there twice"),
+    "key twice in JSON": (b'{"kind": "Pod", "kind": "Service"}', "the key 'kind' is there twice"),
+    "NUL": (GOOD.replace("web", "we\0b").encode(), "control characters are not allowed"),
+    "binary": (bytes(range(256)), "cannot be read: "),
+    "UTF-16": (GOOD.encode("utf-16"), "cannot be read: "),
+    "tabs": (b"a:\n\tb: c\n", "found character that cannot start any token"),
+    "code": (b"!!python/object/apply:os.system ['id']\n", "is not known"),
+    "binary value": (b"a: !!binary /////\n", "is not known"),
+    "list as a key": (b"{[a]: b}\n", "a key must be text"),
+    "merge of a number": (b"<<: 1\n", "<< takes a mapping"),
+    "a number": (b"80\n", "must be an object with apiVersion and kind, is 80"),
+    "null in a List": (b"apiVersion: v1\nkind: List\nitems: [null]\n", "must be an object"),
+    "kind of a list": (b"apiVersion: v1\nkind: [List]\nitems: []\n", "kind: must be a string"),
+    "huge number": (GOOD.replace("80", "9" * 100_000).encode(), "must be a whole number"),
+    "huge number in JSON": (
+        b'{"apiVersion": "v1", "kind": "Pod", "metadata": %b}' % (b"9" * 9999),
+        "must be a mapping",
+    ),
+    "half a character": (b'{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "\\ud800"}}', "is not a DNS"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files(name: str, tmp_path: Path, node: Path) -> None:
+    """Refused with a line that says where, in bounded time and memory, and without a word to the kernel's tools."""
+    data, message = HOSTILE[name]
+    path = tmp_path / "hostile.yml"
+    path.write_bytes(data)
+    ran = Ran("render", "--settings", node, "--out", tmp_path / "out", path, memory=1 << 30)
+    assert ran.code == 1, ran.errors
+    assert any(message in line for line in ran.errors), ran.errors
+    assert all(line.startswith(str(path)) and line.isprintable() for line in ran.errors)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"---\n---\n\n...\n",
+        b"\xef\xbb\xbf" + GOOD.encode(),
+        GOOD.replace("\n", "\r\n").encode(),
+        b"%YAML 1.1\n---\n" + GOOD.encode(),
+        GOOD.replace("{clusterIP", "{<<: {type: NodePort}, clusterIP").encode(),
+        GOOD.replace("name: web,", 'name: web, annotations: {"at": 2024-01-01T00:00:00Z},').encode(),
+        b"\xef\xbb\xbf" + b'{"apiVersion": "v1", "kind": "List", "items": []}',
+    ],
+)
+def test_odd_but_good_files(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "odd.yml"
+    path.write_bytes(data)
+    ran = Ran("validate", path)
+    assert (ran.code, ran.errors) == (0, [])
+
+
+def test_files_of_a_folder_come_by_name(tmp_path: Path) -> None:
+    for name in ("b.yml", "a/z.yaml", "a/c.json", "notes.txt", "a/b.yml~"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    texts, faults = manifests.read([str(tmp_path)])
+    assert not faults
+    assert [os.path.relpath(name, tmp_path) for name, _ in texts] == ["b.yml", "a/c.json", "a/z.yaml"]

@@ -1,0 +1,94 @@
+"""What ipset and ipvsadm print is read, and what they take is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice import ipset_text, ipvs_text
+from sluice.ipset_text import MAXELEM, IpSet, ip_set
+from sluice.ipvs_text import Frontend, RealServer, VirtualServer
+
+PRINTED_BY_IPSET = """\
+create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x6ce6fda6
+add KUBE-CLUSTER-IP 10.96.0.1,tcp:443
+add KUBE-CLUSTER-IP 10.96.0.10,udp:53
+create KUBE-NODE-PORT-TCP bitmap:port range 0-65535
+add KUBE-NODE-PORT-TCP 30080
+create office hash:net family inet6 hashsize 64 maxelem 1024 timeout 600 counters
+add office 2001:db8::/32 timeout 512 packets 3 bytes 180
+"""
+
+PRINTED_BY_IPVSADM = """\
+-A -t 10.96.0.1:443 -s rr -p 10800
+-a -t 10.96.0.1:443 -r 10.244.1.1:6443 -m -w 1
+-a -t 10.96.0.1:443 -r 10.244.1.2:6443 -m -w 0
+-A -u [fd00:96::a]:53 -s mh -b mh-port
+-a -u [fd00:96::a]:53 -r [fd00:244::1]:53 -m -w 3
+-A --sctp-service 10.96.0.5:38412 -s sh -p 60 -M 255.255.255.0 --pe sip -o -b sh-fallback,sh-port
+-A -f 7 -s wlc
+-a -f 7 -r 10.0.0.1:0 -g -w 1
+-A -t 192.0.2.7:80 -s wlc
+-a -t 192.0.2.7:80 -r 10.0.0.1:80 -i -w 1 --tun-type ipip
+"""
+
+
+def test_ipset_save() -> None:
+    sets = ipset_text.parse(PRINTED_BY_IPSET)
+    assert sets["KUBE-CLUSTER-IP"] == IpSet(
+        "hash:ip,port family inet", ("10.96.0.1,tcp:443", "10.96.0.10,udp:53"), MAXELEM
+    )
+    assert sets["KUBE-NODE-PORT-TCP"] == IpSet("bitmap:port range 0-65535", ("30080",))
+    assert sets["office"] == IpSet("hash:net family inet6 counters", ("2001:db8::/32",), 1024)
+
+
+def test_a_set_is_as_large_as_it_has_to_be() -> None:
+    many = [f"10.{n >> 16}.{n >> 8 & 255}.{n & 255},tcp:80" for n in range(MAXELEM + 1)]
+    large = ip_set("hash:ip,port family inet", [*many, *many])
+    assert large.maxelem == 2 * MAXELEM
+    assert ipset_text.text({"x": large}).startswith(f"create x hash:ip,port family inet maxelem {2 * MAXELEM}\n")
+    assert ipset_text.parse(ipset_text.text({"x": large})) == {"x": large}
+
+
+@pytest.mark.parametrize("text", ["flush x\n", "create x\n", "add x\n", "add x 10.0.0.1\n", "nonsense"])
+def test_not_ipset(text: str) -> None:
+    with pytest.raises(ipset_text.TextError):
+        ipset_text.parse(text)
+
+
+def test_ipvsadm_save() -> None:
+    servers = ipvs_text.parse(PRINTED_BY_IPVSADM)
+    assert servers[Frontend("tcp", "10.96.0.1", 443)] == VirtualServer(
+        "rr", 10800, (), {"10.244.1.1:6443": RealServer(1), "10.244.1.2:6443": RealServer(0)}
+    )
+    assert servers[Frontend("udp", "fd00:96::a", 53)] == VirtualServer(
+        "mh", 0, ("mh-port",), {"[fd00:244::1]:53": RealServer(3)}
+    )
+    foreign = servers[Frontend("sctp", "10.96.0.5", 38412)]
+    assert (foreign.other, foreign.flags) == ("-M 255.255.255.0 --pe sip -o", ("sh-fallback", "sh-port"))
+    assert servers[Frontend("tcp", "192.0.2.7", 80)].real == {"10.0.0.1:80": RealServer(1, "-i")}
+    assert len(servers) == 4, "firewall marks are nobody we know"
+
+
+def test_what_is_printed_is_written() -> None:
+    ours = "".join(
+        line for line in PRINTED_BY_IPVSADM.splitlines(keepends=True) if " -f " not in line and "--tun" not in line
+    )
+    assert ipvs_text.text(ipvs_text.parse(ours)) == ours
+
+
+def test_addresses_without_brackets_are_read_too() -> None:
+    assert list(ipvs_text.parse("-A -t fd00:96::50:80 -s rr\n")) == [Frontend("tcp", "fd00:96::50", 80)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-A -t 10.0.0.1 -s rr\n", "-A\n", "-D -t 10.0.0.1:80\n", "-a -t 10.0.0.1:80 -r 10.0.0.2:80 -m -w 1\n", "x y z\n"],
+)
+def test_not_ipvsadm(text: str) -> None:
+    with pytest.raises(ipvs_text.TextError):
+        ipvs_text.parse(text)
+
+
+def test_addresses() -> None:
+    assert ipvs_text.parse_addresses("# ours\n10.96.0.1/32\n\nfd00:96::1/128\n") == ("10.96.0.1/32", "fd00:96::1/128")
+    assert ipvs_text.addresses_text(("10.96.0.1/32",)) == "10.96.0.1/32\n"
