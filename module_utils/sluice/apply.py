@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from . import addresses, conntrack, drain, files, ipvs_kernel, ipvs_plan, node, owned_files, ruleset, state, timer
@@ -74,25 +74,21 @@ class Result(NamedTuple):
     ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation.
     """
 
-    look: Look | None
+    variant: str = ""
+    parts: tuple[Part, ...] = ()
+    ipvs: ipvs_plan.Plan | None = None
     flows: int = 0
     warnings: tuple[str, ...] = ()
     pending: bool = False
 
     @property
-    def variant(self) -> str:
-        return self.look.variant if self.look else ""
-
-    @property
     def changes(self) -> tuple[Change | ipvs_plan.Change, ...]:
-        return self.look.changes if self.look else ()
+        return tuple(change for plan in self.plans for change in plan.changes)
 
     @property
     def plans(self) -> list[Plan | ipvs_plan.Plan]:
         """All plans that were carried out."""
-        if not self.look:
-            return []
-        return [*([self.look.ipvs] if self.look.ipvs else []), *(part.plan for part in self.look.parts)]
+        return [*([self.ipvs] if self.ipvs else []), *(part.plan for part in self.parts)]
 
     @property
     def changed(self) -> bool:
@@ -100,10 +96,8 @@ class Result(NamedTuple):
 
     def diff(self) -> list[str]:
         """How the kernel differed, a line a chain and a line a rule."""
-        if not self.look:
-            return []
-        tables = ipvs_plan.diff(self.look.ipvs.changes) if self.look.ipvs else ()
-        return [*tables, *(line for part in self.look.parts for line in diff(part.plan.changes, part.tools.name))]
+        tables = ipvs_plan.diff(self.ipvs.changes) if self.ipvs else ()
+        return [*tables, *(line for part in self.parts for line in diff(part.plan.changes, part.tools.name))]
 
     def counts(self) -> dict[str, int]:
         """Chains added, modified and removed; lines and bytes sent to the kernel; UDP flows deleted."""
@@ -179,7 +173,7 @@ def apply(wanted: Wanted, *, check: bool = False, confirm: int = 0) -> Result:
     """
     if check:
         look = _look(wanted)
-        return Result(look, warnings=tuple(look.warnings))
+        return _result(look, warnings=look.warnings)
     with locked():
         for attempt in range(1, ATTEMPTS + 1):
             look = _look(wanted)
@@ -222,7 +216,7 @@ def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, ch
         with locked():
             waiting = state.pending()
             if waiting is None:
-                return Result(None)  # confirmed in the last moment
+                return Result()  # confirmed in the last moment
             # The note comes first: whatever happens next, the next run has to say that it was not asked for.
             state.set_note("it was not confirmed in time")
             state.set_active(waiting.generation)
@@ -352,10 +346,10 @@ def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
             _arm(look, seconds)
         state.forget_record()
         _carry_out(wanted, look)
-        if conntrack.touches_udp(look.changes):
+        if conntrack.touches_udp(change for part in look.parts for change in part.plan.changes):
             flows = _forget_flows(wanted, look, warnings)
     _keep(wanted, look, warnings)
-    return Result(look, flows, tuple(warnings), pending=bool(look.changes and seconds))
+    return _result(look, flows, warnings, pending=bool(look.changes and seconds))
 
 
 def _carry_out(wanted: Wanted, look: Look) -> None:
@@ -450,3 +444,7 @@ def _known_now(look: Look) -> Fingerprint | None:
     sent = sum(step.count("\nCOMMIT\n") for part in look.parts for step in part.plan.steps)
     now = look.fingerprint._replace(nft=look.fingerprint.nft + sent)
     return now if nft_generation() == now.nft else None
+
+
+def _result(look: Look, flows: int = 0, warnings: Iterable[str] = (), *, pending: bool = False) -> Result:
+    return Result(look.variant, tuple(look.parts), look.ipvs, flows, tuple(warnings), pending)

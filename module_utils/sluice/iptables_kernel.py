@@ -91,9 +91,7 @@ def choose_variant(wanted: str, readings: Readings) -> str:
     """
     there = list(dict.fromkeys(tools.variant for tools in readings))
     if not there:
-        raise KernelError(
-            "iptables is not installed, neither iptables-nft-restore nor iptables-legacy-restore"
-        )
+        raise KernelError("iptables is not installed, neither iptables-nft-restore nor iptables-legacy-restore")
     if wanted != "auto":
         if wanted not in there:
             raise KernelError(f"iptables-{wanted} is not installed (sluice_iptables_variant: {wanted})")

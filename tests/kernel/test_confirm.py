@@ -9,6 +9,7 @@ import cases
 import hosts
 import namespaces
 import pytest
+
 from sluice import apply, files, iptables_kernel, ruleset, state
 
 OLD = [cases.Service(number) for number in range(4)]

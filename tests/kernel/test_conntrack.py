@@ -7,6 +7,7 @@ import re
 import cases
 import load
 import pytest
+
 from sluice import files
 
 A, B, C = cases.PODS[:3]

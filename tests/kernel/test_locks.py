@@ -9,6 +9,7 @@ import time
 import cases
 import hosts
 import pytest
+
 from sluice import apply, files, iptables_kernel
 
 SERVICES = [cases.Service(number) for number in range(30)]
@@ -23,7 +24,9 @@ def test_applies_take_turns(node: hosts.Node, variant: str, count: int) -> None:
     for _ in range(3):
         tasks = [node.command("apply", "--dir", f"/etc/sluice-{number}") for number in range(count)]
         assert [task.answer() for task in tasks] == [0] * count
-        same = [node.sluice("diff", "--dir", f"/etc/sluice-{number}", check=False).returncode for number in range(count)]
+        same = [
+            node.sluice("diff", "--dir", f"/etc/sluice-{number}", check=False).returncode for number in range(count)
+        ]
         assert same.count(0) == 1
     # The last one is in force, so nothing is left to do for it.
     held = node.save(variant)

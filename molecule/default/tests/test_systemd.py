@@ -11,7 +11,6 @@ if typing.TYPE_CHECKING:
     from conftest import Node
 
 
-
 def test_unit_restores_before_the_network(node: Node) -> None:
     unit = node.host.check_output("systemctl show sluice.service -p UnitFileState,Before")
     assert "UnitFileState=enabled" in unit
