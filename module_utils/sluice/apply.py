@@ -91,6 +91,16 @@ class Result(NamedTuple):
         return [*([self.ipvs] if self.ipvs else []), *(part.plan for part in self.parts)]
 
     @property
+    def lines(self) -> int:
+        """Lines that were sent to the kernel."""
+        return sum(plan.lines for plan in self.plans)
+
+    @property
+    def size(self) -> int:
+        """Bytes that were sent to the kernel."""
+        return sum(plan.size for plan in self.plans)
+
+    @property
     def changed(self) -> bool:
         return bool(self.changes)
 
@@ -106,8 +116,8 @@ class Result(NamedTuple):
             "added": verbs.count("add"),
             "modified": verbs.count("change"),
             "removed": verbs.count("remove"),
-            "lines": sum(plan.lines for plan in self.plans),
-            "bytes": sum(plan.size for plan in self.plans),
+            "lines": self.lines,
+            "bytes": self.size,
             "flows": self.flows,
         }
 
