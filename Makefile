@@ -70,8 +70,8 @@ unit golden property: $(DEV) ## one part of the tests
 pytest: $(DEV) ## unit, golden and property tests in one run
 	pytest tests
 
-molecule: $(DEV) ## Molecule's scenarios, on containers
-	$(STEP) molecule molecule test --all
+molecule: $(DEV) ## the Molecule scenario default, on containers
+	$(STEP) molecule molecule -c .config/molecule/config.yml test -s default
 
 # make bench QUICK=1: to 5,000 Services, and the page stays as it is.
 bench: $(DEV) ## benchmarks; writes docs/benchmarks.md and its plots

@@ -238,6 +238,8 @@ def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, ch
     if not target:
         raise KernelError("there is no earlier generation to go back to")
     before = state.contents(target)
+    if not state.intact(target, before):
+        raise KernelError(f"generation {target} is not what was kept: somebody has edited it")
     if check:
         return apply(parse(before), check=True)
     state.set_active(target)
@@ -335,7 +337,7 @@ def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, str]) 
             if not used and wanted.texts:
                 warnings.append(f"rules of Sluice in iptables-{tools.variant} ({tools.family}) go: {variant} is used")
         parts.append(Part(tools, plan(kernel, want, batches=tools.variant != LEGACY)))
-    return Look(variant, [part for part in parts if part.plan.changes], warnings, now, lambda: _files_of(held))
+    return Look(variant, [part for part in parts if part.plan.changes], warnings, now, lambda: _as_kept(_files_of(held)))
 
 
 def _files_of(held: dict[Tools, RuleSet]) -> dict[str, str]:
@@ -345,6 +347,18 @@ def _files_of(held: dict[Tools, RuleSet]) -> dict[str, str]:
     settings = {**NOTHING, "ip_families": families, "iptables_variant": variant}
     rules = {files.RULES_FILES[tools.family]: ruleset.text(rules) for tools, rules in held.items()}
     return {files.SETTINGS_FILE: json.dumps(settings), **rules}
+
+
+def _as_kept(found: dict[str, str]) -> dict[str, str]:
+    """The generation in force, with all of its settings, where the kernel holds just its rules; else ``found``."""
+    generation = state.active()
+    try:
+        kept = state.contents(generation) if generation else {}
+    except OSError:
+        return found
+    if kept and state.intact(generation, kept) and parse(kept).rules == parse(found).rules:
+        return kept
+    return found
 
 
 def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:

@@ -115,11 +115,17 @@ def previous(generation: int) -> int:
     return number if number in _numbers() else 0
 
 
+def intact(generation: int, files: Contents) -> bool:
+    """Whether ``files`` are what was kept as this generation: somebody may have edited them."""
+    meta = owned_files.content(f"{_GENERATIONS}/{generation}/{_META}")
+    return bool(meta) and json.loads(str(meta)).get("digest") == digest(files)
+
+
 def keep(files: Contents, before: int) -> int:
     """Keep ``files`` as a new generation, in force now, that follows ``before``. The oldest go. Returns its number."""
     number = max(_numbers(), default=0) + 1
     folder = f"{_GENERATIONS}/{number}"
-    meta = {"previous": before, "time": _now()}
+    meta = {"previous": before, "time": _now(), "digest": digest(files)}
     _write_folder(folder, {**files, _META: json.dumps(meta)})
     set_active(number)
     for old in sorted(_numbers())[:-KEPT]:
