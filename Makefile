@@ -47,7 +47,7 @@ lab-down: $(RUNTIME) ## remove the lab
 
 ##### Checks
 
-.PHONY: test unit golden property pytest molecule bench
+.PHONY: test unit golden property kernel pytest molecule bench
 # pytest runs last: its closing lines end the output.
 test: lint molecule pytest ## all checks
 
@@ -64,11 +64,11 @@ lint: $(LINTERS) ## ruff (rules and format), mypy, yamllint, shellcheck, ansible
 $(LINTERS): $(DEV)
 	$(STEP) lint/$@ $($@)
 
-unit golden property: $(DEV) ## one part of the tests
+unit golden property kernel: $(DEV) ## one part of the tests; kernel: the apply under attack, not in make test yet
 	pytest tests/$@
 
 pytest: $(DEV) ## unit, golden and property tests in one run
-	pytest tests
+	pytest tests/unit tests/golden tests/property
 
 molecule: $(DEV) ## the Molecule scenario default, on containers
 	$(STEP) molecule molecule -c .config/molecule/config.yml test -s default

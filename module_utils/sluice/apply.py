@@ -337,7 +337,8 @@ def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, str]) 
             if not used and wanted.texts:
                 warnings.append(f"rules of Sluice in iptables-{tools.variant} ({tools.family}) go: {variant} is used")
         parts.append(Part(tools, plan(kernel, want, batches=tools.variant != LEGACY)))
-    return Look(variant, [part for part in parts if part.plan.changes], warnings, now, lambda: _as_kept(_files_of(held)))
+    needed = [part for part in parts if part.plan.changes]
+    return Look(variant, needed, warnings, now, lambda: _as_kept(_files_of(held)))
 
 
 def _files_of(held: dict[Tools, RuleSet]) -> dict[str, str]:

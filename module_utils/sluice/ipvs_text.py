@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -82,12 +83,17 @@ def parse(text: str) -> Servers:
     """
     servers: Servers = {}
     real: list[tuple[int, Frontend, str, RealServer]] = []
+    known: dict[tuple[str, str], Frontend] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or line.startswith("#") or words[1:2] == ["-f"]:
             continue
         try:
-            frontend = _frontend(words[1], words[2])
+            # Most lines are real servers, and those of one virtual server name it again and again.
+            key = (words[1], words[2])
+            if key not in known:
+                known[key] = _frontend(*key)
+            frontend = known[key]
             if words[0] == "-A":
                 servers[frontend] = _virtual(words[3:])
             elif words[0] == "-a":
@@ -134,7 +140,13 @@ def _real(words: list[str]) -> tuple[str, RealServer]:
         elif word in _METHODS:
             method = _METHODS[word]
     address, _, port = where.rpartition(":")
-    return addresses.host_port(address.strip("[]"), int(port)), RealServer(weight, method)
+    return addresses.host_port(address.strip("[]"), int(port)), _shared(weight, method)
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared(weight: int, method: str) -> RealServer:
+    """There are few kinds of real servers, and tens of thousands of them."""
+    return RealServer(weight, method)
 
 
 def text(servers: Mapping[Frontend, VirtualServer]) -> str:

@@ -161,7 +161,9 @@ def _with_endpoints(port: PortView, targets: list[Target], dialect: Dialect, nod
     """
     usable = _usable(targets, dialect)
     uses_cluster = not port.internal_local or port.external
-    uses_local = port.internal_local or (port.external_local and port.external)
+    # Up to 1.23 the chain of local endpoints was made whether anything led to it or not.
+    external_local = port.external_local and (port.external or dialect.policies == "xlb")
+    uses_local = port.internal_local or external_local
     local = _usable([target for target in targets if target.endpoint.node == node], dialect) if uses_local else []
     cluster = _near(usable, node, zone) if uses_cluster and dialect.hints else usable if uses_cluster else []
     kept = tuple(target for target in targets if dialect.counts_unready or target.endpoint.ready)

@@ -43,6 +43,9 @@ def network(node: hosts.Node) -> Iterator[load.Network]:
             "address add 10.1.0.1/24 dev pods",
             "link set client up",
             "link set pods up",
+            # As by a default route: what nobody translates goes somewhere, and is not answered.
+            "neighbour add 10.1.0.250 lladdr 02:00:00:00:00:99 dev pods",
+            "route add 10.96.0.0/16 via 10.1.0.250",
         )
         client.ip(f"route add default via {cases.NODE_ADDRESS}")
         pods.ip("route add default via 10.1.0.1")

@@ -32,6 +32,7 @@ class Task:
     """A function that runs in a host, as a process of its own."""
 
     def __init__(self, host: Host, function: Callable[[], Any]) -> None:
+        self._waited = False
         self._reader, writer = os.pipe()
         with _children_in(host.pid):
             self.pid = os.fork()
@@ -45,6 +46,14 @@ class Task:
         with contextlib.suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(self.pid, signal.SIGKILL)
 
+    def end(self) -> None:
+        """Kill it unless it has been waited for: a PID namespace only ends when all in it are."""
+        if not self._waited:
+            self.kill(group=True)
+            os.close(self._reader)
+            os.waitpid(self.pid, 0)
+            self._waited = True
+
     def stop(self) -> Any:
         """Ask it to end (SIGTERM) and return its answer."""
         os.kill(self.pid, signal.SIGTERM)
@@ -55,6 +64,7 @@ class Task:
         with os.fdopen(self._reader, "rb") as stream:
             data = stream.read()
         os.waitpid(self.pid, 0)
+        self._waited = True
         if not data:
             raise KilledError
         fine, answer = pickle.loads(data)
@@ -72,6 +82,7 @@ class Host:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.tasks: list[Task] = []
         self.pid = namespaces.start(name, EMPTY, [], _sysctls)
         self.ip("link set lo up")
 
@@ -79,6 +90,8 @@ class Host:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for task in self.tasks:
+            task.end()
         network.stop([self.pid])
 
     def ip(self, *lines: str) -> None:
@@ -86,12 +99,14 @@ class Host:
         network.ip_batch(self.pid, list(lines))
 
     def start(self, function: Callable[[], Any]) -> Task:
-        """Start ``function`` here."""
-        return Task(self, function)
+        """Start ``function`` here. It ends with the host if nobody asks for its answer."""
+        task = Task(self, function)
+        self.tasks.append(task)
+        return task
 
     def call(self, function: Callable[[], Answer]) -> Answer:
         """What ``function`` returns here; what it changes in this process's memory is not kept."""
-        answer: Answer = self.start(function).answer()
+        answer: Answer = Task(self, function).answer()
         return answer
 
     def run(self, *words: str, text: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -84,8 +84,6 @@ def test_everything_is_removed(served: load.Network, variant: str) -> None:
 @pytest.mark.parametrize("before", ["no Service", "no endpoints", "nothing"])
 def test_first_endpoint(served: load.Network, variant: str, before: str) -> None:
     """A client has sent before: without help its flow would never be translated (kubernetes#139628)."""
-    served.node.ip("route add 10.96.0.0/16 via 10.1.0.250 dev pods")  # the packets go somewhere, as by default routes
-    served.node.shell("ip neighbour add 10.1.0.250 lladdr 02:00:00:00:00:99 dev pods")
     if before != "nothing":
         put(served, variant, OTHER, *([DNS._replace(endpoints=())] if before == "no endpoints" else []))
     assert dns(served) == ("ECONNREFUSED" if before == "no endpoints" else "timeout")
