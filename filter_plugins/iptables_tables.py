@@ -52,7 +52,7 @@ def iptables_tables(path: str, settings: Mapping[str, Any], family: str = "IPv4"
     if catalogue is None:
         raise AnsibleFilterError(f"sluice.lb.iptables_tables: {path} does not hold a compiled catalogue")
     node, _warnings = node_settings.from_variables(settings)
-    rules = files.rule_sets(catalogue, node)[0][str(family)]
+    rules = files.rule_set(catalogue, node, str(family))
     return {table: "\n".join(ruleset.table_lines(table, chains)) for table, chains in rules.items()}
 
 

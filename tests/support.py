@@ -73,4 +73,4 @@ def catalogue(*objects: dict[str, Any], hosts: Any = ()) -> Catalogue:
 
 def rules(*objects: dict[str, Any], family: str = addresses.IPV4, **variables: Any) -> ruleset.RuleSet:
     """The rule set of ``objects`` on the tests' node."""
-    return files.rule_sets(catalogue(*objects), node(**{"ip_families": [family], **variables}))[0][family]
+    return files.rule_set(catalogue(*objects), node(**variables), family)

@@ -74,7 +74,7 @@ def lab_rules() -> tuple[ruleset.RuleSet, dict[str, str]]:
         {**variables, "sluice_node_name": NODE, "sluice_node_addresses": ["127.0.0.1", "::1", *own]}
     )
     catalogue, _ = inputs.build(inputs.read([str(LAB / "services")]), entries, inputs.checks_for([settings]))
-    rules = files.rule_sets(catalogue, settings)[0][addresses.IPV4]
+    rules = files.rule_set(catalogue, settings, addresses.IPV4)
     return rules, {entry["endpoint_ip"]: entry["name"] for entry in entries}
 
 

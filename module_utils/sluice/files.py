@@ -100,6 +100,11 @@ def rule_sets(catalogue: Catalogue, settings: Settings) -> tuple[dict[str, rules
     return rules, NO_TABLES
 
 
+def rule_set(catalogue: Catalogue, settings: Settings, family: str) -> ruleset.RuleSet:
+    """The iptables rule set of one node in one family."""
+    return rule_sets(catalogue, settings._replace(ip_families=(family,)))[0][family]
+
+
 def render(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
     """All files of one node, by name. Raises InputError for a backend that is not there yet."""
     rules, tables = rule_sets(catalogue, settings)

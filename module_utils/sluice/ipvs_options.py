@@ -43,6 +43,9 @@ def balancing(annotations: Sequence[tuple[str, str]], scheduler: str) -> Balanci
     """
     said = dict(annotations)
     chosen = said.get("scheduler", scheduler)
+    if "scheduler" in said and chosen not in SCHEDULERS:
+        # It becomes a word of a line for ipvsadm: whatever was validated before, no text gets there.
+        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, is {chosen!r}")
     weight, weights = _weights(said.get("weight", ""))
     flags = _flags(said["scheduler-flags"], chosen) if "scheduler-flags" in said else None
     return Balancing(chosen, flags, weight, weights)

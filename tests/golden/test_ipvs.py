@@ -16,8 +16,9 @@ import compare
 import pytest
 import yaml
 
-from sluice import inputs, ipset_text, ipvs_rules, ipvs_text, ruleset, settings, view
+from sluice import files, inputs, ipset_text, ipvs_rules, ipvs_text, ruleset, settings, view
 from sluice.addresses import IPV4, IPV6
+from sluice.catalogue import Catalogue
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.glob("[0-9]*") if (path / "ipvs").is_dir())
@@ -32,14 +33,21 @@ HELD_BACK = re.compile(r"^-A .* -m ipvs .*\n", re.MULTILINE)
 
 
 @functools.cache
-def states(case: str, version: str) -> dict[str, ipvs_rules.IpvsState]:
-    """What the case's node wants in a dialect, by family."""
+def seen(case: str, version: str) -> tuple[Catalogue, settings.Settings]:
+    """The case's catalogue, and the settings of its node in a dialect."""
     variables: dict[str, Any] = yaml.safe_load((HERE / "settings.yaml").read_text())[case]
     variables |= {"sluice_backend": "ipvs", "sluice_compat": version}
     variables |= variables.pop("per_version", {}).get(version, {})
     node, warnings = settings.from_variables(variables, case)
     assert not warnings
     catalogue, _ = inputs.build(inputs.read([str(HERE / "cases" / f"{case}.yaml")]), (), inputs.checks_for([node]))
+    return catalogue, node
+
+
+@functools.cache
+def states(case: str, version: str) -> dict[str, ipvs_rules.IpvsState]:
+    """What the case's node wants in a dialect, by family."""
+    catalogue, node = seen(case, version)
     return {family: ipvs_rules.state(view.view(catalogue, node, family), node) for family in node.ip_families}
 
 
@@ -104,6 +112,22 @@ def test_text_says_what_was_meant(case: str, version: str) -> None:
     assert ipvs_text.parse_addresses(ipvs_text.addresses_text(tables.addresses)) == tables.addresses
     for state in states(case, version).values():
         assert ruleset.parse(ruleset.text(state.rules)) == state.rules
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_rendered_by_default_is_what_was_compared(version: str) -> None:
+    """No default setting adds to what kube-proxy has."""
+    different = []
+    for case in (case.values[0] for case in CASES if case.values[1] == version):
+        catalogue, node = seen(str(case), version)
+        rules, tables = files.rule_sets(catalogue, node)
+        wanted = states(str(case), version)
+        if (rules, tables) != (
+            {family: held.rules for family, held in wanted.items()},
+            ipvs_rules.merged(wanted.values()),
+        ):
+            different.append(case)
+    assert not different, f"{len(different)} cases differ by what settings add to them"
 
 
 def through_the_kernel(sets: str, rules: str, tool: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import cases
 import hosts
 import pytest
 import support
+
 from sluice import files, ruleset
 from sluice.plan import target_of
 from sluice.prefix_dispatch import PREFIX

@@ -45,6 +45,13 @@ def test_faults(annotation: str, value: str, said: str) -> None:
     assert said in found[0][1]
 
 
+@pytest.mark.parametrize("annotation", ["scheduler", "scheduler-flags", "weight"])
+@pytest.mark.parametrize("value", ["rr\n-A -t 192.0.2.66:80 -s rr", "rr -p 5", "sh-port -o", "1=1\n", "10.0.0.1=1 -o"])
+def test_no_text_becomes_a_line_of_ipvsadm(annotation: str, value: str) -> None:
+    with pytest.raises(ValueError):
+        balancing([(annotation, value)], "sh")
+
+
 def test_flags_of_another_scheduler() -> None:
     assert list(faults([("scheduler", "mh"), ("scheduler-flags", "sh-port")])) == [
         ("scheduler-flags", "scheduler mh takes mh-fallback, mh-port, not 'sh-port'")
