@@ -51,7 +51,7 @@ class Settings(NamedTuple):
     ipvs_scheduler: str = "rr"
     ipvs_strict_arp: bool = False
     ipvs_drain_seconds: int = 900
-    ipvs_guard: bool = True
+    ipvs_guard: bool = False
 
     def first(self, networks: Sequence[str], family: str) -> str:
         """The first of ``networks`` (or addresses) of ``family``, or ``""``: kube-proxy uses one a family."""
