@@ -10,7 +10,7 @@ import cases
 import hosts
 import pytest
 
-from sluice import apply, files, iptables_kernel
+from sluice import apply, files, iptables_kernel, lock
 
 SERVICES = [cases.Service(number) for number in range(30)]
 
@@ -54,7 +54,7 @@ def held(node: hosts.Node, path: str) -> hosts.Task:
 
 def apply_within(seconds: int) -> apply.Result:
     """An apply with shorter bounds."""
-    apply.LOCK_SECONDS = iptables_kernel.LOCK_SECONDS = seconds
+    lock.LOCK_SECONDS = iptables_kernel.LOCK_SECONDS = seconds
     return apply.apply(apply.load(files.DIRECTORY))
 
 
@@ -75,7 +75,7 @@ def test_xtables_lock_is_held(node: hosts.Node) -> None:
 
 def test_lock_of_another_apply_is_held(node: hosts.Node, variant: str) -> None:
     node.write(cases.rendered(SERVICES, iptables_variant=variant))
-    task = held(node, apply.LOCK_FILE)
+    task = held(node, lock.LOCK_FILE)
     started = time.monotonic()
     with pytest.raises(iptables_kernel.KernelError, match=r"another apply is running: \w+ \(pid \d+\) holds /run/"):
         node.call(lambda: apply_within(1))

@@ -1,0 +1,65 @@
+"""Catalogues that change all the time under load: no connection fails, none that is established breaks."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import cases
+import load
+
+SECONDS = 30
+RATE = 300
+"""New connections a second."""
+
+ALWAYS = [cases.Service(number, node_port=30000 + number if number % 2 else 0) for number in range(8)]
+
+
+def test_changes_under_load(network: load.Network) -> None:
+    """Scale up and down, add and remove, both dispatches, both variants, rollback: as quickly as they go."""
+    source = random.Random(1)
+    node = network.node
+    network.serve(ALWAYS)
+    settings: dict[str, Any] = {"iptables_variant": "nft", "iptables_dispatch": "linear"}
+    others = cases.random_services(source, range(10, 50))
+    always = {service.number: service for service in ALWAYS}
+
+    def files() -> dict[str, str]:
+        return cases.rendered([*always.values(), *others.values()], **settings)
+
+    node.apply(files())
+    targets = [(service.address, service.target_port) for service in ALWAYS]
+    client = network.client.start(lambda: load.request(targets, RATE, held=40))
+    done: dict[str, int] = {}
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        what = source.choices(["scale", "others", "dispatch", "variant", "rollback", "taken back"], [8, 6, 2, 2, 2, 1])[
+            0
+        ]
+        done[what] = done.get(what, 0) + 1
+        if what == "rollback":
+            node.call(load.hosts.apply.roll_back)
+            continue
+        if what == "dispatch":
+            settings["iptables_dispatch"] = source.choice(["linear", "prefix"])
+        elif what == "variant":
+            settings["iptables_variant"] = source.choice(["nft", "legacy"])
+        elif what == "others":
+            others = cases.random_step(source, others, range(10, 60))
+        else:
+            number = source.choice(list(always))
+            endpoints = tuple(source.sample(cases.PODS, source.choice([1, 2, 3, 6])))
+            always[number] = always[number]._replace(endpoints=endpoints)
+        if what == "taken back":
+            node.apply(files(), confirm=60)
+            node.call(lambda: load.hosts.apply.roll_back(unconfirmed=True))
+        else:
+            node.apply(files())
+    node.apply(files())
+    outcome = client.stop()
+    print(f"{sum(done.values())} changes {done}; {outcome}")
+    assert node.differs() == ()
+    assert outcome.faults == {}
+    assert outcome.fine > SECONDS * RATE * 0.9
+    assert len(done) == 6

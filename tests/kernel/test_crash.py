@@ -1,0 +1,81 @@
+"""``kill -9`` at random moments of an apply, under traffic: healthy Services answer, the next run converges."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+
+import cases
+import hosts
+import load
+import pytest
+
+KILLS = 110
+"""For each variant."""
+
+HEALTHY = [cases.Service(number, cases.PODS[:3]) for number in range(6)]
+RATE = 100
+
+
+def catalogues(source: random.Random) -> list[dict[str, cases.Service]]:
+    """Some 200 Services in many states; the healthy ones change too, but have endpoints in each."""
+    found = []
+    for _ in range(4):
+        services = cases.random_services(source, source.sample(range(10, 330), 190))
+        for service in HEALTHY:
+            endpoints = tuple(source.sample(cases.PODS, source.choice([1, 2, 4])))
+            services[service.number] = service._replace(endpoints=endpoints)
+        found.append(dict(sorted(services.items())))
+    return found
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["process", "group"])
+def test_killed_at_random_moments(network: load.Network, variant: str, whole_group: bool, capsys: object) -> None:
+    """``process``: only the apply is killed, what it started goes on. ``group``: that as well, as systemd does it."""
+    source = random.Random(f"{variant} {whole_group}")
+    node = network.node
+    network.serve(HEALTHY)
+    wanted = []
+    for number, services in enumerate(catalogues(source)):
+        dispatch = source.choice(["linear", "prefix"])
+        contents = cases.rendered(services.values(), iptables_variant=variant, iptables_dispatch=dispatch)
+        wanted.append(contents)
+        node.write(contents, f"/etc/sluice-{number}")
+    node.write(wanted[0])
+    node.sluice("apply")
+    started = time.monotonic()
+    assert node.command("apply", "--dir", "/etc/sluice-1").answer() == 0
+    duration = time.monotonic() - started
+    client = network.client.start(
+        lambda: load.request([(service.address, service.target_port) for service in HEALTHY], RATE, held=12)
+    )
+    hits = half = turns = 0
+    now = 1
+    lost = []
+    while hits < KILLS // 2 and turns < 2 * KILLS:
+        turns += 1
+        now = source.choice([number for number in range(len(wanted)) if number != now])
+        task = node.command("apply", "--dir", f"/etc/sluice-{now}")
+        time.sleep(source.uniform(0, duration))
+        task.kill(group=whole_group)
+        with contextlib.suppress(hosts.KilledError):
+            task.answer()
+            continue  # it was quicker
+        hits += 1
+        # The very next run, at once: what the killed one had started may not be through.
+        assert node.command("apply", "--dir", f"/etc/sluice-{now}").answer() == 0
+        # Every few turns, a full look by itself, once nothing of the killed apply runs any more.
+        if hits % 4 == 0:
+            node.write(wanted[now])
+            difference = node.differs()
+            if difference:
+                lost.append((hits, difference[:3]))
+            half += 1
+    outcome = client.stop()
+    print(f"{variant}: {hits} of {turns} kills hit; an apply took {duration:.2f} s; {outcome}")
+    assert hits >= KILLS // 2
+    assert outcome.faults == {}
+    assert outcome.fine > 100
+    assert not lost
+    assert half
