@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from . import addresses
+from . import addresses, names
 from .catalogue import (
     AFFINITY_SECONDS,
     Catalogue,
@@ -623,12 +623,12 @@ def _ports_have_slices(entry: _Object, service: Service) -> None:
     Slices without endpoints do not count: a cluster's have no ports either.
     """
     offered = {(port.name, port.protocol) for piece in service.slices if piece.endpoints for port in piece.ports}
-    names = {name for name, _ in offered}
+    called = {name for name, _ in offered}
     if not any(piece.endpoints for piece in service.slices):
         return
     for index, port in enumerate(service.ports):
         path = ("spec", "ports", index, "name" if port.name else "port")
-        if port.name not in names:
+        if port.name not in called:
             entry.fault(path, f"no EndpointSlice has a port named {port.name!r}")
         elif (port.name, port.protocol) not in offered:
             message = f"no EndpointSlice has a {port.protocol} port named {port.name!r}: nothing will answer"
@@ -681,11 +681,20 @@ def _pod_addresses(entry: _Object, status: dict[str, Any]) -> tuple[str, ...]:
 
 def _host_port_conflicts(host_ports: Iterable[tuple[_Object, HostPort]]) -> None:
     first: dict[tuple[str, str, str, int], _Object] = {}
+    chains: dict[tuple[str, str], _Object] = {}
     for entry, port in host_ports:
         other = first.setdefault((port.node, port.host_ip, port.protocol, port.host_port), entry)
+        what = f"host port {port.host_port}/{port.protocol} on node {port.node}"
         if other is not entry:
-            message = f"host port {port.host_port}/{port.protocol} on node {port.node} is {other.subject}'s as well"
-            entry.fault(("spec", "containers"), f"{message} ({_place(other)})")
+            entry.fault(("spec", "containers"), f"{what} is {other.subject}'s as well ({_place(other)})")
+            continue
+        # A chain leads to one container. Its name knows no hostIP, and without a uid the Pod shop/a with port 1234 has
+        # the same as shop/a1 with port 234.
+        key = port.node, names.host_port_chain_name(port.pod_id, port.host_port, port.protocol)
+        if key in chains:
+            message = f"{what} has the same chain as one of {chains[key].subject} ({_place(chains[key])})"
+            entry.fault(("spec", "containers"), f"{message}: one hostIP a port, and a uid a Pod")
+        chains[key] = entry
 
 
 def _node(entry: _Object) -> Node:

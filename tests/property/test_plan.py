@@ -30,7 +30,7 @@ def wanted(draw: st.DrawFn) -> RuleSet:
     if draw(st.integers(0, 9)) == 0:
         return {}
     node, _ = settings.from_variables(draw(strategies.variables()))
-    return files.rule_sets(catalogue(*draw(strategies.catalogues(4))), node)[0][IPV4]
+    return files.rule_set(catalogue(*draw(strategies.catalogues(4))), node, IPV4)
 
 
 @st.composite

@@ -104,7 +104,7 @@ def test_shares_are_equal(count: int) -> None:
     """The chance of each endpoint: that its rule matches, times that none before it did."""
     ends = [f"10.244.{n // 250}.{n % 250 + 1}" for n in range(count)]
     own = node({**NODE, "sluice_endpoint_comments": "never"})
-    rules = files.rule_sets(catalogue(service(), endpoint_slice(*ends)), own)[0][IPV4]["nat"]
+    rules = files.rule_set(catalogue(service(), endpoint_slice(*ends)), own, IPV4)["nat"]
     chain = rules[names.chain_name("KUBE-SVC-", "shop/web", "tcp")]
     left, shares = Fraction(1), []
     for rule in chain:
@@ -150,7 +150,7 @@ def test_chain_names_never_collide(wanted: list[Name]) -> None:
 @given(objects=strategies.catalogues(8))
 def test_chains_of_a_catalogue_never_collide(objects: list[dict[str, Any]]) -> None:
     """Every endpoint chain rewrites to one destination: two ports that shared one would have two."""
-    for chain, rules in files.rule_sets(catalogue(*objects), node(NODE))[0][IPV4]["nat"].items():
+    for chain, rules in files.rule_set(catalogue(*objects), node(NODE), IPV4)["nat"].items():
         if chain.startswith(("KUBE-SEP-", "KUBE-HP-")):
             assert sum("DNAT" in rule for rule in rules) == 1
 

@@ -496,3 +496,43 @@ def test_beta_slices_name_their_node_by_topology() -> None:
     found, faults = inputs.build(inputs.read([], [service(), beta]), (), validation.NO_CHECKS)
     assert not faults
     assert found.services[0].slices[0].endpoints[0].node == "node7"
+
+
+def pod(name: str, *ports: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"nodeName": "node1", "containers": [{"ports": list(ports)}]},
+        "status": {"podIP": "10.244.0.9"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("pods", "message"),
+    [
+        (
+            [pod("a", {"containerPort": 1, "hostPort": 1234}), pod("a1", {"containerPort": 1, "hostPort": 234})],
+            "has the same chain as one of Pod shop/a",
+        ),
+        (
+            [
+                pod(
+                    "a",
+                    {"containerPort": 1, "hostPort": 80, "hostIP": "10.0.0.1"},
+                    {"containerPort": 2, "hostPort": 80, "hostIP": "10.0.0.2"},
+                )
+            ],
+            "has the same chain as one of Pod shop/a",
+        ),
+        (
+            [pod("a", {"containerPort": 1, "hostPort": 80}), pod("b", {"containerPort": 1, "hostPort": 80})],
+            "host port 80/TCP on node node1 is Pod shop/a's as well",
+        ),
+    ],
+)
+def test_host_ports_that_cannot_be_told_apart(pods: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        inputs.build(inputs.read([], pods), (), validation.NO_CHECKS)
+    (fault,) = caught.value.faults
+    assert message in fault.message
