@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -228,13 +229,18 @@ def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, ch
             if waiting is None:
                 return Result()  # confirmed in the last moment
             # The note comes first: whatever happens next, the next run has to say that it was not asked for.
-            state.set_note("it was not confirmed in time")
-            state.set_active(waiting.generation)
+            with contextlib.suppress(OSError):  # a full disk is no reason to leave the change in force
+                state.set_note(_UNCONFIRMED)
+                state.set_active(waiting.generation)
         result = apply(parse(waiting.contents))
         _put_files(directory, waiting.contents)
         state.forget_pending()
+        if not state.note():  # now there may be room for it
+            with contextlib.suppress(OSError):
+                state.set_note(_UNCONFIRMED)
         return result
-    target = state.previous(state.active())
+    now = state.active()
+    target = state.previous(now)
     if not target:
         raise KernelError("there is no earlier generation to go back to")
     before = state.contents(target)
@@ -243,9 +249,16 @@ def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, ch
     if check:
         return apply(parse(before), check=True)
     state.set_active(target)
-    result = apply(parse(before))
+    try:
+        result = apply(parse(before))
+    except KernelError:
+        state.set_active(now)
+        raise
     _put_files(directory, before)
     return result
+
+
+_UNCONFIRMED = "it was not confirmed in time"
 
 
 def _put_files(directory: str, contents: Mapping[str, str]) -> None:
@@ -338,14 +351,15 @@ def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, str]) 
                 warnings.append(f"rules of Sluice in iptables-{tools.variant} ({tools.family}) go: {variant} is used")
         parts.append(Part(tools, plan(kernel, want, batches=tools.variant != LEGACY)))
     needed = [part for part in parts if part.plan.changes]
-    return Look(variant, needed, warnings, now, lambda: _as_kept(_files_of(held)))
+    return Look(variant, needed, warnings, now, lambda: _as_kept(_files_of(held, wanted)))
 
 
-def _files_of(held: dict[Tools, RuleSet]) -> dict[str, str]:
-    """Rules that the kernel holds, as files that would bring them back."""
+def _files_of(held: dict[Tools, RuleSet], wanted: Wanted) -> dict[str, str]:
+    """Rules that the kernel holds, as files that would bring them back, also those that ``wanted`` takes over."""
     families = [tools.family for tools in held]
     variant = next((tools.variant for tools in held), "auto")
     settings = {**NOTHING, "ip_families": families, "iptables_variant": variant}
+    settings["takeover"] = wanted.settings["takeover"]
     rules = {files.RULES_FILES[tools.family]: ruleset.text(rules) for tools, rules in held.items()}
     return {files.SETTINGS_FILE: json.dumps(settings), **rules}
 
@@ -415,14 +429,18 @@ def _arm(look: Look, seconds: int) -> None:
     waiting = state.pending()
     before, generation = look.before(), state.active()
     if waiting:
-        timer.disarm(waiting.timer)
         before, generation = waiting.contents, waiting.generation
+    armed = ""
     try:
         # Armed before it is written down: a timer that finds nothing to take back does nothing.
         armed = timer.arm(seconds)
         state.set_pending(state.Pending(before, generation, time.time() + seconds, armed))
     except OSError as error:
-        raise KernelError(f"{error.filename}: {error.strerror}: nothing was changed") from None
+        if armed and not waiting:
+            timer.disarm(armed)  # else it takes back the earlier change, which still waits
+        raise KernelError(f"{error.filename or state.ROOT}: {error.strerror}: nothing was changed") from None
+    if waiting and waiting.timer != armed:
+        timer.disarm(waiting.timer)
 
 
 def _forget_flows(wanted: Wanted, look: Look, warnings: list[str]) -> int:
@@ -453,7 +471,7 @@ def _keep(wanted: Wanted, look: Look, warnings: list[str]) -> None:
         if now:
             state.set_record(state.Record(state.place(), *now, look.variant, digest, generation))
     except OSError as error:
-        warnings.append(f"{error.filename}: {error.strerror}: the next apply has to read all rules")
+        warnings.append(f"{error.filename or state.ROOT}: {error.strerror}: the next apply has to read all rules")
 
 
 def _known_now(look: Look) -> Fingerprint | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .iptables_rules import OWNER_CHAIN
-from .ruleset import RuleSet
+from .ruleset import BUILT_IN, RuleSet
 
 PREFIXES = ("KUBE-", "SLUICE-")
 """Chains of ours begin so. KUBE-* are Kubernetes' names as well: OWNER_CHAIN beside them says whose they are."""
@@ -82,6 +82,7 @@ def owned(kernel: RuleSet) -> RuleSet:
         mine = {
             chain: rules if is_ours(chain) else [rule for rule in rules if is_ours(target_of(rule))]
             for chain, rules in chains.items()
+            if is_ours(chain) or chain in BUILT_IN.get(table, ())
         }
         kept = {chain: rules for chain, rules in mine.items() if rules or is_ours(chain)}
         if kept:
@@ -124,6 +125,13 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
                 changes.append(_change(table, chain, "change", have[chain], want[chain]))
             else:
                 mine = [rule for rule in have.get(chain, []) if is_ours(target_of(rule))]
+                if chain not in BUILT_IN.get(table, ()):
+                    # Somebody's own chain: what it asks of ours only goes with the chain that it asks.
+                    mine = [rule for rule in mine if target_of(rule) not in want]
+                    if mine:
+                        in_use.append([f"-D {chain} {rule}" for rule in mine])
+                        changes.append(_change(table, chain, "change", mine, []))
+                    continue
                 lines = _jumps(chain, have.get(chain, []), want.get(chain, []))
                 if lines:
                     in_use.append(lines)

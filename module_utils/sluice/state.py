@@ -178,8 +178,7 @@ def pending() -> Pending | None:
 
 
 def set_pending(change: Pending) -> None:
-    """Say that a change waits for its confirmation."""
-    forget_pending()
+    """Say that a change waits for its confirmation. Raises OSError; then the one that waited still does."""
     meta = {"generation": change.generation, "deadline": change.deadline, "timer": change.timer}
     _write_folder(_PENDING, {**change.contents, _META: json.dumps(meta)})
 
@@ -232,6 +231,7 @@ def _write_folder(folder: str, files: Contents) -> None:
     for name, text in files.items():
         with open(f"{beside}/{name}", "w", encoding="utf-8") as stream:
             stream.write(text)
+    owned_files.write({f"{folder}/{_META}": None})  # without it half a folder is none
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(beside, folder)
 

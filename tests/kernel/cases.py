@@ -74,7 +74,7 @@ def random_service(source: random.Random, number: int) -> Service:
     if source.random() < 0.3:
         more["sessionAffinity"] = "ClientIP"
     if source.random() < 0.3:
-        more["externalIPs"] = [f"192.0.2.{number + 1}"]
+        more["externalIPs"] = [f"198.18.{number // 250}.{number % 250 + 1}"]
     return Service(
         number,
         endpoints=tuple(source.sample(PODS, source.choice([0, 1, 2, 3, 6]))),

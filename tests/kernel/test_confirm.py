@@ -154,10 +154,10 @@ def test_back_twice(applied: hosts.Node, variant: str) -> None:
     assert applied.sluice("apply").stdout == "changed=0\n"
 
 
-def test_rollback_that_fails_can_be_repeated(applied: hosts.Node) -> None:
+def test_rollback_that_fails_can_be_repeated(applied: hosts.Node, variant: str) -> None:
     """It goes to the same generation again, not to one before that."""
     for services in (NEW, LATER):
-        applied.apply(contents(services, "nft"))
+        applied.apply(contents(services, variant))
 
     def refused() -> None:
         def restore(*_: object, **__: object) -> None:
@@ -171,7 +171,7 @@ def test_rollback_that_fails_can_be_repeated(applied: hosts.Node) -> None:
     applied.sluice("rollback")
     assert applied.differs() == ()
     assert applied.differs() == ()
-    assert written(applied) == contents(NEW, "nft")
+    assert written(applied) == contents(NEW, variant)
 
 
 def test_back_across_variants(applied: hosts.Node, variant: str) -> None:

@@ -114,6 +114,10 @@ def test_foreign_rule_that_jumps_to_our_chain(node: hosts.Node, variant: str) ->
     node.shell(f"iptables-{variant} -t nat -N SOMEBODY; iptables-{variant} -t nat -A SOMEBODY -j KUBE-MARK-MASQ")
     node.apply(cases.rendered(SERVICES[1:], iptables_variant=variant))
     assert "-A SOMEBODY -j KUBE-MARK-MASQ" in node.save(variant)
+    assert node.differs() == ()
+    assert node.call(lambda: hosts.apply.remove()).changed  # the chain cannot go without that rule
+    assert "KUBE-" not in node.save(variant)
+    assert ":SOMEBODY " in node.save(variant)
 
 
 KUBE_PROXY = """\
