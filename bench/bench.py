@@ -18,6 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
+import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import catalogues
@@ -33,7 +34,8 @@ QUICK = (10, 100, 1000, 5000)
 SITE_SIZES = (10, 5000)
 VARIANTS = ("nft", "legacy")
 DISPATCHES = ("linear", "prefix")
-CONNECTIONS = 3000
+CONNECTIONS, ROUNDS = 1000, 3
+"""New connections to each target a round, and rounds, before the changes and after."""
 KEPT = REPOSITORY / ".cache" / "bench.json"
 
 BIN = pathlib.Path(sys.executable).parent
@@ -51,6 +53,7 @@ class Skipped(Exception):
 
 def main(arguments: argparse.Namespace) -> int:
     os.chdir(REPOSITORY)
+    arguments.services = arguments.services or (QUICK if arguments.quick else SIZES)
     done = results.load(KEPT)
     for name in arguments.only:
         when, load = time.strftime("%Y-%m-%d %H:%M"), os.getloadavg()[0]
@@ -82,9 +85,9 @@ def progress(part: str, row: Row) -> None:
         print(f"{part} {words}", file=sys.stderr)
 
 
-def repeats(services: int) -> int:
+def repeats(services: int, quick: bool) -> int:
     """How often something is measured; the median counts."""
-    return 3 if services <= 5000 else 1
+    return 3 if services <= (1000 if quick else 5000) else 1
 
 
 # --- rendering
@@ -104,7 +107,7 @@ def measure_render(arguments: argparse.Namespace, folder: pathlib.Path) -> Itera
                     sluice(sys.executable, "render", "--settings", settings, "--out", folder / "out", folder / name),
                     run([sys.executable, "-c", parse, folder / name])[0],
                 )
-                for _repeat in range(repeats(services))
+                for _repeat in range(repeats(services, arguments.quick))
             ]
             yield Render(services, source, *(median(runs) for runs in zip(*pairs)))
 
@@ -132,7 +135,8 @@ def measure_apply(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterat
             for variant in VARIANTS:
                 for directory in rendered.values():
                     use_variant(directory, variant)
-                work = functools.partial(measure_node, services, variant, dispatch, folder, rendered, ends)
+                case = Case(services, variant, dispatch, repeats(services, arguments.quick))
+                work = functools.partial(measure_node, case, folder, rendered, ends)
                 yield testbed.in_a_namespace(work)
 
 
@@ -162,50 +166,64 @@ def first_and_last(directory: pathlib.Path) -> list[str]:
     return found
 
 
-def measure_node(
-    services: int,
-    variant: str,
-    dispatch: str,
-    folder: pathlib.Path,
-    rendered: dict[str, pathlib.Path],
-    ends: Sequence[str],
-) -> Apply:
+class Case(typing.NamedTuple):
+    """What is measured on one node, and how often."""
+
+    services: int
+    variant: str
+    dispatch: str
+    repeats: int
+
+
+def measure_node(case: Case, folder: pathlib.Path, rendered: dict[str, pathlib.Path], ends: Sequence[str]) -> Apply:
     """Everything about one node; runs in its namespaces."""
 
     def apply(state: str) -> Run:
         return sluice(NODE_PYTHON, "apply", "--dir", rendered[state])
 
-    latency: dict[str, Latency] = {}
+    targets = [(address, catalogues.PORT) for address in ends]
     with testbed.path() as path:
-        targets = [(catalogues.endpoint_address(0), catalogues.TARGET_PORT)]
-        latency["direct"] = Latency.of(*path.connect(targets, CONNECTIONS))
+        [direct] = connect(path, [(catalogues.endpoint_address(0), catalogues.TARGET_PORT)])
         runs = {"first": [apply("base")]}
-        targets = [(address, catalogues.PORT) for address in ends]
-        for name, times in zip(("first", "last"), path.connect(targets, CONNECTIONS)):
-            latency[name] = Latency.of(times)
+        early = connect(path, targets)
+        measure_changes(case, apply, runs)
+        late = connect(path, targets)
+    first, last = map(min, zip(early, late))
+    rules = measure_floor(case, folder / "dump", runs)
+    medians = {name: median(each) for name, each in runs.items()}
+    latency = {"direct": direct, "first": first, "last": last}
+    return Apply(case.services, case.variant, case.dispatch, rules, medians, latency)
+
+
+def connect(path: testbed.Path, targets: Sequence[tuple[str, int]]) -> list[Latency]:
+    """What connections to each target take: the best round, as whatever else runs only makes them slower."""
+    rounds = [[Latency.of(times) for times in path.connect(targets, CONNECTIONS)] for _round in range(ROUNDS)]
+    return [min(each) for each in zip(*rounds)]
+
+
+def measure_changes(case: Case, apply: Callable[[str], Run], runs: dict[str, list[Run]]) -> None:
+    """Applies to a node in state base, and back to it."""
     runs["again"], runs["steady"] = [apply("base")], [apply("base")]
-    now = "base"
-    for name, state in [("endpoint", "endpoint"), ("", "base"), ("added", "added"), ("removed", "base")] * repeats(
-        services
-    ):
+    steps = [("endpoint", "endpoint"), ("endpoint", "base"), ("added", "added"), ("removed", "base")]
+    for name, state in steps * case.repeats:
         changed = apply(state)
         if not changed.lines:
-            raise MeasureError(f"{now} to {state} changed nothing")
-        runs.setdefault(name or "endpoint", []).append(changed)
+            raise MeasureError(f"{name}: an apply that has to change something sent nothing")
+        runs.setdefault(name, []).append(changed)
         # Each change begins where nothing changed for a while; what comes right behind a change is its own figure.
         runs["again"].append(apply(state))
         runs["steady"].append(apply(state))
-        now = state
 
-    dump = folder / "dump"
+
+def measure_floor(case: Case, dump: pathlib.Path, runs: dict[str, list[Run]]) -> int:
+    """The kernel's own tools on the rules that are there now. Returns how many rules that are."""
     runs["save"], runs["restore"] = [], []
-    for _repeat in range(repeats(services)):
-        runs["save"].append(run([f"iptables-{variant}-save"], output_file=dump)[0])
+    for _repeat in range(case.repeats):
+        runs["save"].append(run([f"iptables-{case.variant}-save"], output_file=dump)[0])
         # In a namespace of its own, as empty as the first apply's was.
-        runs["restore"].append(run(["unshare", "--net", f"iptables-{variant}-restore"], input_file=dump)[0])
+        runs["restore"].append(run(["unshare", "--net", f"iptables-{case.variant}-restore"], input_file=dump)[0])
     with dump.open(encoding="utf-8") as stream:
-        rules = sum(line.startswith("-A ") for line in stream)
-    return Apply(services, variant, dispatch, rules, {name: median(each) for name, each in runs.items()}, latency)
+        return sum(line.startswith("-A ") for line in stream)
 
 
 # --- a whole playbook
@@ -227,7 +245,7 @@ def measure_site(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterato
             shutil.copytree(LAB_INVENTORY / "group_vars", inventory / "group_vars")
             catalogues.write(inventory / "services" / "services.yml", catalogues.manifests(services))
             play(inventory)
-            site = [play(inventory) for _repeat in range(arguments.plays)]
+            site = [play(inventory) for _repeat in range(1 if arguments.quick else 3)]
             ping = [ansible("ansible", inventory, "-m", "ansible.builtin.ping", "lb1") for _repeat in site]
             yield Site(services, median(site), median(ping))
 
@@ -250,10 +268,9 @@ PARTS: dict[str, Callable[[argparse.Namespace, pathlib.Path], Iterator[Row]]] = 
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description="Measure Sluice beside the floor of the same job.")
-    found.add_argument("--services", type=int, nargs="+", default=SIZES, metavar="N", help=f"sizes, default: {SIZES}")
-    found.add_argument("--quick", action="store_const", dest="services", const=QUICK, help=f"only {QUICK}")
+    found.add_argument("--services", type=int, nargs="+", metavar="N", help=f"sizes, default: {SIZES}")
+    found.add_argument("--quick", action="store_true", help=f"sizes {QUICK}, and fewer repetitions")
     found.add_argument("--only", nargs="+", choices=results.PARTS, default=results.PARTS, help="parts to measure")
-    found.add_argument("--plays", type=int, default=3, metavar="N", help="runs of site.yml a size")
     found.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its plots anew")
     return found
 

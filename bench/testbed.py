@@ -26,6 +26,9 @@ ENDPOINT, NODE_TO_ENDPOINT = "172.18.2.2", "172.18.2.1"
 BLOCK = 100
 """Connections to one target before the next one's turn, so that all of them meet the machine in the same mood."""
 
+REST = 0.001
+"""Seconds between two looks of an endpoint for connections: some fifty, far less than fit into its backlog."""
+
 Answer = typing.TypeVar("Answer")
 _fork = multiprocessing.get_context("fork")
 
@@ -87,7 +90,7 @@ class Path:
 def path() -> Iterator[Path]:
     """Join a client and an endpoint to this namespace. They end with the context."""
     with contextlib.ExitStack() as stack:
-        # A processor each, where there are two: whether waking the endpoint crosses processors makes half of the time.
+        # A processor each, where there are two: neither then runs in the other's time.
         processors = sorted(os.sched_getaffinity(0))
         client = stack.enter_context(_peer(_client, processors[0]))
         endpoint = stack.enter_context(_peer(_endpoint, processors[-1]))
@@ -133,7 +136,11 @@ def _become_peer(serve: Callable[[Connection], None], link: Connection, processo
 
 
 def _endpoint(link: Connection) -> None:
-    """Every address of the endpoint network is local here, and accepts."""
+    """Every address of the endpoint network is local here, and accepts.
+
+    The kernel answers, whoever accepts later. A process that waits for each connection would have to be woken within
+    the time that is measured, which takes as long as all the rest and longer on an idle machine than on a busy one.
+    """
     _ip(
         "link set lo up",
         "link set eth0 up",
@@ -142,10 +149,13 @@ def _endpoint(link: Connection) -> None:
         f"route add local {catalogues.ENDPOINT_NETWORK} dev lo",
     )
     with socket.create_server(("", catalogues.TARGET_PORT), backlog=1024) as server:
+        server.setblocking(False)
         link.send("ready")
         while True:
-            with contextlib.suppress(ConnectionError):
-                server.accept()[0].close()
+            time.sleep(REST)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    server.accept()[0].close()
 
 
 def _client(link: Connection) -> None:
