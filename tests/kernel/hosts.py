@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
 import signal
@@ -158,9 +159,21 @@ class Node(Host):
 
         return tuple(self.call(look))
 
-    def sluice(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def installed(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the installed command."""
         return self.run(installation.COMMAND, *words, check=check)
+
+    def sluice(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The same without the start of an interpreter, which would be most of the time that tests take."""
+
+        def run() -> subprocess.CompletedProcess[str]:
+            with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as said:
+                code = command.main(words)
+            return subprocess.CompletedProcess(words, code, out.getvalue(), said.getvalue())
+
+        done = self.call(run)
+        assert not check or done.returncode == 0, f"sluice {' '.join(words)}: {done.stdout}{done.stderr}"
+        return done
 
     def command(self, *words: str) -> Task:
         """Start the command's function: the same work without the start of an interpreter."""

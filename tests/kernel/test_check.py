@@ -53,15 +53,15 @@ def test_command_says_the_same(node: hosts.Node, variant: str) -> None:
     """The command's JSON and its exit codes, from outside."""
     services = [cases.Service(number) for number in range(5)]
     node.write(cases.rendered(services, iptables_variant=variant))
-    assert node.sluice("diff", check=False).returncode == 1
-    expected = node.sluice("apply", "--check", "--json").stdout
-    assert node.sluice("apply", "--json").stdout == expected
+    assert node.installed("diff", check=False).returncode == 1
+    expected = node.installed("apply", "--check", "--json").stdout
+    assert node.installed("apply", "--json").stdout == expected
     assert json.loads(expected)["changed"]
-    assert node.sluice("diff").stdout == ""
-    assert node.sluice("apply").stdout == "changed=0\n"
+    assert node.installed("diff").stdout == ""
+    assert node.installed("apply").stdout == "changed=0\n"
     node.write(cases.rendered(services[1:], iptables_variant=variant))
-    shown = node.sluice("apply", "--check", "--diff").stdout
-    assert node.sluice("diff", check=False).stdout.splitlines() == shown.splitlines()[:-1]
-    assert node.sluice("apply", "--diff").stdout == shown
+    shown = node.installed("apply", "--check", "--diff").stdout
+    assert node.installed("diff", check=False).stdout.splitlines() == shown.splitlines()[:-1]
+    assert node.installed("apply", "--diff").stdout == shown
     assert f"remove iptables-{variant} -t nat KUBE-SVC-" in shown
-    assert node.sluice("diff").returncode == 0
+    assert node.installed("diff").returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import random
 import time
 
@@ -11,7 +12,9 @@ import hosts
 import load
 import pytest
 
-KILLS = 110
+from sluice import iptables_kernel
+
+KILLS = 102
 """For each variant."""
 
 HEALTHY = [cases.Service(number, cases.PODS[:3]) for number in range(6)]
@@ -79,3 +82,34 @@ def test_killed_at_random_moments(network: load.Network, variant: str, whole_gro
     assert outcome.fine > 100
     assert not lost
     assert half
+
+
+def test_what_a_killed_apply_started_is_waited_for(node: hosts.Node) -> None:
+    """Its iptables-restore lives on, here because it waits for the xtables lock: it must not undo the next apply."""
+    names = ["/etc/sluice-old", "/etc/sluice-new"]
+    for number, name in enumerate(names):
+        services = [cases.Service(each) for each in range(number, 20 + number)]
+        node.write(cases.rendered(services, iptables_variant="legacy"), name)
+    node.write(cases.rendered([cases.Service(each) for each in range(1, 21)], iptables_variant="legacy"))
+    for _ in range(4):
+        assert node.command("apply").answer() == 0
+        assert node.differs() == ()
+        holder = node.start(lambda: hold(iptables_kernel.LOCK_FILE))
+        killed = node.command("apply", "--dir", names[0])
+        while "iptables-legacy-restore" not in node.run("ps", "-eo", "args").stdout:
+            time.sleep(0.02)
+        killed.kill()
+        following = node.command("apply", "--dir", names[1])
+        time.sleep(0.3)
+        holder.kill()
+        assert following.answer() == 0
+        while "iptables-legacy-restore" in node.run("ps", "-eo", "args").stdout:
+            time.sleep(0.02)
+        assert node.differs() == ()
+
+
+def hold(path: str) -> None:
+    """Hold a lock until killed."""
+    with open(path, "a", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        time.sleep(60)
