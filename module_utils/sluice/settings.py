@@ -20,7 +20,10 @@ DROP_BIT = 15
 BACKENDS = ("iptables", "ipvs", "nftables")
 PRIMARY = "primary"
 
-_NOT_ON_A_NODE = ("catalogue", "manifests", "endpoint_hosts", "build_dir", "endpoint_ip", "ports", "node", "ready")
+_NOT_ON_A_NODE = (
+    *("catalogue", "manifests", "endpoint_hosts", "render_dir", "serial"),
+    *("endpoint_ip", "ports", "node", "ready", "weight"),
+)
 """Variables that have the prefix and that other parts read: where the catalogue is, what an endpoint's host says."""
 
 
