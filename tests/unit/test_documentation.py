@@ -31,7 +31,7 @@ DEFAULTS = {
     "node_addresses": "gathered",
     "node_ips": "gathered",
 }
-PARTS_OF_THE_ENGINE = {"sluice_endpoint_hosts", "sluice_build_dir"}
+NOT_OF_A_ROLE = {"sluice_endpoint_hosts", "sluice_render_dir", "sluice_serial"}
 """Names that have the prefix and that nobody sets in an inventory."""
 
 
@@ -79,7 +79,7 @@ def test_setting_is_documented_with_its_default(field: str) -> None:
 
 
 def test_no_more_is_documented_than_there_is() -> None:
-    others = {settings.PREFIX + name for name in settings._NOT_ON_A_NODE} - PARTS_OF_THE_ENGINE
+    others = {settings.PREFIX + name for name in settings._NOT_ON_A_NODE} - NOT_OF_A_ROLE
     known = {f"sluice_{field}" for field in FIELDS} | others | {"sluice_weight"}
     assert set(options()) == known
 
