@@ -380,14 +380,19 @@ def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
     """Carry out what was planned, then keep what the next apply and a rollback need."""
     warnings = list(look.warnings)
     flows = 0
+    # An apply that was killed may have left flows of the generation that is still said to be in force.
+    unfinished = _kept() if state.unfinished() else {}
     if look.changes:
         if seconds:
             _arm(look, seconds)
         state.forget_record()
+        with contextlib.suppress(OSError):
+            state.begin()
         _carry_out(wanted, look)
-        if conntrack.touches_udp(change for part in look.parts for change in part.plan.changes):
-            flows = _forget_flows(wanted, look, warnings)
+    if unfinished or conntrack.touches_udp(change for part in look.parts for change in part.plan.changes):
+        flows = _forget_flows(wanted, [look.before(), unfinished], warnings)
     _keep(wanted, look, warnings)
+    state.finish()
     return _result(look, flows, warnings, pending=bool(look.changes and seconds))
 
 
@@ -443,16 +448,25 @@ def _arm(look: Look, seconds: int) -> None:
         timer.disarm(waiting.timer)
 
 
-def _forget_flows(wanted: Wanted, look: Look, warnings: list[str]) -> int:
-    """Delete the UDP flows that the change has left behind. A node without conntrack(8) gets a warning."""
+def _kept() -> Mapping[str, str]:
+    """The files of the generation that is said to be in force, if they are there."""
+    try:
+        return state.contents(state.active())
+    except OSError:
+        return {}
+
+
+def _forget_flows(wanted: Wanted, before: Iterable[Mapping[str, str]], warnings: list[str]) -> int:
+    """Delete the UDP flows that are left of what was ``before``. A node without conntrack(8) gets a warning."""
     count = 0
     try:
-        local, before = node.local_addresses(), look.before()
-        for family in {part.tools.family for part in look.parts}:
-            old = before.get(files.RULES_FILES[family], "")
+        local = node.local_addresses()
+        for family, name in files.RULES_FILES.items():
+            olds = {each.get(name, "") for each in before}
             new = wanted.texts.get(family, "")
-            left = conntrack.stale(conntrack.udp_flows(family), ruleset.parse(old), ruleset.parse(new), local)
-            count += conntrack.delete(left)
+            for old in olds - {new}:
+                left = conntrack.stale(conntrack.udp_flows(family), ruleset.parse(old), ruleset.parse(new), local)
+                count += conntrack.delete(left)
     except (KernelError, node.NodeError) as error:
         warnings.append(str(error))
     return count

@@ -203,7 +203,9 @@ _HEAD = 500
 def _run(command: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": _PATH, "LC_ALL": "C"}
     try:
-        return subprocess.run(command, input=text, capture_output=True, text=True, env=environment, check=False)
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, env=environment, check=False, close_fds=False
+        )
     except OSError as error:
         raise KernelError(f"{command[0] or 'iptables'}: {error.strerror}") from None
 

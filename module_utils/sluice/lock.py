@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 
@@ -27,4 +28,6 @@ def locked() -> Iterator[None]:
                     holder = lock_holder(LOCK_FILE)
                     raise KernelError(f"another apply is running: {holder} holds {LOCK_FILE}") from None
                 time.sleep(0.05)
+        # What changes the kernel inherits the lock: if this process is killed, its last change still comes to an end.
+        os.set_inheritable(stream.fileno(), True)
         yield

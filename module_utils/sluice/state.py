@@ -4,6 +4,7 @@
 * ``active``: the generation in force.
 * ``record.json``: what the kernel held after the last apply, so that the next one need not read it all again.
 * ``virtual-servers.json``: the virtual servers of IPVS that are ours; ``drains.json``: what drains (module drain).
+* ``unfinished``: there while an apply changes the kernel, and after one that did not come to its end.
 * ``pending/``: what to put back if the last change is not confirmed in time.
 * ``rolled-back.json``: says that this happened, until a change is confirmed.
 
@@ -30,6 +31,7 @@ _GENERATIONS = f"{ROOT}/generations"
 _ACTIVE = f"{ROOT}/active"
 _RECORD = f"{ROOT}/record.json"
 _CLAIMS = f"{ROOT}/virtual-servers.json"
+_UNFINISHED = f"{ROOT}/unfinished"
 _PENDING = f"{ROOT}/pending"
 _NOTE = f"{ROOT}/rolled-back.json"
 _META = "generation.json"
@@ -154,6 +156,24 @@ def set_claims(servers: Iterable[str]) -> None:
     wanted = json.dumps(sorted(servers))
     if owned_files.content(_CLAIMS) != wanted:
         owned_files.write({_CLAIMS: wanted if servers else None})
+
+
+# --- whether the last apply came to its end
+
+
+def begin() -> None:
+    """Say that an apply changes the kernel now. Until ``finish`` the active generation is the one before it."""
+    owned_files.write({_UNFINISHED: ""}, sync=False)
+
+
+def finish() -> None:
+    """The apply has come to its end."""
+    owned_files.write({_UNFINISHED: None})
+
+
+def unfinished() -> bool:
+    """Whether the last apply was ended before its time."""
+    return os.path.exists(_UNFINISHED)
 
 
 # --- what waits for its confirmation

@@ -175,7 +175,7 @@ class _Client:
                 if connection in self.open:
                     self.say(connection)
             self.check_deadlines(now)
-            for key, _ in self.selector.select(0.002):
+            for key, _ in self.selector.select(0.01 if self.ending else max(0.0, min(0.01, due - time.monotonic()))):
                 self.go_on(key.fileobj, key.events)
         for connection in list(self.open):
             self.close(connection)

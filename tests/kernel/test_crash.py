@@ -69,7 +69,7 @@ def test_killed_at_random_moments(network: load.Network, variant: str, whole_gro
         # The very next run, at once: what the killed one had started may not be through.
         assert node.command("apply", "--dir", f"/etc/sluice-{now}").answer() == 0
         # Every few turns, a full look by itself, once nothing of the killed apply runs any more.
-        if hits % 4 == 0:
+        if hits % 6 == 0:
             node.write(wanted[now])
             difference = node.differs()
             if difference:
