@@ -36,12 +36,15 @@ VARIANTS = ("nft", "legacy")
 DISPATCHES = ("linear", "prefix")
 CONNECTIONS, ROUNDS = 1000, 3
 """New connections to each target a round, and rounds, before the changes and after."""
+NODE = "lb1"
+"""The lab's load balancer that site.yml is timed on."""
+
 KEPT = REPOSITORY / ".cache" / "bench.json"
 
 BIN = pathlib.Path(sys.executable).parent
 LAB_INVENTORY = REPOSITORY / "inventory" / "lab"
 SETTINGS = {
-    "sluice_node_name": "lb1",
+    "sluice_node_name": NODE,
     "sluice_node_addresses": ["127.0.0.1", testbed.NODE_TO_CLIENT, testbed.NODE_TO_ENDPOINT],
     "sluice_service_cidrs": [catalogues.SERVICE_NETWORK],
 }
@@ -54,7 +57,7 @@ class Skipped(Exception):
 def main(arguments: argparse.Namespace) -> int:
     os.chdir(REPOSITORY)
     arguments.services = arguments.services or (QUICK if arguments.quick else SIZES)
-    done = results.load(KEPT)
+    done, status = results.load(KEPT), 0
     for name in arguments.only:
         when, load = time.strftime("%Y-%m-%d %H:%M"), os.getloadavg()[0]
         rows: list[Row] = []
@@ -68,14 +71,15 @@ def main(arguments: argparse.Namespace) -> int:
             continue
         except MeasureError as error:
             print(f"{name}: {error}", file=sys.stderr)
-            return 2
+            status = 2
+            continue
         done[name] = Part(when, load, rows)
         results.save(KEPT, done)
         for table in tables.tables({name: done[name]}):
             print(tables.text(table))
     if arguments.write:
         page.write(done)
-    return 0
+    return status
 
 
 def progress(part: str, row: Row) -> None:
@@ -230,11 +234,9 @@ def measure_floor(case: Case, dump: pathlib.Path, runs: dict[str, list[Run]]) ->
 
 
 def measure_site(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Site]:
-    status = ["lab/network.py", "status"]
-    try:
-        run([sys.executable, *status])
-    except MeasureError:
-        raise Skipped("the embedded lab is not up (make lab)") from None
+    _taken, said = run([sys.executable, "lab/network.py", "status"])
+    if NODE not in said.split():
+        raise Skipped("the embedded lab is not up (make lab)")
     # A lab node is put back to the lab's own catalogue whatever happens.
     with contextlib.ExitStack() as stack:
         stack.callback(play, LAB_INVENTORY)
@@ -246,12 +248,12 @@ def measure_site(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterato
             catalogues.write(inventory / "services" / "services.yml", catalogues.manifests(services))
             play(inventory)
             site = [play(inventory) for _repeat in range(1 if arguments.quick else 3)]
-            ping = [ansible("ansible", inventory, "-m", "ansible.builtin.ping", "lb1") for _repeat in site]
+            ping = [ansible("ansible", inventory, "-m", "ansible.builtin.ping", NODE) for _repeat in site]
             yield Site(services, median(site), median(ping))
 
 
 def play(inventory: pathlib.Path) -> Run:
-    return ansible("ansible-playbook", inventory, "--limit", "lb1", "site.yml")
+    return ansible("ansible-playbook", inventory, "--limit", NODE, "site.yml")
 
 
 def ansible(command: str, inventory: pathlib.Path, *arguments: str) -> Run:
