@@ -202,12 +202,24 @@ _HEAD = 500
 
 def _run(command: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": _PATH, "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            command, input=text, capture_output=True, text=True, env=environment, check=False, close_fds=False
-        )
-    except OSError as error:
-        raise KernelError(f"{command[0] or 'iptables'}: {error.strerror}") from None
+    # Megabytes come faster through a file in memory than through a pipe.
+    with os.fdopen(os.memfd_create("sluice"), "w+", encoding="utf-8", newline="") as output:
+        try:
+            result = subprocess.run(
+                command,
+                input=text,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+                check=False,
+                close_fds=False,  # they inherit the lock (lock.locked)
+            )
+        except OSError as error:
+            raise KernelError(f"{command[0] or 'iptables'}: {error.strerror}") from None
+        output.seek(0)
+        result.stdout = output.read()
+    return result
 
 
 def _said(result: subprocess.CompletedProcess[str]) -> str:

@@ -7,7 +7,7 @@ with those of their rules that matter to us, in their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 RuleSet = dict[str, dict[str, list[str]]]
 
@@ -53,23 +53,80 @@ def parse(text: str) -> RuleSet:
 def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
     """The rule sets of two texts, without (most of) the chains that are the same in both.
 
-    Where a few of tens of thousands of chains differ, that takes a third of the time that two ``parse`` take.
+    Where a few of tens of thousands of chains differ, that takes a tenth of the time that two ``parse`` take: only
+    what lies between the common begin and the common end of each table's chains and rules is looked at by line.
     """
-    lines = old.splitlines(), new.splitlines()
-    names = {name for name in map(_chain_of, set(lines[0]).symmetric_difference(lines[1])) if name}
-    if len(names) > _FEW:
+    pieces = _pieces(old), _pieces(new)
+    if [table for table, _ in pieces[0]] != [table for table, _ in pieces[1]]:
         return parse(old), parse(new)
-    heads = tuple(head for name in names for head in (f"-A {name} ", f":{name} "))
-    rest = [[line for line in side if not line.startswith(heads)] for side in lines]
-    if rest[0] != rest[1]:  # lines that have changed places, or how often they are there
+    names: dict[str, None] = {}
+    for (_, before), (_, after) in zip(*pieces):
+        middle = _middles(before, after)
+        here = dict.fromkeys(map(_chain_of, sorted(set(middle[0]).symmetric_difference(middle[1]))))
+        heads = tuple(head for name in here for head in (f"-A {name} ", f":{name} "))
+        rest = [[line for line in side if not line.startswith(heads)] for side in middle]
+        if rest[0] != rest[1]:  # lines that have changed places, or how often they are there
+            return parse(old), parse(new)
+        names.update(here)
+    if len(names) > _FEW or "" in names:
         return parse(old), parse(new)
-    tables = ("*", "COMMIT")
-    kept = ["\n".join(line for line in side if line.startswith(heads) or line.startswith(tables)) for side in lines]
-    return parse(kept[0]), parse(kept[1])
+    return _picked(pieces[0], names), _picked(pieces[1], names)
 
 
 _FEW = 100
 """Chains up to which ``difference`` picks lines."""
+
+
+def _pieces(text: str) -> list[tuple[str, str]]:
+    """The tables of a text in two pieces each, chains and rules, with the table's name."""
+    found = []
+    for part in text.split("COMMIT\n"):
+        star = part.find("*") if part.startswith("*") else part.find("\n*") + 1
+        if part[star : star + 1] == "*":
+            end = part.find("\n", star)
+            rules = part.find("\n-A ", end)
+            cut = len(part) if rules < 0 else rules + 1
+            found += [(part[star + 1 : end], part[end:cut]), (part[star + 1 : end], "\n" + part[cut:])]
+    return found
+
+
+def _middles(before: str, after: str) -> tuple[list[str], list[str]]:
+    """The lines of two texts between what they share at their begin and at their end."""
+    begin = _shared(before, after, lambda text, low, high: text[low:high])
+    begin = before.rfind("\n", 0, begin) + 1
+    rest = before[begin:], after[begin:]
+    end = _shared(*rest, lambda text, low, high: text[len(text) - high : len(text) - low])
+    end = len(rest[0][len(rest[0]) - end :].partition("\n")[2])  # whole lines
+    return rest[0][: len(rest[0]) - end].splitlines(), rest[1][: len(rest[1]) - end].splitlines()
+
+
+def _shared(before: str, after: str, piece: Callable[[str, int, int], str]) -> int:
+    """How many characters two texts share, by halving: the comparisons are the C library's."""
+    low, high = 0, min(len(before), len(after))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if piece(before, low, middle) == piece(after, low, middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _picked(pieces: Iterable[tuple[str, str]], names: Iterable[str]) -> RuleSet:
+    """The chains ``names`` of a text."""
+    rules: RuleSet = {}
+    for table, piece in pieces:
+        chains = rules.setdefault(table, {})
+        for name in names:
+            if f"\n:{name} " in piece:
+                chains.setdefault(name, [])
+            head = f"\n-A {name} "
+            at = piece.find(head)
+            while at >= 0:
+                end = piece.find("\n", at + 1)
+                chains.setdefault(name, []).append(piece[at + len(head) : end if end >= 0 else len(piece)].rstrip())
+                at = piece.find(head, at + 1)
+    return rules
 
 
 def _chain_of(line: str) -> str:
