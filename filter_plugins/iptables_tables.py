@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import files, inputs, ruleset
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
 
@@ -48,11 +47,8 @@ _value:
 
 def iptables_tables(path: str, settings: Mapping[str, Any], family: str = "IPv4") -> dict[str, str]:
     """See DOCUMENTATION."""
-    catalogue = inputs.compiled_in(str(path))
-    if catalogue is None:
-        raise AnsibleFilterError(f"sluice.lb.iptables_tables: {path} does not hold a compiled catalogue")
     node, _warnings = node_settings.from_variables(settings)
-    rules = files.rule_set(catalogue, node, str(family))
+    rules = files.rule_set(inputs.compiled(str(path)), node, str(family))
     return {table: "\n".join(ruleset.table_lines(table, chains)) for table, chains in rules.items()}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import files, inputs
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
 
@@ -44,11 +43,8 @@ _value:
 
 def node_files(path: str, settings: Mapping[str, Any]) -> dict[str, str]:
     """See DOCUMENTATION."""
-    catalogue = inputs.compiled_in(str(path))
-    if catalogue is None:
-        raise AnsibleFilterError(f"sluice.lb.node_files: {path} does not hold a compiled catalogue")
     node, _warnings = node_settings.from_variables(settings)
-    return files.render(catalogue, node)
+    return files.render(inputs.compiled(str(path)), node)
 
 
 class FilterModule:

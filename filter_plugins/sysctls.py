@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import files
@@ -14,18 +14,24 @@ author: The Sluice authors
 version_added: 0.1.0
 short_description: The sysctls that a node needs for its settings
 description:
-  - Forwarding in the families that are served, and route_localnet where node ports answer on 127.0.0.1.
+  - Forwarding in the families that are served, route_localnet where node ports answer on 127.0.0.1, and those of IPVS.
+positional: kernel
 options:
   _input:
     description: The node's settings, from P(sluice.lb.settings#filter).
     type: dict
+    required: true
+  kernel:
+    description: The release of the node's Linux, C(node.kernel) of M(sluice.lb.node_facts).
+    type: list
+    elements: int
     required: true
 """
 
 EXAMPLES = r"""
 - name: Set the sysctls
   sluice.lb.node_kernel:
-    sysctls: "{{ settings | sluice.lb.sysctls }}"
+    sysctls: "{{ settings | sluice.lb.sysctls([6, 1]) }}"
 """
 
 RETURN = r"""
@@ -35,10 +41,10 @@ _value:
 """
 
 
-def sysctls(settings: Mapping[str, Any]) -> dict[str, str]:
+def sysctls(settings: Mapping[str, Any], kernel: Sequence[int]) -> dict[str, str]:
     """See DOCUMENTATION."""
     node, _warnings = node_settings.from_variables(settings)
-    return files.sysctls(node)
+    return files.sysctls(node, kernel)
 
 
 class FilterModule:

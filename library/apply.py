@@ -99,6 +99,8 @@ def main() -> None:
         else:
             wanted = apply.load(given["path"]) if given["files"] is None else apply.parse(given["files"])
             result = apply.apply(wanted, check=module.check_mode, confirm=given["confirm_timeout"])
+            if given["files"] is None and not module.check_mode:
+                apply.forget_unused_files(given["path"], wanted)
         if not module.check_mode and not result.pending:
             state.forget_note()  # node_facts has told of it
     except iptables_kernel.KernelError as error:

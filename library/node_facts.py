@@ -16,6 +16,10 @@ options:
     type: str
     choices: [iptables, ipvs, nftables]
     default: iptables
+  strict_arp:
+    description: Whether the node answers ARP only for addresses of the interface asked.
+    type: bool
+    default: false
   repairs:
     description: Whether the node repairs drift by itself.
     type: bool
@@ -68,18 +72,27 @@ node:
       description: Services that take Sluice's rules away when they reload theirs.
       type: list
       elements: str
+    announcers:
+      description: Processes that answer ARP for addresses of Services, on one node at a time.
+      type: list
+      elements: str
+    kernel:
+      description: The release of the node's Linux, V([6, 1]).
+      type: list
+      elements: int
     prepared:
       description: Whether the folder of the node's files is there.
       type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import node
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import iptables_kernel, node
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "strict_arp": {"type": "bool", "default": False},
             "repairs": {"type": "bool", "default": False},
             "backend": {"type": "str", "choices": ["iptables", "ipvs", "nftables"], "default": "iptables"},
         },
@@ -87,7 +100,7 @@ def main() -> None:
     )
     try:
         found = node.facts(module.params["backend"])
-    except node.NodeError as error:
+    except iptables_kernel.KernelError as error:
         module.fail_json(msg=str(error))
     if found["rolled_back"]:
         note = found["rolled_back"]
@@ -95,6 +108,11 @@ def main() -> None:
     if found["flushers"] and not module.params["repairs"]:
         names = ", ".join(found["flushers"])
         module.warn(f"a reload of {names} takes Sluice's rules away until the next apply; see sluice_repair_seconds")
+    if found["announcers"] and module.params["backend"] == "ipvs" and not module.params["strict_arp"]:
+        names = ", ".join(found["announcers"])
+        module.warn(
+            f"{names} announces addresses, but without sluice_ipvs_strict_arp every node answers ARP for those of Services"
+        )
     module.exit_json(changed=False, node=found)
 
 

@@ -10,7 +10,9 @@ version_added: 0.1.0
 short_description: The sysctls and kernel modules that a load balancer needs, now and after a reboot
 description:
   - Sets sysctls and loads modules, and writes C(/etc/sysctl.d/90-sluice.conf) and C(/etc/modules-load.d/sluice.conf).
-  - A module that the kernel has built in, or does not have, is left alone.
+  - A module that the kernel has built in is left alone. One that it does not have is an error that names it, and
+    nothing is changed.
+  - Tells NetworkManager and systemd-networkd which devices are not theirs.
 options:
   sysctls:
     description: Values by sysctl.
@@ -21,9 +23,14 @@ options:
     type: list
     elements: str
     default: []
+  unmanaged_devices:
+    description: Devices that NetworkManager and systemd-networkd are to leave alone.
+    type: list
+    elements: str
+    default: []
   state:
     description:
-      - With V(absent) both files go; values in the running kernel stay, since nobody knows who else needs them.
+      - With V(absent) the files go; values in the running kernel stay, since nobody knows who else needs them.
     type: str
     choices: [present, absent]
     default: present
@@ -45,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 loaded:
-  description: Modules that were loaded.
+  description: Modules that were loaded, or in check mode would be.
   returned: always
   type: list
   elements: str
@@ -60,34 +67,39 @@ def main() -> None:
         argument_spec={
             "sysctls": {"type": "dict", "default": {}},
             "modules": {"type": "list", "elements": "str", "default": []},
+            "unmanaged_devices": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    present = module.params["state"] == "present"
-    sysctls = {name: str(value) for name, value in module.params["sysctls"].items()}
-    modules = module.params["modules"]
+    given = module.params
+    present = given["state"] == "present"
+    sysctls = {name: str(value) for name, value in given["sysctls"].items()} if present else {}
+    modules = given["modules"] if present else []
     wanted = {
-        node.SYSCTL_FILE: node.sysctl_text(sysctls) if present and sysctls else None,
-        node.MODULES_FILE: node.modules_text(module.params["modules"])
-        if present and module.params["modules"]
-        else None,
+        node.SYSCTL_FILE: node.sysctl_text(sysctls) if sysctls else None,
+        node.MODULES_FILE: node.modules_text(modules) if modules else None,
+        **node.unmanaged_files(given["unmanaged_devices"] if present else []),
     }
-    differing = {name: value for name, value in sysctls.items() if present and node.sysctl(name) not in (value, None)}
-    missing = [name for name in modules if present and not node.module_loaded(name)]
-    before = "".join(f"{name} = {node.sysctl(name)}\n" for name in differing)
-    after = "".join(f"{name} = {value}\n" for name, value in differing.items())
+    lacking = [name for name in modules if node.lacks_module(name)]
+    if lacking:
+        module.fail_json(msg=f"this node's kernel has no module {', '.join(lacking)}; nothing was changed")
+    missing = [name for name in modules if not node.module_loaded(name)]
     changed_files = owned_files.differing(wanted)
     diff = owned_files.diff(changed_files)
-    if differing:
-        diff.append({"before_header": "sysctl", "after_header": "sysctl", "before": before, "after": after})
-    loaded = []
     try:
+        # Modules first: they bring sysctls with them.
+        loaded = missing if module.check_mode else [name for name in missing if node.load_module(name)]
+        differing = {name: value for name, value in sysctls.items() if node.sysctl(name) not in (value, None)}
+        before = "".join(f"{name} = {node.sysctl(name)}\n" for name in differing)
+        after = "".join(f"{name} = {value}\n" for name, value in differing.items())
+        if differing:
+            diff.append({"before_header": "sysctl", "after_header": "sysctl", "before": before, "after": after})
         if not module.check_mode:
-            loaded = [name for name in missing if node.load_module(name)]
             for name, value in differing.items():
                 node.set_sysctl(name, value)
             owned_files.write(changed_files)
+            node.reload_networks(changed_files)
     except (OSError, node.NodeError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changed_files or differing or loaded), loaded=loaded, diff=diff)

@@ -71,3 +71,9 @@ def is_special(text: str) -> bool:
 def host_port(text: str, port: int) -> str:
     """``ip:port``, and ``[ip]:port`` for IPv6, as kube-proxy joins them for names and for DNAT."""
     return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
+
+
+def split_port(text: str) -> tuple[str, int]:
+    """Address and port of what ``host_port`` joined. Raises ValueError where there is no port."""
+    address_, _, port = text.rpartition(":")
+    return address_.strip("[]"), int(port)

@@ -9,7 +9,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from . import addresses, conntrack, drain, files, ipvs_kernel, ipvs_plan, node, owned_files, ruleset, state, timer
+from . import (
+    addresses,
+    conntrack,
+    drain,
+    files,
+    ipvs_kernel,
+    ipvs_plan,
+    ipvs_text,
+    links,
+    owned_files,
+    ruleset,
+    state,
+    timer,
+)
 from .iptables_kernel import (
     LEGACY,
     NFT,
@@ -19,7 +32,7 @@ from .iptables_kernel import (
     choose_variant,
     nft_generation,
 )
-from .ipvs_rules import Tables
+from .ipvs_rules import DEVICE, Tables
 from .lock import locked
 from .plan import Change, Plan, diff, leftovers, owned, plan
 from .ruleset import RuleSet
@@ -48,6 +61,14 @@ class Part(NamedTuple):
     plan: Plan
 
 
+class IpvsLook(NamedTuple):
+    """What an apply found of what IPVS mode keeps outside iptables: the plan for it, and which of ours there is."""
+
+    plan: ipvs_plan.Plan
+    holds: Tables
+    warnings: tuple[str, ...]
+
+
 class Look(NamedTuple):
     """What an apply found: how the kernel differs, and what it would take."""
 
@@ -60,12 +81,12 @@ class Look(NamedTuple):
     known: state.Record | None = None
     """The record, where it could be relied on; else the kernel was read."""
 
-    ipvs: ipvs_plan.Plan | None = None
-    """The plan for what IPVS mode keeps outside iptables; None where it is neither used nor was."""
+    ipvs: IpvsLook | None = None
+    """None where IPVS mode is neither used nor was."""
 
     @property
     def changes(self) -> tuple[Change | ipvs_plan.Change, ...]:
-        ours = self.ipvs.changes if self.ipvs else ()
+        ours = self.ipvs.plan.changes if self.ipvs else ()
         return (*ours, *(change for part in self.parts for change in part.plan.changes))
 
 
@@ -175,6 +196,14 @@ def parse(contents: Mapping[str, str], source: str = "files", backend: str | Non
     return Wanted({name: contents[name] for name in names}, settings, texts, tables)
 
 
+def forget_unused_files(directory: str, wanted: Wanted) -> None:
+    """Remove what another backend or family has left in ``directory`` beside the files of ``wanted``."""
+    unused: owned_files.Contents = {
+        os.path.join(directory, name): None for name in files.NAMES if name not in wanted.contents
+    }
+    owned_files.write(unused)
+
+
 def apply(wanted: Wanted, *, check: bool = False, confirm: int = 0) -> Result:
     """Bring the kernel to what is ``wanted``; with ``check``, only say what that would change.
 
@@ -183,8 +212,7 @@ def apply(wanted: Wanted, *, check: bool = False, confirm: int = 0) -> Result:
     done, and why; the kernel then holds what it held, or the part of the change that refers to nothing yet.
     """
     if check:
-        look = _look(wanted)
-        return _result(look, warnings=look.warnings)
+        return _result(_look(wanted))
     with locked():
         for attempt in range(1, ATTEMPTS + 1):
             look = _look(wanted)
@@ -272,8 +300,8 @@ class _KernelChanged(Exception):
 
 def _look(wanted: Wanted) -> Look:
     """How the kernel differs from what is wanted: from the record where that still holds, else from the kernel."""
+    ipvs = _look_at_ipvs(wanted)
     legacy = {Tools(LEGACY, family): Tools(LEGACY, family).text() for family in addresses.FAMILIES}
-    ipvs, holds = _look_at_ipvs(wanted)
     now = Fingerprint(nft_generation(), state.digest({tools.name: text for tools, text in legacy.items()}))
     known = state.record()
     if known and (known.place, known.nft, known.legacy) == (state.place(), *now):
@@ -284,29 +312,37 @@ def _look(wanted: Wanted) -> Look:
         if wanted.settings["iptables_variant"] in ("auto", known.variant) and state.digest(before) == known.digest:
             return _look_at_record(wanted, known, before, now)._replace(ipvs=ipvs)
     look = _look_at_kernel(wanted, now, legacy)
-    return look._replace(ipvs=ipvs, before=lambda: _with_tables(look.before(), holds))
+    return look._replace(ipvs=ipvs, before=lambda: _with_tables(look.before(), ipvs))
 
 
-def _look_at_ipvs(wanted: Wanted) -> tuple[ipvs_plan.Plan | None, Tables]:
+def _look_at_ipvs(wanted: Wanted) -> IpvsLook | None:
     """How sets, servers and addresses differ, and which of ours the kernel holds. Nothing there counts its changes."""
-    used = wanted.settings["backend"] == "ipvs"
     claims = state.claims()
-    if not (used or claims or ipvs_kernel.device_exists()):
-        return None, files.NO_TABLES
-    kernel = ipvs_kernel.read()
+    if not (wanted.settings["backend"] == "ipvs" or claims or ipvs_kernel.device_exists()):
+        return None
+    kernel, own = ipvs_kernel.read()
+    # An address that comes to a device of the node's own may be bound there by others who move it (VRRP).
+    bound = tuple(prefix for prefix in wanted.tables.addresses if prefix.partition("/")[0] not in own)
     ours = {frontend for frontend in kernel.servers if frontend.text in claims}
-    found = ipvs_plan.plan(kernel, wanted.tables, ours)
+    found = ipvs_plan.plan(kernel, wanted.tables._replace(addresses=bound), ours)
     if found.clashes:
         raise KernelError("; ".join(found.clashes))
-    return found, kernel._replace(servers={frontend: kernel.servers[frontend] for frontend in ours})
+    if drain.pending(found.after) and not found.before:
+        found = found._replace(changes=())  # another backend serves already, connections end
+    holds = kernel._replace(servers={frontend: kernel.servers[frontend] for frontend in ours})
+    taken = [prefix for prefix in wanted.tables.addresses if prefix not in bound]
+    return IpvsLook(found, holds, tuple(f"{prefix} is the node's own: it is not bound again" for prefix in taken))
 
 
-def _with_tables(contents: dict[str, str], holds: Tables) -> dict[str, str]:
+def _with_tables(contents: dict[str, str], ipvs: IpvsLook | None) -> dict[str, str]:
     """Files of rules that the kernel holds, with those of the tables that go with them."""
-    if holds == files.NO_TABLES:
+    if ipvs is None or ipvs.holds == files.NO_TABLES or drain.pending(ipvs.plan.after):
         return contents
-    settings = {**json.loads(contents[files.SETTINGS_FILE]), "backend": "ipvs"}
-    return {**contents, files.SETTINGS_FILE: json.dumps(settings), **files.tables_files(holds)}
+    wanted = parse(contents)
+    if wanted.tables != files.NO_TABLES and not ipvs_plan.plan(ipvs.holds, wanted.tables, ipvs.holds.servers).changes:
+        return contents
+    settings = {**wanted.settings, "backend": "ipvs"}
+    return {**contents, files.SETTINGS_FILE: json.dumps(settings), **files.tables_files(ipvs.holds)}
 
 
 def _look_at_record(wanted: Wanted, known: state.Record, before: dict[str, str], now: Fingerprint) -> Look:
@@ -378,7 +414,7 @@ def _as_kept(found: dict[str, str]) -> dict[str, str]:
 
 def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
     """Carry out what was planned, then keep what the next apply and a rollback need."""
-    warnings = list(look.warnings)
+    warnings: list[str] = []
     flows = 0
     # An apply that was killed may have left flows of the generation that is still said to be in force.
     unfinished = _kept() if state.unfinished() else {}
@@ -388,8 +424,8 @@ def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
         state.forget_record()
         with contextlib.suppress(OSError):
             state.begin()
-        _carry_out(wanted, look)
-    if unfinished or conntrack.touches_udp(change for part in look.parts for change in part.plan.changes):
+    _carry_out(wanted, look)
+    if unfinished or _touches_udp(look):
         flows = _forget_flows(wanted, [look.before(), unfinished], warnings)
     _keep(wanted, look, warnings)
     state.finish()
@@ -402,22 +438,23 @@ def _carry_out(wanted: Wanted, look: Look) -> None:
         _send(look)
         return
     # Claimed before they are there: whatever ends this, the next apply knows them for ours.
-    state.set_claims(state.claims() | {frontend.text for frontend in wanted.tables.servers})
+    claims = {frontend.text for frontend in wanted.tables.servers}
+    state.set_claims(state.claims() | claims)
+    plan = look.ipvs.plan
     try:
-        ipvs_kernel.carry_out(look.ipvs.before)
+        ipvs_kernel.carry_out(plan.before)
     except KernelError as error:
         raise _KernelChanged(str(error)) from None
     _send(look)
-    seconds = wanted.settings["ipvs_drain_seconds"]
-    later = look.ipvs.after if wanted.settings["backend"] != "ipvs" else ()
-    if not later:
-        ipvs_kernel.carry_out(look.ipvs.after)
-    # Another backend serves now; connections that IPVS still has end there first.
-    drains = drain.update(look.ipvs.draining, seconds, later)
-    if drains and drain.once():
-        timer.start(drain.UNIT, "drain")
+    serves = wanted.settings["backend"] == "ipvs"
+    # Where another backend serves now, connections that IPVS still has end there first.
+    later = plan.later if wanted.texts and not serves else ()
+    ipvs_kernel.carry_out(step for step in plan.after if step not in later)
+    drain.update(plan.draining, wanted.settings["ipvs_drain_seconds"], later, look.ipvs.holds.servers)
     if not drain.read():
-        state.set_claims({frontend.text for frontend in wanted.tables.servers})
+        state.set_claims(claims)
+        if not serves:
+            ipvs_kernel.remove_device()
 
 
 def _send(look: Look) -> None:
@@ -456,18 +493,32 @@ def _kept() -> Mapping[str, str]:
         return {}
 
 
+def _touches_udp(look: Look) -> bool:
+    servers = (change.name for change in look.ipvs.plan.changes) if look.ipvs else ()
+    return any(name.startswith("-u ") for name in servers) or conntrack.touches_udp(
+        change for part in look.parts for change in part.plan.changes
+    )
+
+
+def _front_ends(contents: Mapping[str, str], family: str) -> conntrack.Frontends:
+    """The UDP front ends that files hold."""
+    rules = conntrack.frontends(ruleset.parse(contents.get(files.RULES_FILES[family], "")))
+    return {**rules, **conntrack.virtual_servers(ipvs_text.parse(contents.get(files.IPVS_FILE, "")))}
+
+
 def _forget_flows(wanted: Wanted, before: Iterable[Mapping[str, str]], warnings: list[str]) -> int:
     """Delete the UDP flows that are left of what was ``before``. A node without conntrack(8) gets a warning."""
     count = 0
     try:
-        local = node.local_addresses()
-        for family, name in files.RULES_FILES.items():
-            olds = {each.get(name, "") for each in before}
-            new = wanted.texts.get(family, "")
-            for old in olds - {new}:
-                left = conntrack.stale(conntrack.udp_flows(family), ruleset.parse(old), ruleset.parse(new), local)
+        local = links.own_addresses(links.prefixes(), DEVICE)
+        for family in wanted.texts or addresses.FAMILIES:
+            flows, new = conntrack.udp_flows(family), _front_ends(wanted.contents, family)
+            for contents in before:
+                moved = bool(contents) and parse(contents).settings["backend"] != wanted.settings["backend"]
+                left = conntrack.stale(flows, _front_ends(contents, family), new, local, moved=moved)
                 count += conntrack.delete(left)
-    except (KernelError, node.NodeError) as error:
+                flows = [flow for flow in flows if flow not in left]
+    except KernelError as error:
         warnings.append(str(error))
     return count
 
@@ -504,4 +555,6 @@ def _known_now(look: Look) -> Fingerprint | None:
 
 
 def _result(look: Look, flows: int = 0, warnings: Iterable[str] = (), *, pending: bool = False) -> Result:
-    return Result(look.variant, tuple(look.parts), look.ipvs, flows, tuple(warnings), pending)
+    told = (*look.warnings, *(look.ipvs.warnings if look.ipvs else ()), *warnings)
+    plan = look.ipvs.plan if look.ipvs else None
+    return Result(look.variant, tuple(look.parts), plan, flows, told, pending)

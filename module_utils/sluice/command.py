@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     confirming = commands.add_parser("confirm", help="keep the change that waits for it")
     confirming.set_defaults(run=_confirm)
 
-    draining = commands.add_parser("drain", help="remove real servers as their connections end; ends when none is left")
+    draining = commands.add_parser("drain", help="remove real servers that go and whose connections have ended")
     draining.set_defaults(run=_drain)
 
     rolling_back = commands.add_parser("rollback", help="put back the rules that were in force before")
@@ -127,7 +127,7 @@ def _confirm(_arguments: argparse.Namespace) -> int:
 
 
 def _drain(_arguments: argparse.Namespace) -> int:
-    drain.run()
+    print("connections are left" if drain.run() else "nothing is left to drain")
     return FINE
 
 

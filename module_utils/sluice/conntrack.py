@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from . import addresses
-from .iptables_kernel import KernelError
+from .iptables_kernel import KernelError, run
+from .ipvs_text import Servers
 from .plan import Change, target_of
 from .ruleset import RuleSet
 
@@ -38,6 +39,10 @@ class Flow(NamedTuple):
     reply_port: int
 
 
+Frontends = dict[Frontend, set[tuple[str, int]]]
+"""The endpoints (address, port) behind each UDP front end."""
+
+
 def touches_udp(changes: Iterable[Change]) -> bool:
     """Whether a change is about UDP at all; most are not, and then nothing has to be looked at."""
     return any(
@@ -45,10 +50,19 @@ def touches_udp(changes: Iterable[Change]) -> bool:
     )
 
 
-def frontends(rules: RuleSet) -> dict[Frontend, set[tuple[str, int]]]:
-    """The endpoints (address, port) behind each UDP front end of a rule set."""
+def virtual_servers(servers: Servers) -> Frontends:
+    """The UDP front ends that IPVS has."""
+    return {
+        Frontend(address, port): {addresses.split_port(real) for real in held.real}
+        for (protocol, address, port), held in servers.items()
+        if protocol == "udp"
+    }
+
+
+def frontends(rules: RuleSet) -> Frontends:
+    """The UDP front ends of an iptables rule set."""
     nat = rules.get("nat", {})
-    found: dict[Frontend, set[tuple[str, int]]] = {}
+    found: Frontends = {}
     for chain, held in nat.items():
         if chain not in _DISPATCH and not chain.startswith("KUBE-PFX-"):
             continue
@@ -70,13 +84,16 @@ def _endpoints(nat: dict[str, list[str]], chain: str, seen: frozenset[str] = fro
             yield from _endpoints(nat, target_of(rule), seen | {chain})
 
 
-def stale(flows: Iterable[Flow], old: RuleSet, new: RuleSet, local: Collection[str]) -> list[Flow]:
-    """The flows that a change from ``old`` to ``new`` leaves behind, on a node with the addresses ``local``.
+def stale(
+    flows: Iterable[Flow], before: Frontends, after: Frontends, local: Collection[str], *, moved: bool = False
+) -> list[Flow]:
+    """The flows that a change leaves behind, on a node with the addresses ``local``.
 
     Those to endpoints that their front end does not have any more, also where the front end is gone; and those that
     nobody translated, of a front end that has endpoints now and had none. No others.
+
+    ``moved``: another backend serves now, so all flows that the former one translated are its leavings.
     """
-    before, after = frontends(old), frontends(new)
     found = []
     for flow in flows:
         keys = [Frontend(flow.destination, flow.port)]
@@ -86,7 +103,7 @@ def stale(flows: Iterable[Flow], old: RuleSet, new: RuleSet, local: Collection[s
         had = set().union(*(before.get(key, ()) for key in keys))
         has = set().union(*(after.get(key, ()) for key in keys))
         untranslated = backend == (flow.destination, flow.port)
-        if (backend in had and backend not in has) or (untranslated and has and not had):
+        if (backend in had and (moved or backend not in has)) or (untranslated and has and not had):
             found.append(flow)
     return found
 
@@ -130,5 +147,4 @@ def _conntrack(*words: str) -> subprocess.CompletedProcess[str]:
     command = shutil.which("conntrack", path=_PATH)
     if not command:
         raise KernelError("conntrack is not installed: UDP flows to endpoints that are gone cannot be deleted")
-    environment = {"PATH": _PATH, "LC_ALL": "C"}
-    return subprocess.run([command, *words], capture_output=True, text=True, env=environment, check=False)
+    return run([command, *words])

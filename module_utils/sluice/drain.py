@@ -1,44 +1,45 @@
 """Real servers that go when their connections have ended, or when the time for it is over.
 
-A process of the node's own does it, across runs of Ansible: started by an apply that leaves something to drain, it
-ends when nothing is left. After a reboot the kernel holds no connections, and there is nothing to drain.
+A timer of the node's own does it, across runs of Ansible: an apply that leaves something to drain starts it, and it
+ends with the last. After a reboot the kernel holds no connections, and there is nothing to drain.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from . import ipvs_kernel, owned_files, state
-from .iptables_kernel import KernelError
-from .ipvs_plan import Draining, Step
+from . import ipvs_kernel, owned_files, state, timer
+from .ipvs_plan import DRAINED, Draining, Step
 from .ipvs_text import Frontend
 from .lock import locked
 
 UNIT = "sluice-drain"
-_FILE = "/var/lib/sluice/drains.json"
-_ONE_AT_A_TIME = "/run/sluice-drain.lock"
-_INTERVAL = 1.0
+SECONDS = 5
+"""Between two looks: as long may a real server stay whose connections have ended."""
+
+_FILE = f"{state.ROOT}/drains.json"
 
 
 class Drains(NamedTuple):
-    """What is to go: real servers with their deadlines (seconds of the epoch), and steps for when all are empty.
+    """What is to go: real servers with their deadlines (seconds of the epoch).
 
-    ``steps`` are what a change of the backend leaves for later, with one deadline of their own.
+    ``steps`` are what a change of the backend leaves for later, with one deadline of their own: they are carried out
+    when the virtual servers ``frontends`` have no connections any more.
     """
 
     real: dict[Draining, float]
     steps: tuple[Step, ...]
+    frontends: tuple[Frontend, ...]
     deadline: float
 
     def __bool__(self) -> bool:
         return bool(self.real or self.steps)
 
 
-NOTHING = Drains({}, (), 0.0)
+NOTHING = Drains({}, (), (), 0.0)
 
 
 def read() -> Drains:
@@ -47,8 +48,12 @@ def read() -> Drains:
     if not text:
         return NOTHING
     fields = json.loads(text)
-    real = {Draining(Frontend(*frontend), where): deadline for frontend, where, deadline in fields["real"]}
-    return Drains(real, tuple(Step(*step) for step in fields["steps"]), fields["deadline"])
+    return Drains(
+        {Draining(Frontend(*frontend), where): deadline for frontend, where, deadline in fields["real"]},
+        tuple(Step(*step) for step in fields["steps"]),
+        tuple(Frontend(*frontend) for frontend in fields["frontends"]),
+        fields["deadline"],
+    )
 
 
 def write(drains: Drains) -> None:
@@ -57,52 +62,53 @@ def write(drains: Drains) -> None:
         owned_files.write({_FILE: None})
         return
     real = [(entry.frontend, entry.real, deadline) for entry, deadline in drains.real.items()]
-    fields = {"real": real, "steps": drains.steps, "deadline": drains.deadline}
-    owned_files.write({_FILE: json.dumps(fields)}, sync=False)
+    owned_files.write({_FILE: json.dumps({**drains._asdict(), "real": real})}, sync=False)
 
 
-def update(draining: Collection[Draining], seconds: int, steps: Iterable[Step] = ()) -> Drains:
-    """What is to be drained after an apply: deadlines of earlier applies stay, what came back is not in it."""
+def update(
+    draining: Collection[Draining], seconds: int, steps: Iterable[Step] = (), frontends: Iterable[Frontend] = ()
+) -> None:
+    """What is to be drained after an apply: deadlines of earlier applies stay, what came back is not in it.
+
+    What is empty goes at once; the node's timer sees to the rest.
+    """
     before, now = read(), time.time()
+    later = tuple(steps)
+    deadline = before.deadline if later and later == before.steps else now + seconds
     real = {entry: before.real.get(entry, now + seconds) for entry in draining}
-    drains = Drains(real, tuple(steps), now + seconds)
-    write(drains)
-    return drains
+    drains = Drains(real, later, tuple(frontend for frontend in frontends if frontend.protocol in DRAINED), deadline)
+    if drains or before:
+        write(drains)
+    if drains and _once():
+        timer.repeat(UNIT, SECONDS, _FILE, "drain")
 
 
-def once() -> bool:
-    """Remove what is empty or late. Returns whether something is left. Call it under the node's lock."""
+def pending(after: Collection[Step]) -> bool:
+    """Whether another backend serves already, and only what ``after`` still has to go waits for its connections."""
+    return bool(after) and read().steps == tuple(after)
+
+
+def run() -> bool:
+    """Remove what is empty or late. Returns whether something is left; the timer ends with the last."""
+    with locked():
+        left = _once()
+    if not left:
+        timer.end(UNIT)
+    return left
+
+
+def _once() -> bool:
     drains = read()
-    busy = ipvs_kernel.connections()
+    busy = ipvs_kernel.connections({*drains.frontends, *(entry.frontend for entry in drains.real)})
     now = time.time()
-    done = [entry for entry, deadline in drains.real.items() if not busy.get(entry) or now > deadline]
-    there = [entry for entry in done if entry in busy]
-    if there:
-        ipvs_kernel.carry_out([Step("ipvsadm", "".join(f"{entry.delete}\n" for entry in there))])
+    done = [entry for entry, deadline in drains.real.items() if not busy[entry] or now > deadline]
+    ipvs_kernel.delete(done)
     left = drains._replace(real={entry: when for entry, when in drains.real.items() if entry not in done})
-    going = "".join(step.text for step in left.steps)
-    waits = any(count and f"-D {entry.frontend.text}\n" in going for entry, count in busy.items())
+    waits = any(entry.frontend in left.frontends for entry in busy)
     if left.steps and (not waits or now > left.deadline):
         ipvs_kernel.carry_out(left.steps)
         ipvs_kernel.remove_device()
-        left = left._replace(steps=())
         state.set_claims(())
+        left = left._replace(steps=(), frontends=())
     write(left)
     return bool(left)
-
-
-def run() -> None:
-    """Drain until nothing is left. A second process of this kind ends at once."""
-    with open(_ONE_AT_A_TIME, "a", encoding="ascii") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        while True:
-            try:
-                with locked():
-                    if not once():
-                        return
-            except KernelError:
-                pass  # an apply is at it, or a tool fails for now: the next round tries again
-            time.sleep(_INTERVAL)

@@ -6,7 +6,7 @@ Names and forms are those of DESIGN: iptables-save text, and the settings that a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import addresses, ipset_text, iptables_rules, ipvs_rules, ipvs_text, prefix_dispatch, ruleset
@@ -53,29 +53,43 @@ def settings_text(settings: Settings) -> str:
 _IPVS_SYSCTLS = {
     # IPVS keeps conntrack up to date, so that masquerading and the rules of others see its connections.
     "net.ipv4.vs.conntrack": "1",
-    # A client's port that is used again goes through the scheduler, not to a server that drains (kubernetes#81775).
-    "net.ipv4.vs.conn_reuse_mode": "0",
+    # A connection whose endpoint is gone ends, one of UDP goes on with another.
     "net.ipv4.vs.expire_nodest_conn": "1",
+    # A client with session affinity leaves an endpoint that drains.
     "net.ipv4.vs.expire_quiescent_template": "1",
 }
+_IPVS_MODULES = ("dummy", "ip_set", "ip_vs", "nf_conntrack", "xt_ipvs", "xt_set")
+_REUSE_FIXED = (5, 9)
+"""Linux from which on a client's port that is used again may be scheduled anew without a second's delay."""
 
 
-def modules(settings: Settings) -> list[str]:
+def modules(catalogue: Catalogue, settings: Settings) -> list[str]:
     """The kernel modules that a node needs: IPVS's schedulers are one each."""
     if settings.backend != "ipvs":
         return ["nf_conntrack"]
-    return ["nf_conntrack", "ip_vs", f"ip_vs_{settings.ipvs_scheduler}", "dummy", "ip_set", "xt_set", "xt_ipvs"]
+    views = (view(catalogue, settings, family) for family in settings.ip_families)
+    return sorted(
+        {*_IPVS_MODULES, *(f"ip_vs_{name}" for seen in views for name in ipvs_rules.schedulers(seen, settings))}
+    )
 
 
-def sysctls(settings: Settings) -> dict[str, str]:
-    """The sysctls that a load balancer needs: it forwards, and node ports on localhost need route_localnet."""
+def sysctls(settings: Settings, kernel: Sequence[int]) -> dict[str, str]:
+    """The sysctls that a load balancer needs: it forwards, and node ports on localhost need route_localnet.
+
+    ``kernel``: the release of the node's Linux, ``(6, 1)``. As kube-proxy does since 1.20.8, connections are not
+    scheduled anew where that is slow (kubernetes#93297), and else are, so that none gets to an endpoint that drains
+    (kubernetes#81775).
+    """
     found = {}
     if addresses.IPV4 in settings.ip_families:
         found["net.ipv4.ip_forward"] = "1"
-        if iptables_rules.serves_localhost(settings):
+        if iptables_rules.serves_localhost(settings) and settings.backend == "iptables":
             found["net.ipv4.conf.all.route_localnet"] = "1"
     if settings.backend == "ipvs":
         found.update(_IPVS_SYSCTLS)
+        found["net.ipv4.vs.conn_reuse_mode"] = "1" if tuple(kernel) >= _REUSE_FIXED else "0"
+        if ipvs_rules.opens_localnet(settings):
+            found["net.ipv4.conf.all.route_localnet"] = "1"
         if settings.ipvs_strict_arp:
             found.update({"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"})
     if addresses.IPV6 in settings.ip_families:
@@ -111,12 +125,12 @@ def render(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
     found = {SETTINGS_FILE: settings_text(settings)}
     found.update({RULES_FILES[family]: HEADER + ruleset.text(held) for family, held in rules.items()})
     if settings.backend == "ipvs":
-        found.update({name: HEADER + text for name, text in tables_files(tables).items()})
+        found.update(tables_files(tables))
     return found
 
 
 def tables_files(tables: Tables) -> dict[str, str]:
-    """The files of IPVS mode beside the rules, by name, without their header."""
+    """The files of IPVS mode beside the rules, by name. ipvsadm takes no comments, so they have no header."""
     return {
         IPSET_FILE: ipset_text.text(tables.sets),
         IPVS_FILE: ipvs_text.text(tables.servers),

@@ -87,6 +87,14 @@ def compiled_in(path: str) -> Catalogue | None:
         return None
 
 
+def compiled(path: str) -> Catalogue:
+    """The catalogue that the file ``path`` holds compiled. Raises InputError where it holds none."""
+    found = compiled_in(path)
+    if found is None:
+        raise InputError([Fault(path, 0, "", "catalogue", "there is no compiled catalogue in it")])
+    return found
+
+
 class Sources(NamedTuple):
     """What was given, before it is understood: files as (name, text), inline objects, faults in reading them."""
 

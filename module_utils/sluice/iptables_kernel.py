@@ -56,7 +56,7 @@ class Tools(NamedTuple):
         """
         if not self.path("-save") or (self.variant == LEGACY and not _legacy_tables(self.family)):
             return ""  # asking would load the modules and make empty tables
-        result = _run([self.path("-save")])
+        result = run([self.path("-save")])
         if "is incompatible" in result.stdout:
             line = next(line for line in result.stdout.splitlines() if "is incompatible" in line)
             raise KernelError(f"{self.path('-save')}: {line.lstrip('# ')}")
@@ -72,7 +72,7 @@ class Tools(NamedTuple):
         command = [self.path("-restore"), "--noflush", *(["--test"] if test else [])]
         if self.variant == LEGACY:
             command += ["--wait", str(LOCK_SECONDS)]
-        result = _run(command, text)
+        result = run(command, text)
         if result.returncode == _LOCKED:
             holder = lock_holder(LOCK_FILE)
             raise KernelError(f"the xtables lock was not to be had in {LOCK_SECONDS} s, {holder} holds it")
@@ -155,7 +155,7 @@ def nft_generation() -> int:
 
 def _default_variant(there: list[str]) -> str:
     command = shutil.which("iptables", path=_PATH)
-    legacy = bool(command) and "legacy" in _run([str(command), "--version"]).stdout
+    legacy = bool(command) and "legacy" in run([str(command), "--version"]).stdout
     return LEGACY if LEGACY in there and (legacy or NFT not in there) else NFT
 
 
@@ -200,7 +200,8 @@ _HEAD = 500
 """Characters in which a table's name and all of its built-in chains stand."""
 
 
-def _run(command: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one of the kernel's tools with ``text`` as its input. Raises KernelError where it cannot be started."""
     environment = {"PATH": _PATH, "LC_ALL": "C"}
     # Megabytes come faster through a file in memory than through a pipe.
     with os.fdopen(os.memfd_create("sluice"), "w+", encoding="utf-8", newline="") as output:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import ipaddress
 import shutil
 import socket
-import subprocess
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
-from . import ipset_text, ipvs_text
-from .iptables_kernel import KernelError
+from . import addresses, ipset_text, ipvs_text, links
+from .iptables_kernel import KernelError, run
 from .ipvs_plan import Draining, Step
 from .ipvs_rules import DEVICE, SET_NAMES, Tables
-
-NOTHING = Tables(sets={}, servers={}, addresses=())
+from .ipvs_text import Frontend, Servers, VirtualServer
 
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _IN_USE = "/proc/net/ip_vs"
+_CONNECTIONS = "/proc/net/ip_vs_conn"
+_OVER = ("NONE", "TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
+"""States in which a connection needs its real server no more. NONE is a template, by which a client persists."""
+
+_NONE = VirtualServer("", 0, (), {})
+
+
+class Held(NamedTuple):
+    """What the kernel holds: our sets, all virtual servers, the prefixes on kube-ipvs0; the node's other addresses."""
+
+    tables: Tables
+    own: frozenset[str]
 
 
 def device_exists() -> bool:
@@ -24,11 +36,12 @@ def device_exists() -> bool:
     return any(name == DEVICE for _, name in socket.if_nameindex())
 
 
-def read() -> Tables:
-    """Our sets, all virtual servers, and the prefixes on kube-ipvs0. What is not installed holds nothing."""
+def read() -> Held:
+    """Read all of it. What is not installed holds nothing."""
     sets = ipset_text.parse(_output("ipset", "save")) if _path("ipset") else {}
-    servers = ipvs_text.parse(_output("ipvsadm", "-S", "-n")) if _path("ipvsadm") and _loaded() else {}
-    return Tables({name: held for name, held in sets.items() if name in SET_NAMES}, servers, _addresses())
+    devices = links.prefixes()
+    ours = {name: held for name, held in sets.items() if name in SET_NAMES}
+    return Held(Tables(ours, _servers(), devices.get(DEVICE, ())), frozenset(links.own_addresses(devices, DEVICE)))
 
 
 def carry_out(steps: Iterable[Step]) -> None:
@@ -46,33 +59,50 @@ def carry_out(steps: Iterable[Step]) -> None:
             _input("".join(f"address {verb} {prefix} dev {DEVICE}\n" for verb, prefix in lines), "ip", "-batch", "-")
 
 
+def delete(gone: Collection[Draining]) -> None:
+    """Remove real servers; one that is not there any more is fine."""
+    if gone:
+        there = _servers()
+        text = "".join(f"{entry.delete}\n" for entry in gone if entry.real in there.get(entry.frontend, _NONE).real)
+        carry_out([Step("ipvsadm", text)] if text else [])
+
+
 def remove_device() -> None:
     """Take kube-ipvs0 away, once nothing is bound to it."""
-    if device_exists() and not _addresses():
+    if device_exists() and not links.prefixes().get(DEVICE):
         _output("ip", "link", "delete", DEVICE)
 
 
-def connections() -> dict[Draining, int]:
-    """How many connections, active and not, each real server of each virtual server has (ipvsadm -Ln)."""
-    found: dict[Draining, int] = {}
-    frontend = None
-    for line in _output("ipvsadm", "-L", "-n").splitlines() if _path("ipvsadm") and _loaded() else ():
-        words = line.split()
-        if words[:1] in (["TCP"], ["UDP"], ["SCTP"]):
-            address, _, port = words[1].rpartition(":")
-            frontend = ipvs_text.Frontend(words[0].lower(), address.strip("[]"), int(port))
-        elif words[:1] == ["->"] and frontend and len(words) == 6 and words[4].isdigit():
-            found[Draining(frontend, words[1])] = int(words[4]) + int(words[5])
+def connections(frontends: Collection[Frontend]) -> Counter[Draining]:
+    """How many connections that are not over each real server of ``frontends`` has.
+
+    Read from /proc/net/ip_vs_conn, all connections of the node: call it only while something drains.
+    """
+    wanted = {_columns(frontend): frontend for frontend in frontends}
+    found: Counter[Draining] = Counter()
+    try:
+        stream = open(_CONNECTIONS, encoding="ascii")  # noqa: SIM115  closed below
+    except OSError:
+        return found
+    with stream:
+        for line in stream:
+            words = line.split()
+            frontend = wanted.get((words[0], words[3], words[4]))
+            if frontend and words[7] not in _OVER:
+                real = str(ipaddress.ip_address(int(words[5], 16) if len(words[5]) == 8 else words[5]))
+                found[Draining(frontend, addresses.host_port(real, int(words[6], 16)))] += 1
     return found
 
 
-def _addresses() -> tuple[str, ...]:
-    if not device_exists():
-        return ()
-    links = json.loads(_output("ip", "-json", "address", "show", "dev", DEVICE) or "[]")
-    return tuple(
-        f"{entry['local']}/{entry['prefixlen']}" for link in links for entry in link.get("addr_info", ()) if link
-    )
+def _columns(frontend: Frontend) -> tuple[str, str, str]:
+    """Protocol, address and port of a virtual server as /proc/net/ip_vs_conn writes them."""
+    ip = ipaddress.ip_address(frontend.address)
+    address = f"{int(ip):08X}" if ip.version == 4 else ip.exploded
+    return frontend.protocol.upper(), address, f"{frontend.port:04X}"
+
+
+def _servers() -> Servers:
+    return ipvs_text.parse(_output("ipvsadm", "-S", "-n")) if _path("ipvsadm") and _loaded() else {}
 
 
 def _loaded() -> bool:
@@ -100,8 +130,7 @@ def _run(command: str, words: Iterable[str], text: str | None) -> str:
     path = _path(command)
     if not path:
         raise KernelError(f"{command} is not installed")
-    environment = {"PATH": _PATH, "LC_ALL": "C"}
-    result = subprocess.run([path, *words], input=text, capture_output=True, text=True, env=environment, check=False)
+    result = run([path, *words], text)
     if result.returncode:
         said = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
         raise KernelError(f"{path} {' '.join(words)}: {said}")

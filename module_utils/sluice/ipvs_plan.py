@@ -65,6 +65,11 @@ class Plan(NamedTuple):
     clashes: tuple[str, ...]
 
     @property
+    def later(self) -> tuple[Step, ...]:
+        """The part of ``after`` that established connections still need."""
+        return tuple(step for step in self.after if step.tool != "ipset")
+
+    @property
     def lines(self) -> int:
         """Lines that are sent to the kernel."""
         return sum(step.text.count("\n") for step in self.before + self.after)

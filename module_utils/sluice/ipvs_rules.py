@@ -264,7 +264,7 @@ def _rules(view: View, context: Context, dialect: IpvsDialect, filled: frozenset
         masquerading(context),
         forwarding(context),
         dropping(DROP_CHAIN) if "KUBE-MARK-DROP" in dialect.chains["nat"] else (),
-        localnet(DROP_CHAIN) if _opens_localnet(context, dialect) else (),
+        localnet(DROP_CHAIN) if opens_localnet(context.settings) and context.family == addresses.IPV4 else (),
         host_port_rules(view.host_ports),
     ):
         for table, chain, rule in entries:
@@ -358,8 +358,16 @@ def _node_blocked(view: View, context: Context, dialect: IpvsDialect) -> Iterato
                 yield "filter", "KUBE-IPVS-OUT-FILTER", f"{from_vip} -j DROP"
 
 
-def _opens_localnet(context: Context, dialect: IpvsDialect) -> bool:
-    return dialect.loopback_node_ports and context.family == addresses.IPV4 and serves_localhost(context.settings)
+def opens_localnet(settings: Settings) -> bool:
+    """Whether node ports answer on 127.0.0.1, for which packets have to be let out of loopback."""
+    wanted = DIALECTS[settings.compat].loopback_node_ports and addresses.IPV4 in settings.ip_families
+    return wanted and serves_localhost(settings)
+
+
+def schedulers(view: View, settings: Settings) -> set[str]:
+    """The schedulers that the virtual servers of ``view`` use, and the node's default."""
+    named = (balancing(port.annotations, settings.ipvs_scheduler).scheduler for port in view.ports)
+    return {settings.ipvs_scheduler, *named}
 
 
 def _in_set(name: str, directions: str, family: str) -> str:

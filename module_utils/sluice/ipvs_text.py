@@ -110,8 +110,7 @@ def parse(text: str) -> Servers:
 
 
 def _frontend(option: str, text: str) -> Frontend:
-    address, _, port = text.rpartition(":")
-    return Frontend(_PROTOCOL[option], address.strip("[]"), int(port))
+    return Frontend(_PROTOCOL[option], *addresses.split_port(text))
 
 
 def _virtual(words: list[str]) -> VirtualServer:
@@ -139,8 +138,7 @@ def _real(words: list[str]) -> tuple[str, RealServer]:
             weight = int(next(rest, ""))
         elif word in _METHODS:
             method = _METHODS[word]
-    address, _, port = where.rpartition(":")
-    return addresses.host_port(address.strip("[]"), int(port)), _shared(weight, method)
+    return addresses.host_port(*addresses.split_port(where)), _shared(weight, method)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import glob
-import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from . import addresses, state, timer
+from . import addresses, links, state, timer
 from .files import DIRECTORY
+from .ipvs_rules import DEVICE
 
 SYSCTL_FILE = "/etc/sysctl.d/90-sluice.conf"
 MODULES_FILE = "/etc/modules-load.d/sluice.conf"
+NETWORK_MANAGER_FILE = "/etc/NetworkManager/conf.d/90-sluice.conf"
+NETWORKD_FILE = "/etc/systemd/network/05-sluice.network"
+_RELOAD = {
+    NETWORK_MANAGER_FILE: ("systemctl", "try-reload-or-restart", "NetworkManager.service"),
+    NETWORKD_FILE: ("networkctl", "reload"),
+}
 RIVALS = ("kube-proxy", "kubelet", "k3s-server", "k3s-agent", "rke2")
 """Processes that program Services, or the chains that go with them."""
+
+ANNOUNCERS = ("keepalived", "ucarp", "vrrpd", "kube-vip", "speaker")
+"""Processes that answer ARP for addresses of Services, on one node at a time."""
 
 FLUSHERS = ("firewalld", "netfilter-persistent", "iptables", "ip6tables")
 """Units that load a rule set of their own, whole."""
@@ -41,15 +52,17 @@ class NodeError(Exception):
 
 def facts(backend: str) -> dict[str, Any]:
     """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals, prepared,
-    rolled_back, systemd, flushers."""
+    rolled_back, systemd, flushers, announcers, kernel."""
     missing = [command for command in _COMMANDS[backend] if not shutil.which(command, path=_PATH)]
     names = _package_names()
     has_ip = "ip" not in missing
     return {
-        "addresses": local_addresses() if has_ip else [],
+        "addresses": links.own_addresses(links.prefixes(), DEVICE) if has_ip else [],
         "ips": _primary_addresses() if has_ip else [],
         "missing_packages": sorted({names.get(command, command) for command in missing}),
-        "rivals": rivals(),
+        "rivals": running(RIVALS),
+        "announcers": running(ANNOUNCERS),
+        "kernel": list(kernel()),
         "prepared": os.path.isdir(DIRECTORY),
         "rolled_back": state.note(),
         "systemd": timer.has_systemd(),
@@ -57,35 +70,20 @@ def facts(backend: str) -> dict[str, Any]:
     }
 
 
-def local_addresses() -> list[str]:
-    """All addresses of this node, loopback included."""
-    found = (entry["local"] for link in _ip("address") for entry in link.get("addr_info", ()) if "local" in entry)
-    return list(dict.fromkeys(addresses.address(text) for text in found))
-
-
 def _primary_addresses() -> list[str]:
     """One address a family: the first global one of the interface with the default route, else the first of all."""
-    links = _ip("address")
+    devices = [link for link in links.ask("address") if link.get("ifname") != DEVICE]
     found = []
     for flag, kind in (("-4", "inet"), ("-6", "inet6")):
-        device = next((route.get("dev") for route in _ip(flag, "route", "show", "default")), None)
+        device = next((route.get("dev") for route in links.ask(flag, "route", "show", "default")), None)
         candidates = [
             (link["ifname"] != device, addresses.address(entry["local"]))
-            for link in links
+            for link in devices
             for entry in link.get("addr_info", ())
             if entry.get("family") == kind and entry.get("scope") == "global"
         ]
         if candidates:
             found.append(min(candidates, key=lambda candidate: candidate[0])[1])
-    return found
-
-
-def _ip(*words: str) -> list[dict[str, Any]]:
-    command = [shutil.which("ip", path=_PATH) or "ip", "-json", *words]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise NodeError(f"{' '.join(command)}: {result.stderr.strip()}")
-    found: list[dict[str, Any]] = json.loads(result.stdout or "[]")
     return found
 
 
@@ -101,8 +99,14 @@ def _package_names() -> Mapping[str, str]:
     return _PACKAGES[like]
 
 
-def rivals() -> list[str]:
-    """Kubernetes' own processes in this network namespace, as ``command (pid N)``."""
+def kernel() -> tuple[int, int]:
+    """The release of this node's Linux, ``(6, 1)``."""
+    major, minor = re.findall(r"[0-9]+", os.uname().release)[:2]
+    return int(major), int(minor)
+
+
+def running(names: Collection[str]) -> list[str]:
+    """Processes of these names in this network namespace, as ``command (pid N)``."""
     own = os.stat("/proc/self/ns/net")
     found = []
     for path in glob.glob("/proc/[0-9]*/comm"):
@@ -110,7 +114,7 @@ def rivals() -> list[str]:
         try:
             with open(path, encoding="utf-8") as stream:
                 name = stream.read().strip()
-            if name in RIVALS and os.path.samestat(os.stat(f"{folder}/ns/net"), own):
+            if name in names and os.path.samestat(os.stat(f"{folder}/ns/net"), own):
                 found.append(f"{name} (pid {os.path.basename(folder)})")
         except OSError:
             continue  # it has ended
@@ -134,6 +138,23 @@ def sysctl_text(sysctls: Mapping[str, str]) -> str:
 def modules_text(modules: Iterable[str]) -> str:
     """The content of MODULES_FILE."""
     return "# Written by Sluice.\n" + "".join(f"{name}\n" for name in sorted(modules))
+
+
+def unmanaged_files(devices: Collection[str]) -> dict[str, str | None]:
+    """Files that tell NetworkManager and systemd-networkd, where they are installed, to leave ``devices`` alone."""
+    names = ",".join(sorted(devices))
+    manager = f"# Written by Sluice.\n[keyfile]\nunmanaged-devices+={';'.join(f'interface-name:{name}' for name in sorted(devices))}\n"
+    networkd = f"# Written by Sluice.\n[Match]\nName={names.replace(',', ' ')}\n\n[Link]\nUnmanaged=yes\n"
+    wanted = {NETWORK_MANAGER_FILE: manager, NETWORKD_FILE: networkd}
+    there = {path for path in wanted if os.path.isdir(os.path.dirname(path))}
+    return {path: text if devices else None for path, text in wanted.items() if path in there}
+
+
+def reload_networks(changed: Collection[str]) -> None:
+    """Have those that manage devices read ``changed`` files again. One that does not run reads them when it starts."""
+    for path, command in _RELOAD.items():
+        if path in changed and timer.has_systemd():
+            subprocess.run(command, capture_output=True, env={"PATH": _PATH}, check=False)
 
 
 def sysctl(name: str) -> str | None:
@@ -160,9 +181,12 @@ def _sysctl_path(name: str) -> str:
 
 def module_loaded(name: str) -> bool:
     """Whether a kernel module is there, loaded or built in."""
-    return os.path.isdir(f"/sys/module/{name}") or (
-        _modprobe("--dry-run", "--first-time", name) != 0 and _built_in(name)
-    )
+    return os.path.isdir(f"/sys/module/{name}") or name in _built_in()
+
+
+def lacks_module(name: str) -> bool:
+    """Whether this kernel has no module ``name``. Where it does not say which it has, none is taken to be missing."""
+    return not module_loaded(name) and bool(_built_in()) and _modprobe("--dry-run", name) != 0
 
 
 def load_module(name: str) -> bool:
@@ -170,12 +194,13 @@ def load_module(name: str) -> bool:
     return _modprobe(name) == 0
 
 
-def _built_in(name: str) -> bool:
+@functools.lru_cache(maxsize=1)
+def _built_in() -> frozenset[str]:
     try:
         with open(f"/lib/modules/{os.uname().release}/modules.builtin", encoding="utf-8") as stream:
-            return any(line.rstrip().endswith(f"/{name}.ko") for line in stream)
+            return frozenset(os.path.basename(line.rstrip())[: -len(".ko")].replace("-", "_") for line in stream)
     except OSError:
-        return False
+        return frozenset()
 
 
 def _modprobe(*words: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Callable, NamedTuple
 from . import addresses
 from .dialect import DIALECTS
 from .faults import Fault, InputError
+from .ipvs_options import SCHEDULERS
 
 PREFIX = "sluice_"
 DROP_BIT = 15
@@ -82,7 +83,6 @@ class Settings(NamedTuple):
 
 
 _PORT = re.compile(r"[0-9]{1,5}")
-_WORD = re.compile(r"[a-z]+")
 
 
 class _Wrong(ValueError):
@@ -117,12 +117,6 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise _Wrong(f"must be a string, is {value!r}")
-    return str(value)
-
-
-def _word(value: Any) -> str:
-    if not _WORD.fullmatch(_text(value)):
-        raise _Wrong(f"must be a word such as rr, is {value!r}")
     return str(value)
 
 
@@ -200,7 +194,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "takeover": _boolean,
     "confirm_timeout": _whole(0, 3600),
     "repair_seconds": _whole(0, 86400),
-    "ipvs_scheduler": _word,
+    "ipvs_scheduler": _choice(*SCHEDULERS),
     "ipvs_strict_arp": _boolean,
     "ipvs_drain_seconds": _whole(0, 86400),
     "ipvs_guard": _boolean,

@@ -35,14 +35,25 @@ def arm(seconds: int) -> str:
     return _detached(["/bin/sh", "-c", f'sleep {seconds}; exec "$@"', UNIT, *rollback])
 
 
-def start(unit: str, *words: str) -> None:
-    """Have the sluice command do something that outlives this process. One that runs already is fine."""
+def repeat(unit: str, seconds: int, file: str, *words: str) -> None:
+    """Have the sluice command run every so many seconds, until ``end``. A timer that runs already is fine.
+
+    Without systemd a process of its own does it, as long as ``file`` is there.
+    """
     command = [COMMAND, *words]
     if has_systemd():
-        options = ["systemd-run", "--quiet", "--collect", f"--unit={unit}"]
-        subprocess.run([*options, *command], capture_output=True, env={"PATH": _PATH}, check=False)
+        options = ["--quiet", "--collect", f"--unit={unit}", f"--on-active={seconds}", f"--on-unit-inactive={seconds}"]
+        timed = ["systemd-run", *options, "--timer-property=AccuracySec=100ms", *command]
+        subprocess.run(timed, capture_output=True, env={"PATH": _PATH}, check=False)
     elif os.access(COMMAND, os.X_OK):
-        _detached(command)
+        loop = f'while sleep {seconds} && [ -e {file} ]; do "$@"; done'
+        _detached(["flock", "--nonblock", f"/run/{unit}.lock", "/bin/sh", "-c", loop, unit, *command])
+
+
+def end(unit: str) -> None:
+    """End what ``repeat`` started."""
+    if has_systemd():
+        _stop(f"{unit}.timer")
 
 
 def _detached(command: list[str]) -> str:
@@ -63,13 +74,16 @@ def _detached(command: list[str]) -> str:
 def disarm(timer: str) -> None:
     """Stop the timer; one that is not there any more is fine."""
     if timer == UNIT:
-        command = ["systemctl", "stop", f"{UNIT}.timer"]
-        subprocess.run(command, capture_output=True, env={"PATH": _PATH}, check=False)
+        _stop(f"{UNIT}.timer")
         return
     pid, _, started = timer.partition(" ")
     # A process id is used again sooner or later: only with the same start is it ours.
     if pid.isdigit() and int(pid) != os.getpid() and _start_time(int(pid)) == started:
         os.killpg(int(pid), signal.SIGKILL)
+
+
+def _stop(unit: str) -> None:
+    subprocess.run(["systemctl", "stop", unit], capture_output=True, env={"PATH": _PATH}, check=False)
 
 
 def has_systemd() -> bool:

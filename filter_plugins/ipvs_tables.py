@@ -1,0 +1,53 @@
+"""The filter sluice.lb.ipvs_tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import files, inputs
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
+
+DOCUMENTATION = r"""
+name: ipvs_tables
+author: The Sluice authors
+version_added: 0.1.0
+short_description: What one node keeps outside iptables in IPVS mode
+description:
+  - The sets, the virtual and real servers, and the addresses on C(kube-ipvs0), as text for the kernel's tools.
+positional: settings
+options:
+  _input:
+    description: The path of a catalogue that M(sluice.lb.catalogue) compiled.
+    type: path
+    required: true
+  settings:
+    description: The node's settings, from P(sluice.lb.settings#filter).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the virtual servers
+  ansible.builtin.debug:
+    msg: "{{ ('catalogue.json' | sluice.lb.ipvs_tables(settings))['ipvs.conf'] }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Contents by file name, C(ipset.conf), C(ipvs.conf) and C(addresses).
+  type: dict
+"""
+
+
+def ipvs_tables(path: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """See DOCUMENTATION."""
+    node, _warnings = node_settings.from_variables(settings)
+    return files.tables_files(files.rule_sets(inputs.compiled(str(path)), node)[1])
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, object]:
+        return {"ipvs_tables": ipvs_tables}
