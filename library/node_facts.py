@@ -111,7 +111,7 @@ def main() -> None:
     if found["announcers"] and module.params["backend"] == "ipvs" and not module.params["strict_arp"]:
         names = ", ".join(found["announcers"])
         module.warn(
-            f"{names} announces addresses, but without sluice_ipvs_strict_arp every node answers ARP for those of Services"
+            f"{names} announces addresses, but without sluice_ipvs_strict_arp every node answers ARP for all of them"
         )
     module.exit_json(changed=False, node=found)
 

@@ -142,10 +142,12 @@ def modules_text(modules: Iterable[str]) -> str:
 
 def unmanaged_files(devices: Collection[str]) -> dict[str, str | None]:
     """Files that tell NetworkManager and systemd-networkd, where they are installed, to leave ``devices`` alone."""
-    names = ",".join(sorted(devices))
-    manager = f"# Written by Sluice.\n[keyfile]\nunmanaged-devices+={';'.join(f'interface-name:{name}' for name in sorted(devices))}\n"
-    networkd = f"# Written by Sluice.\n[Match]\nName={names.replace(',', ' ')}\n\n[Link]\nUnmanaged=yes\n"
-    wanted = {NETWORK_MANAGER_FILE: manager, NETWORKD_FILE: networkd}
+    names = sorted(devices)
+    listed = ";".join(f"interface-name:{name}" for name in names)
+    wanted = {
+        NETWORK_MANAGER_FILE: f"# Written by Sluice.\n[keyfile]\nunmanaged-devices+={listed}\n",
+        NETWORKD_FILE: f"# Written by Sluice.\n[Match]\nName={' '.join(names)}\n\n[Link]\nUnmanaged=yes\n",
+    }
     there = {path for path in wanted if os.path.isdir(os.path.dirname(path))}
     return {path: text if devices else None for path, text in wanted.items() if path in there}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -21,6 +22,7 @@ SKIPPED = pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "skipped"
 NODE_ADDRESSES = ("172.33.0.1", "192.0.2.1", "198.51.100.1")
 CLIENT = "198.51.100.2"
 TO_CLIENT, TO_PODS = "198.51.100.1", "172.33.0.1"  # the node's addresses
+IN_CLIENT = ["ip", "netns", "exec", f"sluice-{SCENARIO.name}-client"]
 FOREIGN = "192.0.2.1:8888"  # somebody else's virtual server (``meddle``)
 
 
@@ -83,6 +85,39 @@ class Node:
                 found[name].add(rest)
         return found
 
+    def held(self) -> list[str]:
+        """All that the kernel holds of Services, sorted."""
+        rules = [rule for table in ("filter", "nat", "mangle") for rule in self.rules(table)]
+        addresses = self.host.check_output("ip -oneline address show dev kube-ipvs0").splitlines()
+        sets = [f"{name} {member}" for name, members in self.sets().items() for member in members]
+        servers = [f"{frontend} {server}" for frontend, server in self.virtual_servers().items()]
+        return sorted(rules + servers + sets + [line.split()[3] for line in addresses])
+
+    @contextlib.contextmanager
+    def udp(self, address: str, port: int) -> typing.Iterator[typing.Callable[[], str]]:
+        """One socket of ``client`` that sends a datagram each time; what is answered, ``""`` where nothing is."""
+        code = (
+            "import socket, sys\n"
+            "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1)\n"
+            f"s.connect(({address!r}, {port}))\n"
+            "for _ in sys.stdin:\n"
+            "    try:\n"
+            "        s.send(b'who'); print(s.recv(100).decode().strip(), flush=True)\n"
+            "    except OSError:\n"
+            "        print(flush=True)\n"
+        )
+        command = [*IN_CLIENT, sys.executable, "-c", code]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin and process.stdout
+
+            def once() -> str:
+                assert process.stdin and process.stdout
+                print(file=process.stdin, flush=True)
+                return process.stdout.readline().strip()
+
+            yield once
+            process.stdin.close()
+
     def ask(
         self, protocol: str, address: str, port: int, *, where: str = "client", source: str = "", count: int = 1
     ) -> dict[str, int]:
@@ -101,6 +136,23 @@ class Node:
         answers: dict[str, int] = json.loads(asked)
         assert sum(answers.values()) == count
         return answers
+
+
+class Load:
+    """What ``molecule/shared/load.py`` has counted, when it has ended."""
+
+    seen: dict[str, dict[str, int]]
+
+
+@contextlib.contextmanager
+def load(rate: float, held: int, targets: list[str], last: float = 3600) -> typing.Iterator[Load]:
+    """Connections from ``client`` while the block runs; those that are held last so many seconds."""
+    options = [f"--rate={rate}", f"--held={held}", f"--last={last}"]
+    command = [*IN_CLIENT, sys.executable, MOLECULE / "shared" / "load.py", "ask", *options]
+    result = Load()
+    with subprocess.Popen([*command, *targets], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield result
+        result.seen = json.loads(process.communicate()[0])
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def everywhere(port: int, server: VirtualServer) -> dict[str, VirtualServer]:
 
 
 EVERY, SHOP = VirtualServer("-s rr", servers(8080, 11, 25, 30)), VirtualServer("-s rr", servers(8080, 11, 30))
-LOCAL = VirtualServer("-s rr", servers(6443, 11))
+LOCAL, LASTING = VirtualServer("-s rr", servers(6443, 11)), VirtualServer("-s rr", servers(9090, 11, 25, 30))
 
 VIRTUAL_SERVERS = {
     "tcp 192.168.11.23:6443": VirtualServer("-s rr", servers(6443, 11, 25, 30)),
@@ -44,12 +44,14 @@ VIRTUAL_SERVERS = {
     "udp 10.96.0.53:53": VirtualServer("-s rr", servers(5353, 11, 25, 30)),
     "tcp 10.96.0.60:80": VirtualServer("-s wrr", {"172.33.0.11:8080": 3, "172.33.0.25:8080": 2, "172.33.0.30:8080": 1}),
     "tcp 10.96.0.61:80": VirtualServer("-s sh", servers(8080, 11, 25, 30)),
+    "tcp 10.96.0.70:80": LASTING,
+    **everywhere(30090, LASTING),
 }
 
 CLUSTER_IPS = {
     "192.168.11.23,tcp:6443",
     "10.96.0.53,udp:53",
-    *(f"10.96.0.{number},tcp:80" for number in (10, 20, 30, 40, 50, 60, 61)),
+    *(f"10.96.0.{number},tcp:80" for number in (10, 20, 30, 40, 50, 60, 61, 70)),
 }
 EXTERNAL = {"203.0.113.20,tcp:80"}
 LOAD_BALANCERS = {"203.0.113.30,tcp:80", "172.29.163.9,tcp:6443"}
@@ -65,7 +67,7 @@ SETS: dict[str, set[str]] = {
     "KUBE-LOAD-BALANCER-SOURCE-CIDR": {"203.0.113.30,tcp:80,198.51.100.2"},
     "KUBE-LOAD-BALANCER-SOURCE-IP": set(),
     "KUBE-LOOP-BACK": {"172.33.0.11,tcp:6443,172.33.0.11"},
-    "KUBE-NODE-PORT-TCP": {"30080", "30081", "31714"},
+    "KUBE-NODE-PORT-TCP": {"30080", "30081", "30090", "31714"},
     "KUBE-NODE-PORT-LOCAL-TCP": {"31714"},
     "KUBE-NODE-PORT-UDP": set(),
     "KUBE-NODE-PORT-LOCAL-UDP": set(),

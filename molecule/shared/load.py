@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Connections that last: endpoints that answer line by line, and a client that counts what goes wrong.
+
+    load.py serve NAME PORT            answer every line with NAME, until killed
+    load.py ask [--rate N] [--held N] [--last SECONDS] ADDRESS:PORT...
+
+``ask`` makes N new connections a second to the addresses in turn, one request each, none waiting for another. Besides,
+it holds connections that ask ten times a second, and closes each after SECONDS for a new one. It ends with its standard
+input and prints a JSON object: ``new`` and ``held``, how many requests each endpoint answered there, and ``faults``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import json
+import sys
+
+TIMEOUT = 5.0  # seconds after which a request has failed; an emulated node is slow when it works
+
+
+async def serve(name: str, port: int) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while await reader.readline():
+                writer.write(f"{name}\n".encode())
+                await writer.drain()
+            writer.close()
+
+    async with await asyncio.start_server(answer, "0.0.0.0", port, backlog=1024) as server:
+        await server.serve_forever()
+
+
+class Client:
+    """What one client has seen."""
+
+    def __init__(self) -> None:
+        self.new: collections.Counter[str] = collections.Counter()
+        self.held: collections.Counter[str] = collections.Counter()
+        self.faults: collections.Counter[str] = collections.Counter()
+        self.ending = asyncio.Event()
+
+    async def talk(self, target: str, counted: collections.Counter[str], seconds: float) -> None:
+        """One connection: a request, and more of them until ``seconds`` are over."""
+        kind = "held" if seconds else "new"
+        host, _, port = target.rpartition(":")
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        try:
+            reader, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), TIMEOUT)
+            with contextlib.closing(writer):
+                while True:
+                    writer.write(b"who\n")
+                    said = await asyncio.wait_for(reader.readline(), TIMEOUT)
+                    if not said:
+                        raise ConnectionResetError
+                    counted[said.decode().strip()] += 1
+                    if self.ending.is_set() or clock() > until:
+                        return
+                    await asyncio.sleep(0.1)
+        except (OSError, asyncio.TimeoutError) as error:
+            self.faults[f"{kind} {target} {type(error).__name__}"] += 1
+
+    async def hold(self, target: str, seconds: float) -> None:
+        while not self.ending.is_set():
+            await self.talk(target, self.held, seconds)
+
+    async def run(self, targets: list[str], rate: float, held: int, last: float) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: _Ending(self.ending), sys.stdin)
+        tasks = {asyncio.create_task(self.hold(targets[number % len(targets)], last)) for number in range(held)}
+        number, due = 0, loop.time()
+        while not self.ending.is_set():
+            if rate:
+                task = asyncio.create_task(self.talk(targets[number % len(targets)], self.new, 0))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                number, due = number + 1, due + 1 / rate
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.ending.wait(), max(0.0, due - loop.time()) if rate else None)
+        await asyncio.gather(*tasks)
+
+
+class _Ending(asyncio.Protocol):
+    """Standard input, of which only the end counts."""
+
+    def __init__(self, ending: asyncio.Event) -> None:
+        self.ending = ending
+
+    def eof_received(self) -> None:
+        self.ending.set()
+
+
+async def ask(arguments: argparse.Namespace) -> None:
+    client = Client()
+    await client.run(arguments.targets, arguments.rate, arguments.held, arguments.last)
+    print(json.dumps({"new": client.new, "held": client.held, "faults": client.faults}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    actions = parser.add_subparsers(dest="action", required=True)
+    serving = actions.add_parser("serve")
+    serving.add_argument("name")
+    serving.add_argument("port", type=int)
+    asking = actions.add_parser("ask")
+    asking.add_argument("--rate", type=float, default=0)
+    asking.add_argument("--held", type=int, default=0)
+    asking.add_argument("--last", type=float, default=3600)
+    asking.add_argument("targets", nargs="+")
+    arguments = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(arguments.name, arguments.port) if arguments.action == "serve" else ask(arguments))
+
+
+if __name__ == "__main__":
+    main()
