@@ -136,13 +136,21 @@ def test_a_node_outside_the_ranges_does_not_reach_the_address() -> None:
     ]
 
 
-def test_a_range_of_all_addresses_is_two_halves() -> None:
-    found = wanted(service(loadBalancerSourceRanges=["0.0.0.0/0"], **LB), BOTH)
+def test_a_range_of_all_addresses_is_two_halves_in_1_20() -> None:
+    found = wanted(service(loadBalancerSourceRanges=["0.0.0.0/0"], **LB), BOTH, **OLD)
     assert members(found, "KUBE-LOAD-BALANCER-SOURCE-CIDR") == (
         "192.0.2.1,tcp:80,0.0.0.0/1",
         "192.0.2.1,tcp:80,128.0.0.0/1",
     )
     assert members(found, "KUBE-LOAD-BALANCER-SOURCE-IP")
+
+
+def test_a_range_of_all_addresses_is_no_restriction_in_1_36() -> None:
+    """kubernetes#132722; one of the other family says nothing about this one."""
+    ranged = service(loadBalancerSourceRanges=["203.0.113.0/24", "0.0.0.0/0"], **LB)
+    assert wanted(ranged, BOTH) == wanted(service(**LB), BOTH)
+    other = wanted(service(loadBalancerSourceRanges=["203.0.113.0/24", "::/0"], **LB), BOTH)
+    assert members(other, "KUBE-LOAD-BALANCER-SOURCE-CIDR") == ("192.0.2.1,tcp:80,203.0.113.0/24",)
 
 
 @BOTH_DIALECTS
@@ -167,10 +175,8 @@ def test_ipv6(dialect: dict[str, Any]) -> None:
     found = wanted(*objects, family=IPV6, ip_families=[IPV6], **dialect)
     assert all(name.startswith("KUBE-6-") and len(name) < 32 for name in found.tables.sets)
     assert members(found, "KUBE-6-LOOP-BACK") == ("fd00:244::1,tcp:8080,fd00:244::1",)
-    assert members(found, "KUBE-6-LOAD-BALANCER-SOURCE-CID") == (
-        "2001:db8::1,tcp:80,::/1",
-        "2001:db8::1,tcp:80,8000::/1",
-    )
+    halves = ("2001:db8::1,tcp:80,::/1", "2001:db8::1,tcp:80,8000::/1")
+    assert members(found, "KUBE-6-LOAD-BALANCER-SOURCE-CID") == (halves if dialect == OLD else ())
     own = {"fd00:10::10", "::1"} if dialect == OLD else {"fd00:10::10"}
     assert {frontend.address for frontend in found.tables.servers if frontend.port == 30080} == own
     assert found.tables.addresses == ("fd00:96::1/128", "2001:db8::1/128")
