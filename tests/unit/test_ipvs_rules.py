@@ -199,10 +199,11 @@ def test_masquerading_of_cluster_ips(variables: dict[str, Any], rule: str) -> No
 # --- addresses
 
 
-@BOTH_DIALECTS
-def test_an_address_of_the_node_is_served_and_never_bound(dialect: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("dialect", "own"), [(OLD, ("10.0.0.10/32",)), (NEW, ())], ids=["1.20", "1.36"])
+def test_an_address_of_the_node_is_served_and_no_longer_bound(dialect: dict[str, Any], own: tuple[str, ...]) -> None:
+    """kubernetes#115019"""
     found = wanted(service(externalIPs=["10.0.0.10"]), BOTH, **dialect)
-    assert found.tables.addresses == ("10.96.0.1/32",)
+    assert found.tables.addresses == ("10.96.0.1/32", *own)
     assert real(found, "10.0.0.10") == {f"{HERE}:8080": 1, f"{THERE}:8080": 1}
     assert members(found, "KUBE-EXTERNAL-IP") == ("10.0.0.10,tcp:80",)
 
@@ -231,6 +232,13 @@ def test_guard_of_1_36_is_offered_to_1_20() -> None:
     assert members(guarded, "KUBE-IPVS-IPS") == members(newer, "KUBE-IPVS-IPS") == ("10.96.0.1",)
     assert guarded.rules["nat"] == plain.rules["nat"]
     assert wanted(service(), BOTH, guard=True, **NEW) == newer
+
+
+@BOTH_DIALECTS
+def test_guard_never_keeps_others_from_an_address_of_the_node(dialect: dict[str, Any]) -> None:
+    """kubernetes#117613: it would refuse ssh."""
+    found = wanted(service(externalIPs=["10.0.0.10"]), BOTH, guard=True, **dialect)
+    assert members(found, "KUBE-IPVS-IPS") == ("10.96.0.1",)
 
 
 def test_what_a_kubelet_would_do_is_done() -> None:
