@@ -287,6 +287,13 @@ def test_weights() -> None:
     assert real(wanted(service(**off), BOTH), "10.96.0.1") == {f"{HERE}:8080": 1, f"{THERE}:8080": 0}
 
 
+def test_weights_of_a_slice() -> None:
+    piece = {**BOTH, "metadata": {**BOTH["metadata"], "annotations": {"sluice.io/weight": "5"}}}
+    assert real(wanted(service(), piece), "10.96.0.1") == {f"{HERE}:8080": 5, f"{THERE}:8080": 5}
+    said = {"annotations": {"sluice.io/weight": f"3, {THERE}=7"}}
+    assert real(wanted(service(**said), piece), "10.96.0.1") == {f"{HERE}:8080": 5, f"{THERE}:8080": 7}
+
+
 def test_both_families_share_their_tables() -> None:
     dual = service(ip=["10.96.0.1", "fd00:96::1"])
     states = [wanted(dual, family=family, ip_families=[IPV4, IPV6]) for family in (IPV4, IPV6)]
