@@ -81,6 +81,8 @@ def update(
         write(drains)
     if drains and _once():
         timer.repeat(UNIT, SECONDS, _FILE, "drain")
+    elif before:
+        timer.end(UNIT)
 
 
 def pending(after: Collection[Step]) -> bool:
