@@ -109,7 +109,7 @@ def test_udp_flow_moves_to_another_endpoint(node: Node) -> None:
 
 def test_unconfirmed_change_is_taken_back(node: Node) -> None:
     before = node.held()
-    output = apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "8")
+    output = apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "15")
     assert "changed=0" not in output
     assert node.held() != before
     assert "sluice-rollback-" in timers(node)
@@ -120,11 +120,11 @@ def test_unconfirmed_change_is_taken_back(node: Node) -> None:
 
 
 def test_confirmed_change_stays(node: Node) -> None:
-    apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "6")
+    apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "25")
     changed = node.held()
     assert node.host.check_output("sluice confirm") == "confirmed"
     assert "sluice-rollback-" not in timers(node)
-    time.sleep(8)
+    time.sleep(26)
     assert node.held() == changed
 
 
