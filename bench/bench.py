@@ -9,6 +9,7 @@ Exit 0: measured, and what was skipped is said; 2: something that was to be meas
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import functools
 import json
@@ -56,6 +57,8 @@ class Skipped(Exception):
 
 def main(arguments: argparse.Namespace) -> int:
     os.chdir(REPOSITORY)
+    # As on a node (installation.perform), whatever the environment says of files that Python writes.
+    compileall.compile_dir("module_utils", quiet=2)
     arguments.services = arguments.services or (QUICK if arguments.quick else SIZES)
     done, status = results.load(KEPT), 0
     for name in arguments.only:

@@ -33,7 +33,7 @@ from .iptables_kernel import (
     nft_generation,
 )
 from .ipvs_rules import DEVICE, Tables
-from .lock import locked
+from .lock import locked, xtables
 from .plan import Change, Plan, diff, leftovers, owned, plan
 from .ruleset import RuleSet
 
@@ -80,6 +80,9 @@ class Look(NamedTuple):
     """Gives what of ours the kernel holds now, as files that would bring it back."""
     known: state.Record | None = None
     """The record, where it could be relied on; else the kernel was read."""
+
+    lock: contextlib.ExitStack | None = None
+    """Holds the xtables lock, from before the look until the change is made; None where that is the tools' own care."""
 
     ipvs: IpvsLook | None = None
     """None where IPVS mode is neither used nor was."""
@@ -222,15 +225,34 @@ def apply(wanted: Wanted, *, check: bool = False, confirm: int = 0) -> Result:
 def _apply(wanted: Wanted, seconds: int = 0, *, keep: bool = True) -> Result:
     """What ``apply`` does under the node's lock. Without ``keep`` no generation is made of what is ``wanted``."""
     for attempt in range(1, ATTEMPTS + 1):
-        look = _look(wanted)
-        try:
-            return _perform(wanted, look, seconds, keep=keep)
-        except _KernelChanged as error:
-            # Somebody else was quicker: look again. The record may have been what was wrong.
-            state.forget_record()
-            if attempt == ATTEMPTS:
-                raise KernelError(str(error)) from None
+        with contextlib.ExitStack() as lock:
+            if _changes_legacy(wanted):
+                lock.enter_context(xtables())
+                look = _look(wanted)._replace(lock=lock)
+            else:
+                look = _look(wanted)
+            try:
+                return _perform(wanted, look, seconds, keep=keep)
+            except _KernelChanged as error:
+                # Somebody else was quicker: look again. The record may have been what was wrong.
+                state.forget_record()
+                if attempt == ATTEMPTS:
+                    raise KernelError(str(error)) from None
     raise AssertionError("unreachable")
+
+
+def _changes_legacy(wanted: Wanted) -> bool:
+    """Whether a change of iptables-legacy's rules is to be expected, and not the first one.
+
+    iptables-legacy counts no changes. Only who has its lock from the look to the end knows what is there then, so that
+    the next apply need not compare it all. That takes another reading: little beside a change, much beside the first.
+    """
+    known = state.record()
+    if not state.active() or (known and known.variant != LEGACY):
+        return False
+    if known and known.digest == state.digest(wanted.contents):
+        return False
+    return Tools(LEGACY, addresses.IPV4).heeds_lock_file()
 
 
 def remove(*, check: bool = False) -> Result:
@@ -286,10 +308,7 @@ def _files_before(waiting: state.Pending) -> Mapping[str, str]:
 
     Only a node that has lost its generations has them from the kernel, and never rules of strangers.
     """
-    try:
-        kept = state.contents(waiting.generation)
-    except OSError:
-        kept = {}
+    kept = _generation(waiting.generation)
     if kept and state.intact(waiting.generation, kept):
         return kept
     held = parse(waiting.contents)
@@ -333,19 +352,32 @@ class _KernelChanged(Exception):
 
 def _look(wanted: Wanted) -> Look:
     """How the kernel differs from what is wanted: from the record where that still holds, else from the kernel."""
-    ipvs = _look_at_ipvs(wanted)
-    legacy = {Tools(LEGACY, family): Tools(LEGACY, family).text() for family in addresses.FAMILIES}
-    now = Fingerprint(nft_generation(), state.digest({tools.name: text for tools, text in legacy.items()}))
+    finish = _start_to_read(LEGACY)
     known = state.record()
-    if known and (known.place, known.nft, known.legacy) == (state.place(), *now):
-        try:
-            before = state.contents(known.generation)
-        except OSError:
-            before = {}
-        if wanted.settings["iptables_variant"] in ("auto", known.variant) and state.digest(before) == known.digest:
-            return _look_at_record(wanted, known, before, now)._replace(ipvs=ipvs)
+    before = _generation(known.generation) if known else {}
+    if known and state.digest(before) != known.digest:
+        known = None
+    legacy = finish()
+    ipvs = _look_at_ipvs(wanted)
+    now = Fingerprint(nft_generation(), _digest(legacy))
+    if (
+        known
+        and (known.place, known.nft, known.legacy) == (state.place(), *now)
+        and wanted.settings["iptables_variant"] in ("auto", known.variant)
+    ):
+        return _look_at_record(wanted, known, before, now)._replace(ipvs=ipvs)
     look = _look_at_kernel(wanted, now, legacy)
     return look._replace(ipvs=ipvs, before=lambda: _with_tables(look.before(), ipvs))
+
+
+def _start_to_read(variant: str) -> Callable[[], dict[Tools, bytes]]:
+    """Start to read both families' rules; what is returned waits for them."""
+    waiting = {Tools(variant, family): Tools(variant, family).reading() for family in addresses.FAMILIES}
+    return lambda: {tools: wait() for tools, wait in waiting.items()}
+
+
+def _digest(texts: Mapping[Tools, bytes]) -> str:
+    return state.digest({tools.name: text for tools, text in texts.items()})
 
 
 def _look_at_ipvs(wanted: Wanted) -> IpvsLook | None:
@@ -391,10 +423,10 @@ def _look_at_record(wanted: Wanted, known: state.Record, before: dict[str, str],
     return Look(known.variant, parts, [], now, lambda: before, known)
 
 
-def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, str]) -> Look:
+def _look_at_kernel(wanted: Wanted, now: Fingerprint, legacy: dict[Tools, bytes]) -> Look:
     """All rules, of both variants and families: ours may be in any of them. ``legacy`` has been read already."""
-    nft = {Tools(NFT, family): Tools(NFT, family).text() for family in addresses.FAMILIES}
-    readings = {tools: ruleset.parse(text) for tools, text in {**nft, **legacy}.items() if tools.path("-restore")}
+    texts = {**_start_to_read(NFT)(), **legacy}
+    readings = {tools: ruleset.parse(text.decode()) for tools, text in texts.items() if tools.path("-restore")}
     variant = choose_variant(wanted.settings["iptables_variant"], readings)
     rules = wanted.rules
     parts: list[Part] = []
@@ -436,10 +468,7 @@ def _files_of(held: dict[Tools, RuleSet], wanted: Wanted) -> dict[str, str]:
 def _as_kept(found: dict[str, str]) -> dict[str, str]:
     """The generation in force, with all of its settings, where the kernel holds just its rules; else ``found``."""
     generation = state.active()
-    try:
-        kept = state.contents(generation) if generation else {}
-    except OSError:
-        return found
+    kept = _generation(generation)
     if kept and state.intact(generation, kept) and parse(kept).rules == parse(found).rules:
         return kept
     return found
@@ -449,29 +478,31 @@ def _perform(wanted: Wanted, look: Look, seconds: int, *, keep: bool) -> Result:
     """Carry out what was planned, then keep what the next apply and a rollback need."""
     warnings: list[str] = []
     flows = 0
+    now: Fingerprint | None = look.fingerprint
     # An apply that was killed may have left flows of the generation that is still said to be in force.
-    unfinished = _kept() if state.unfinished() else {}
+    unfinished = _generation(state.active()) if state.unfinished() else {}
     if look.changes:
         if seconds:
             _arm(look, seconds)
         state.forget_record()
         with contextlib.suppress(OSError):
             state.begin()
-    _carry_out(wanted, look)
+    legacy = _carry_out(wanted, look)
+    if look.changes:
+        now = _fingerprint_after(look, legacy)
     if unfinished or _touches_udp(look):
         flows = _forget_flows(wanted, [look.before(), unfinished], warnings)
     if keep:
-        _keep(wanted, look, warnings)
+        _keep(wanted, look, now, warnings)
     state.finish()
     # A change of an earlier run may still wait: this run is as good to confirm it.
     return _result(look, flows, warnings, pending=bool(seconds) and state.waits())
 
 
-def _carry_out(wanted: Wanted, look: Look) -> None:
-    """What rules refer to comes before them, what they referred to goes after them."""
+def _carry_out(wanted: Wanted, look: Look) -> str | None:
+    """What rules refer to comes before them, what they referred to goes after them. Returns what ``_send`` does."""
     if not look.ipvs:
-        _send(look)
-        return
+        return _send(look)
     # Claimed before they are there: whatever ends this, the next apply knows them for ours.
     claims = {frontend.text for frontend in wanted.tables.servers}
     state.set_claims(state.claims() | claims)
@@ -480,7 +511,7 @@ def _carry_out(wanted: Wanted, look: Look) -> None:
         ipvs_kernel.carry_out(plan.before)
     except KernelError as error:
         raise _KernelChanged(str(error)) from None
-    _send(look)
+    legacy = _send(look)
     serves = wanted.settings["backend"] == "ipvs"
     # Where another backend serves now, connections that IPVS still has end there first.
     later = plan.later if wanted.texts and not serves else ()
@@ -490,15 +521,26 @@ def _carry_out(wanted: Wanted, look: Look) -> None:
         state.set_claims(claims)
         if not serves:
             ipvs_kernel.remove_device()
+    return legacy
 
 
-def _send(look: Look) -> None:
+def _send(look: Look) -> str | None:
+    """Carry out what was planned for iptables.
+
+    Returns the digest of iptables-legacy's rules after it; None where somebody else may have changed them meanwhile.
+    """
     for part in look.parts:
         for step in part.plan.steps:
             try:
-                part.tools.restore(step)
+                part.tools.restore(step, locked=look.lock is not None)
             except KernelError as error:
                 raise _KernelChanged(str(error)) from None
+    if all(part.tools.variant != LEGACY for part in look.parts):
+        return look.fingerprint.legacy
+    if look.lock is None:
+        return None
+    with look.lock:
+        return _digest(_start_to_read(LEGACY)())
 
 
 def _arm(look: Look, seconds: int) -> None:
@@ -522,10 +564,10 @@ def _arm(look: Look, seconds: int) -> None:
         timer.disarm(waiting.timer)
 
 
-def _kept() -> Mapping[str, str]:
-    """The files of the generation that is said to be in force, if they are there."""
+def _generation(number: int) -> dict[str, str]:
+    """The files of a generation, none where it is not there."""
     try:
-        return state.contents(state.active())
+        return state.contents(number)
     except OSError:
         return {}
 
@@ -550,7 +592,7 @@ def _forget_flows(wanted: Wanted, before: Iterable[Mapping[str, str]], warnings:
         local = links.own_addresses(links.prefixes(), DEVICE)
         for family in wanted.texts or addresses.FAMILIES:
             flows, new = conntrack.udp_flows(family), _front_ends(wanted.contents, family)
-            for contents in before:
+            for contents in before if flows else ():
                 moved = bool(contents) and parse(contents).settings["backend"] != wanted.settings["backend"]
                 left = conntrack.stale(flows, _front_ends(contents, family), new, local, moved=moved)
                 count += conntrack.delete(left)
@@ -560,34 +602,30 @@ def _forget_flows(wanted: Wanted, before: Iterable[Mapping[str, str]], warnings:
     return count
 
 
-def _keep(wanted: Wanted, look: Look, warnings: list[str]) -> None:
-    """Keep this generation and what the kernel holds now; without it the next apply is slower, not wrong."""
-    digest = state.digest(wanted.contents)
-    if look.known and look.known.digest == digest:
+def _keep(wanted: Wanted, look: Look, now: Fingerprint | None, warnings: list[str]) -> None:
+    """Keep this generation and what the kernel holds ``now``; without it the next apply is slower, not wrong."""
+    if look.known and look.before() == wanted.contents:
         return
     try:
-        generation = state.active()
-        if not generation or state.digest(state.contents(generation)) != digest:
-            generation = state.keep(wanted.contents, generation)
-        now = _known_now(look)
+        digest, generation = state.digest(wanted.contents), state.active()
+        same = look.known is not None and look.known.generation == generation
+        if (look.before() if same else _generation(generation)) != wanted.contents:
+            generation = state.keep(wanted.contents, digest, generation)
         if now:
             state.set_record(state.Record(state.place(), *now, look.variant, digest, generation))
     except OSError as error:
         warnings.append(f"{error.filename or state.ROOT}: {error.strerror}: the next apply has to read all rules")
 
 
-def _known_now(look: Look) -> Fingerprint | None:
+def _fingerprint_after(look: Look, legacy: str | None) -> Fingerprint | None:
     """The fingerprint after the change, or None where somebody else may have changed a rule meanwhile.
 
-    nf_tables counts transactions, so ours can be taken from the count. iptables-legacy counts nothing: the next apply
-    reads it again.
+    nf_tables counts transactions, so ours can be taken from the count. ``legacy`` is what ``_send`` says.
     """
-    if not look.changes:
-        return look.fingerprint
-    if any(part.tools.variant == LEGACY for part in look.parts):
+    if legacy is None:
         return None
-    sent = sum(step.count("\nCOMMIT\n") for part in look.parts for step in part.plan.steps)
-    now = look.fingerprint._replace(nft=look.fingerprint.nft + sent)
+    steps = [step for part in look.parts if part.tools.variant == NFT for step in part.plan.steps]
+    now = Fingerprint(look.fingerprint.nft + sum(step.count("\nCOMMIT\n") for step in steps), legacy)
     return now if nft_generation() == now.nft else None
 
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from . import addresses
@@ -26,7 +26,10 @@ LOCK_SECONDS = 10
 _COMMAND = {addresses.IPV4: "iptables", addresses.IPV6: "ip6tables"}
 _LEGACY_TABLES = {addresses.IPV4: "/proc/net/ip_tables_names", addresses.IPV6: "/proc/net/ip6_tables_names"}
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
-_POLICY = re.compile(r"^(:\w+ [A-Z]+) \[\d+:\d+\]$", re.MULTILINE)
+_POLICY = re.compile(rb"^(:\w+ [A-Z]+) \[\d+:\d+\]$", re.MULTILINE)
+_NO_LOCK = "/run/sluice-xtables.lock"
+"""What iptables-restore locks instead of LOCK_FILE where we hold that."""
+
 _LOCKED = 4
 """Exit code of iptables-restore(8) when it did not get the xtables lock."""
 
@@ -54,30 +57,46 @@ class Tools(NamedTuple):
 
         Without what changes by itself: times, and the counters of built-in chains.
         """
-        if not self.path("-save") or (self.variant == LEGACY and not _legacy_tables(self.family)):
-            return ""  # asking would load the modules and make empty tables
-        result = run([self.path("-save")])
-        if "is incompatible" in result.stdout:
-            line = next(line for line in result.stdout.splitlines() if "is incompatible" in line)
-            raise KernelError(f"{self.path('-save')}: {line.lstrip('# ')}")
-        if result.returncode:
-            raise KernelError(f"{self.path('-save')}: {_said(result)}")
-        return _lasting(result.stdout)
+        return self.reading()().decode()
 
-    def restore(self, text: str, *, test: bool = False) -> None:
+    def reading(self) -> Callable[[], bytes]:
+        """Start to read what ``text`` gives; what is returned waits for it. Either may raise KernelError."""
+        if not self.path("-save") or (self.variant == LEGACY and not _legacy_tables(self.family)):
+            return bytes  # asking would load the modules and make empty tables
+        finish = _start([self.path("-save")])
+
+        def wait() -> bytes:
+            result = finish()
+            if b"is incompatible" in result.stdout:
+                line = next(line for line in result.stdout.splitlines() if b"is incompatible" in line)
+                raise KernelError(f"{self.path('-save')}: {line.decode().lstrip('# ')}")
+            if result.returncode:
+                raise KernelError(f"{self.path('-save')}: {_said(result)}")
+            return _lasting(result.stdout)
+
+        return wait
+
+    def restore(self, text: str, *, test: bool = False, locked: bool = False) -> None:
         """Send ``text`` to the kernel beside what is there. Raises KernelError; then no table of it is changed.
 
-        ``test``: only ask whether the kernel's tools take it.
+        ``test``: only ask whether the kernel's tools take it. ``locked``: this process has the xtables lock.
         """
         command = [self.path("-restore"), "--noflush", *(["--test"] if test else [])]
         if self.variant == LEGACY:
             command += ["--wait", str(LOCK_SECONDS)]
-        result = run(command, text)
+        result = _start(command, text, {"XTABLES_LOCKFILE": _NO_LOCK} if locked else {})()
         if result.returncode == _LOCKED:
             holder = lock_holder(LOCK_FILE)
             raise KernelError(f"the xtables lock was not to be had in {LOCK_SECONDS} s, {holder} holds it")
         if result.returncode:
             raise KernelError(f"{command[0]}: {_said(result)}")
+
+    def heeds_lock_file(self) -> bool:
+        """Whether the tool, a legacy one, can be told that another process holds the lock for it: from 1.8.6 on."""
+        if not self.path("-restore"):
+            return False
+        version = re.search(rb"v(\d+)\.(\d+)\.(\d+)", _start([self.path("-restore"), "--version"])().stdout)
+        return version is not None and tuple(map(int, version.groups())) >= (1, 8, 6)
 
 
 Readings = dict[Tools, RuleSet]
@@ -155,7 +174,7 @@ def nft_generation() -> int:
 
 def _default_variant(there: list[str]) -> str:
     command = shutil.which("iptables", path=_PATH)
-    legacy = bool(command) and "legacy" in run([str(command), "--version"]).stdout
+    legacy = bool(command) and b"legacy" in _start([str(command), "--version"])().stdout
     return LEGACY if LEGACY in there and (legacy or NFT not in there) else NFT
 
 
@@ -182,46 +201,70 @@ def lock_holder(path: str) -> str:
     return "a process that cannot be seen from here"
 
 
-def _lasting(text: str) -> str:
+def _lasting(text: bytes) -> bytes:
     """What iptables-save printed without times and the counters of built-in chains, which stand at a table's head.
 
     Only the heads are looked at: the rest may be megabytes.
     """
-    tables = []
-    for piece in f"\n{text}".split("\n#"):
-        table = piece.partition("\n")[2]
-        if table:
-            head, mark, rest = table.partition("\n-A ")
-            tables.append(_POLICY.sub(r"\1", head[:_HEAD]) + head[_HEAD:] + mark + rest)
-    return "\n".join(tables) + "\n"
+    pieces: list[bytes | memoryview] = []
+    for piece in (b"\n" + text).split(b"\n#"):
+        begin = piece.find(b"\n") + 1
+        if begin and begin < len(piece):
+            end = begin + _HEAD
+            rules = piece.find(b"\n-A ", begin, end)
+            end = rules if rules >= 0 else min(end, len(piece))
+            pieces += [_POLICY.sub(rb"\1", piece[begin:end]), memoryview(piece)[end:], b"\n"]
+    return b"".join(pieces)
 
 
 _HEAD = 500
 """Characters in which a table's name and all of its built-in chains stand."""
 
 
-def run(command: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
     """Run one of the kernel's tools with ``text`` as its input. Raises KernelError where it cannot be started."""
-    environment = {"PATH": _PATH, "LC_ALL": "C"}
-    # Megabytes come faster through a file in memory than through a pipe.
-    with os.fdopen(os.memfd_create("sluice"), "w+", encoding="utf-8", newline="") as output:
-        try:
-            result = subprocess.run(
-                command,
-                input=text,
-                stdout=output,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=environment,
-                check=False,
-                close_fds=False,  # they inherit the lock (lock.locked)
-            )
-        except OSError as error:
-            raise KernelError(f"{command[0] or 'iptables'}: {error.strerror}") from None
-        output.seek(0)
-        result.stdout = output.read()
-    return result
+    done = _start(command, text)()
+    said = done.stderr.decode(errors="replace")
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), said)
 
 
-def _said(result: subprocess.CompletedProcess[str]) -> str:
-    return " ".join(result.stderr.split()) or f"exit code {result.returncode}"
+Finish = Callable[[], "subprocess.CompletedProcess[bytes]"]
+
+
+def _start(command: list[str], text: str = "", environment: Mapping[str, str] | None = None) -> Finish:
+    """Start a tool with ``text`` at its input; what is returned waits for its end.
+
+    Megabytes go faster through files in memory than through pipes, and the tool has all of its input whatever becomes
+    of this process.
+    """
+    streams = [os.fdopen(os.memfd_create("sluice"), "w+b") for _ in range(3)]
+    streams[0].write(text.encode())
+    streams[0].seek(0)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            env={"PATH": _PATH, "LC_ALL": "C", **(environment or {})},
+            close_fds=False,  # it inherits the locks (module lock)
+        )
+    except OSError as error:
+        for stream in streams:
+            stream.close()
+        raise KernelError(f"{command[0] or 'iptables'}: {error.strerror}") from None
+
+    def finish() -> subprocess.CompletedProcess[bytes]:
+        code = process.wait()
+        said = []
+        for stream in streams:
+            with stream:
+                stream.seek(0)
+                said.append(stream.read() if stream is not streams[0] else b"")
+        return subprocess.CompletedProcess(command, code, *said[1:])
+
+    return finish
+
+
+def _said(result: subprocess.CompletedProcess[bytes]) -> str:
+    return " ".join(result.stderr.decode(errors="replace").split()) or f"exit code {result.returncode}"

@@ -145,14 +145,14 @@ def _path(command: str) -> str:
 
 
 def _output(command: str, *words: str) -> str:
-    return _run(command, words, None)
+    return _run(command, words)
 
 
 def _input(text: str, command: str, *words: str) -> None:
     _run(command, words, text)
 
 
-def _run(command: str, words: Iterable[str], text: str | None) -> str:
+def _run(command: str, words: Iterable[str], text: str = "") -> str:
     path = _path(command)
     if not path:
         raise KernelError(f"{command} is not installed")

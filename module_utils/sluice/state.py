@@ -55,11 +55,12 @@ class Record(NamedTuple):
     generation: int
 
 
-def digest(contents: Contents) -> str:
+def digest(contents: Mapping[str, str | bytes]) -> str:
     """A digest of files: names and contents."""
     found = hashlib.sha256()
     for name in sorted(contents):
-        data = contents[name].encode()
+        text = contents[name]
+        data = text.encode() if isinstance(text, str) else text
         found.update(f"{name} {len(data)}\n".encode())
         found.update(data)
     return found.hexdigest()
@@ -123,11 +124,14 @@ def intact(generation: int, files: Contents) -> bool:
     return bool(meta) and json.loads(str(meta)).get("digest") == digest(files)
 
 
-def keep(files: Contents, before: int) -> int:
-    """Keep ``files`` as a new generation, in force now, that follows ``before``. The oldest go. Returns its number."""
+def keep(files: Contents, digest: str, before: int) -> int:
+    """Keep ``files``, with their digest, as a new generation in force that follows ``before``; returns its number.
+
+    The oldest go.
+    """
     number = max(_numbers(), default=0) + 1
     folder = f"{_GENERATIONS}/{number}"
-    meta = {"previous": before, "time": _now(), "digest": digest(files)}
+    meta = {"previous": before, "time": _now(), "digest": digest}
     _write_folder(folder, {**files, _META: json.dumps(meta)})
     set_active(number)
     for old in sorted(_numbers())[:-KEPT]:
