@@ -6,8 +6,12 @@ BIN     := .venv/bin
 # BACKEND=ipvs make lab: another backend than the inventory's.
 BACKEND ?=
 SITE    := $(if $(BACKEND),-e sluice_backend=$(BACKEND))
+# Load balancers of the lab are namespaces, or virtual machines where a backend asks for a kernel that few hosts have.
+MACHINES := $(filter ipvs,$(BACKEND))
+LAB      := -i inventory/lab/hosts.yml $(if $(MACHINES),-i inventory/lab-machines/hosts.yml)
 
 PACKAGES     := python3-venv iproute2 iptables ipset nftables conntrack procps kmod
+VM_PACKAGES  := qemu-system-x86 mmdebstrap busybox-static cpio openssh-client e2fsprogs
 DEV_PACKAGES := $(PACKAGES) podman runc mmdebstrap shellcheck
 
 # A stamp is named after the contents it was made from, so neither a checkout nor a touched file reinstalls.
@@ -34,13 +38,13 @@ help: ## say what there is to make
 ##### The lab
 
 .PHONY: lab lab-down site
-lab: $(RUNTIME) ## bring up the embedded lab, run site.yml, send traffic and say where it went
-	$(STEP) lab/up ansible-playbook playbooks/lab.yml
-	ansible-playbook $(SITE) site.yml
-	$(BIN)/python lab/traffic.py
+lab: $(RUNTIME) | $(if $(MACHINES),vm-packages) ## bring up the embedded lab, run site.yml, send traffic and say where it went
+	$(STEP) lab/up ansible-playbook $(LAB) playbooks/lab.yml
+	ansible-playbook $(LAB) $(SITE) site.yml
+	$(BIN)/python lab/traffic.py $(if $(BACKEND),--backend $(BACKEND))
 
 site: $(RUNTIME) ## run site.yml against the lab again
-	ansible-playbook $(SITE) site.yml
+	ansible-playbook $(LAB) $(SITE) site.yml
 
 lab-down: $(RUNTIME) ## remove the lab
 	$(STEP) lab/down ansible-playbook playbooks/lab_down.yml
@@ -79,12 +83,15 @@ bench: $(DEV) ## benchmarks; writes docs/benchmarks.md and its plots
 
 ##### Installation
 
-.PHONY: install install-dev packages dev-packages
+.PHONY: install install-dev packages dev-packages vm-packages
 install: $(RUNTIME) ## only install what `make lab` needs
 install-dev: $(DEV) ## only install what `make test` needs
 
 packages:
 	tools/apt-need $(PACKAGES)
+
+vm-packages:
+	tools/apt-need $(VM_PACKAGES)
 
 dev-packages:
 	tools/apt-need $(DEV_PACKAGES)
