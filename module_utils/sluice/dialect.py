@@ -37,6 +37,8 @@ class Dialect(NamedTuple):
     """externalTrafficPolicy counts for a ClusterIP Service with external IPs as well."""
     ip_mode: bool
     """An ingress with ipMode Proxy is left alone (KEP-1860)."""
+    open_range: bool
+    """A source range of all addresses is the same as no ranges (kubernetes#132722)."""
     internal_policy: bool
     """internalTrafficPolicy counts (KEP-2086)."""
     terminating_fallback: bool
@@ -91,6 +93,7 @@ _1_20 = Dialect(
     counts_unready=False,
     external_ip_policy=False,
     ip_mode=False,
+    open_range=False,
     internal_policy=False,
     terminating_fallback=False,
     hints=False,
@@ -132,6 +135,7 @@ _1_36 = Dialect(
     counts_unready=True,
     external_ip_policy=True,
     ip_mode=True,
+    open_range=True,
     internal_policy=True,
     terminating_fallback=True,
     hints=True,

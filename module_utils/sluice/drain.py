@@ -99,9 +99,9 @@ def run() -> bool:
 
 def _once() -> bool:
     drains = read()
-    busy = ipvs_kernel.connections({*drains.frontends, *(entry.frontend for entry in drains.real)})
+    busy = ipvs_kernel.busy({*drains.frontends, *(entry.frontend for entry in drains.real)})
     now = time.time()
-    done = [entry for entry, deadline in drains.real.items() if not busy[entry] or now > deadline]
+    done = [entry for entry, deadline in drains.real.items() if entry not in busy or now > deadline]
     ipvs_kernel.delete(done)
     left = drains._replace(real={entry: when for entry, when in drains.real.items() if entry not in done})
     waits = any(entry.frontend in left.frontends for entry in busy)

@@ -70,6 +70,8 @@ class IpvsDialect(NamedTuple):
     """What comes from a loopback address is left alone."""
     loopback_node_ports: bool
     """Node ports answer on loopback addresses, too."""
+    binds_own: bool
+    """An address of a Service is bound even where it is one of the node's own (until kubernetes#115019)."""
     guard: bool
     """Host daemons are not reachable through the addresses of Services (kubernetes#72236)."""
     node_blocked: bool
@@ -163,6 +165,7 @@ _1_20 = IpvsDialect(
     ),
     loopback_returns=False,
     loopback_node_ports=True,
+    binds_own=True,
     guard=False,
     node_blocked=False,
     local_fallback=False,
@@ -206,6 +209,7 @@ _1_36 = IpvsDialect(
     ),
     loopback_returns=True,
     loopback_node_ports=False,
+    binds_own=False,
     guard=True,
     node_blocked=True,
     local_fallback=True,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import shutil
 import socket
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from . import addresses, ipset_text, ipvs_text, links
@@ -73,24 +73,45 @@ def remove_device() -> None:
         _output("ip", "link", "delete", DEVICE)
 
 
-def connections(frontends: Collection[Frontend]) -> Counter[Draining]:
-    """How many connections that are not over each real server of ``frontends`` has.
+def busy(frontends: Collection[Frontend]) -> set[Draining]:
+    """The real servers of ``frontends`` that have connections which are not over.
 
-    Read from /proc/net/ip_vs_conn, all connections of the node: call it only while something drains.
+    The kernel counts established connections exactly. Of the others, some of which are half closed,
+    /proc/net/ip_vs_conn knows the state, but it may miss a few while it is read, and lists all connections of the
+    node: call this only while something drains.
     """
+    found: set[Draining] = set()
+    others: set[Frontend] = set()
+    for entry, active, inactive in _counts(frontends):
+        if active:
+            found.add(entry)
+        elif inactive:
+            others.add(entry.frontend)
+    return found | _listed(others) if others else found
+
+
+def _counts(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int, int]]:
+    """For each real server how many connections are active and how many are not."""
+    frontend = None
+    for line in _output("ipvsadm", "-L", "-n").splitlines() if _path("ipvsadm") and _loaded() else ():
+        words = line.split()
+        if words[:1] in (["TCP"], ["UDP"], ["SCTP"]):
+            frontend = Frontend(words[0].lower(), *addresses.split_port(words[1]))
+        elif words[:1] == ["->"] and frontend and frontend in frontends and words[-1].isdigit():
+            yield Draining(frontend, words[1]), int(words[-2]), int(words[-1])
+
+
+def _listed(frontends: Collection[Frontend]) -> set[Draining]:
+    """The real servers of ``frontends`` that have a connection in a state in which it needs them."""
     wanted = {_columns(frontend): frontend for frontend in frontends}
-    found: Counter[Draining] = Counter()
-    try:
-        stream = open(_CONNECTIONS, encoding="ascii")  # noqa: SIM115  closed below
-    except OSError:
-        return found
-    with stream:
+    found: set[Draining] = set()
+    with contextlib.suppress(OSError), open(_CONNECTIONS, encoding="ascii") as stream:
         for line in stream:
             words = line.split()
             frontend = wanted.get((words[0], words[3], words[4]))
             if frontend and words[7] not in _OVER:
                 real = str(ipaddress.ip_address(int(words[5], 16) if len(words[5]) == 8 else words[5]))
-                found[Draining(frontend, addresses.host_port(real, int(words[6], 16)))] += 1
+                found.add(Draining(frontend, addresses.host_port(real, int(words[6], 16))))
     return found
 
 

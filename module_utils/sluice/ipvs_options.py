@@ -3,12 +3,13 @@
 * ``scheduler``: one of SCHEDULERS; without it the node's ``sluice_ipvs_scheduler`` counts.
 * ``scheduler-flags``: ``sh-port``, ``sh-fallback``, ``mh-port``, ``mh-fallback``, as ipvsadm(8) has them.
 * ``weight``: a number for every endpoint of the Service, and ``address=number`` for single ones, with commas:
-  ``2, 10.244.1.10=5``. What an endpoint says itself (an inventory host's weight) comes before the plain number.
+  ``2, 10.244.1.10=5``. What is said nearer to an endpoint, by its EndpointSlice (the same annotation) or by the
+  inventory host that it is, comes before the plain number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from . import addresses
@@ -46,44 +47,50 @@ def balancing(annotations: Sequence[tuple[str, str]], scheduler: str) -> Balanci
     if "scheduler" in said and chosen not in SCHEDULERS:
         # It becomes a word of a line for ipvsadm: whatever was validated before, no text gets there.
         raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, is {chosen!r}")
-    weight, weights = _weights(said.get("weight", ""))
+    plain, by_address = weights(said.get("weight", ""))
     flags = _flags(said["scheduler-flags"], chosen) if "scheduler-flags" in said else None
-    return Balancing(chosen, flags, weight, weights)
+    return Balancing(chosen, flags, plain, by_address)
 
 
-def faults(annotations: Sequence[tuple[str, str]], scheduler: str = "rr") -> Iterator[tuple[str, str]]:
+def faults(annotations: Sequence[tuple[str, str]], schedulers: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
     """(annotation, what is wrong with it), for a validation that reports all faults in one run.
 
-    ``scheduler`` is what counts where the Service names none, so that flags can be held against it.
+    ``schedulers``: the defaults of the nodes, which count where the Service names none, so that flags can be held
+    against them. Where no node is known, flags may be those of any scheduler.
     """
     said = dict(annotations)
-    chosen = said.get("scheduler", scheduler)
-    if chosen not in SCHEDULERS:
+    chosen = said.get("scheduler")
+    if chosen is not None and chosen not in SCHEDULERS:
         yield "scheduler", f"must be one of {', '.join(SCHEDULERS)}, is {chosen!r}"
     elif "scheduler-flags" in said:
         try:
-            _flags(said["scheduler-flags"], chosen)
+            for scheduler in [chosen] if chosen else list(schedulers) or [""]:
+                _flags(said["scheduler-flags"], scheduler)
         except ValueError as error:
             yield "scheduler-flags", str(error)
     try:
-        _weights(said.get("weight", ""))
+        weights(said.get("weight", ""))
     except ValueError as error:
         yield "weight", str(error)
 
 
 def _flags(text: str, scheduler: str) -> tuple[str, ...]:
+    """The flags in ``text``, in ipvsadm's order; of any scheduler where ``scheduler`` is empty."""
     words = _entries(text)
-    known = FLAGS.get(scheduler, ())
+    known = FLAGS.get(scheduler, ()) if scheduler else tuple(flag for several in FLAGS.values() for flag in several)
     for word in words:
         if word not in known:
+            if not scheduler:
+                raise ValueError(f"no scheduler takes {word!r}")
             takes = f"takes {', '.join(known)}" if known else "takes none"
             raise ValueError(f"scheduler {scheduler} {takes}, not {word!r}")
     return tuple(flag for flag in known if flag in words)
 
 
-def _weights(text: str) -> tuple[int | None, dict[str, int]]:
+def weights(text: str) -> tuple[int | None, dict[str, int]]:
+    """The plain number in an annotation ``weight``, or None, and those by address. Raises ValueError."""
     plain: int | None = None
-    weights: dict[str, int] = {}
+    by_address: dict[str, int] = {}
     for entry in _entries(text):
         where, equals, value = entry.rpartition("=")
         address = addresses.address(where.strip())
@@ -92,10 +99,10 @@ def _weights(text: str) -> tuple[int | None, dict[str, int]]:
         if not (value.strip().isascii() and value.strip().isdigit() and int(value) <= MAX_WEIGHT):
             raise ValueError(f"must be a whole number from 0 to {MAX_WEIGHT}, is {value.strip()!r}")
         if equals:
-            weights[address] = int(value)
+            by_address[address] = int(value)
         else:
             plain = int(value)
-    return plain, weights
+    return plain, by_address
 
 
 def _entries(text: str) -> list[str]:

@@ -97,12 +97,11 @@ def state(view: View, settings: Settings, *, guard: bool = False) -> IpvsState:
     dialect = _guarded(DIALECTS[settings.compat]) if guard else DIALECTS[settings.compat]
     node_addresses = _node_addresses(settings, view.family)
     node_ips = _node_port_addresses(settings, view.family, node_addresses, dialect)
-    bound = dict.fromkeys(
-        ip
-        for port in view.ports
-        for ip in (port.cluster_ip, *port.external_ips, *port.load_balancer_ips)
-        if ip not in node_addresses
+    served = dict.fromkeys(
+        ip for port in view.ports for ip in (port.cluster_ip, *port.external_ips, *port.load_balancer_ips)
     )
+    # The node's daemons stay reachable at addresses of its own, bound or not (kubernetes#117613).
+    foreign = [ip for ip in served if ip not in node_addresses]
     members: dict[str, list[str]] = {name: [] for name in dialect.sets}
     servers: Servers = {}
     for port in view.ports:
@@ -111,11 +110,15 @@ def state(view: View, settings: Settings, *, guard: bool = False) -> IpvsState:
                 members[name].append(member)
         servers.update(_servers(port, node_ips, context, dialect))
     if "IPVS-IPS" in members:
-        members["IPVS-IPS"] = list(bound)
+        members["IPVS-IPS"] = foreign
     filled = frozenset(name for name, held in members.items() if held)
     return IpvsState(
         rules=_rules(view, context, dialect, filled),
-        tables=Tables(_sets(members, dialect, view.family), servers, tuple(map(addresses.host_network, bound))),
+        tables=Tables(
+            sets=_sets(members, dialect, view.family),
+            servers=servers,
+            addresses=tuple(map(addresses.host_network, served if dialect.binds_own else foreign)),
+        ),
     )
 
 

@@ -7,12 +7,13 @@ becomes a rule.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from . import addresses, names
+from . import addresses, ipvs_options, names
 from .catalogue import (
     AFFINITY_SECONDS,
     Catalogue,
@@ -33,6 +34,13 @@ PROTOCOLS = ("TCP", "UDP", "SCTP")
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 POLICIES = ("Cluster", "Local")
 ANNOTATION_PREFIX = "sluice.io/"
+ANNOTATIONS = {
+    "Service": ("scheduler", "scheduler-flags", "weight"),
+    "EndpointSlice": ("weight",),
+    "Endpoints": ("weight",),
+}
+"""The annotations that are read, by kind of object, without their prefix."""
+
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 HOSTNAME_LABEL = "kubernetes.io/hostname"
@@ -60,6 +68,8 @@ class Checks(NamedTuple):
     nodeport_range: tuple[int, int] = (30000, 32767)
     service_cidrs: tuple[str, ...] = ()
     node_addresses: tuple[str, ...] = ()
+    schedulers: tuple[str, ...] = ()
+    """What balances a Service that does not say, on the nodes with IPVS."""
 
 
 NO_CHECKS = Checks()
@@ -341,8 +351,10 @@ def _service(entry: _Object, checks: Checks) -> Service | None:
         external_local=external == "Local",
         internal_local=internal == "Local",
         health_check_node_port=_health_check(entry, spec, kind, external, checks),
-        annotations=_annotations(entry),
+        annotations=tuple(_annotations(entry).items()),
     )
+    for name, message in ipvs_options.faults(service.annotations, checks.schedulers):
+        entry.fault(_annotation(name), message)
     if SERVICE_PROXY_NAME_LABEL in entry.labels or kind == "ExternalName" or "None" in _raw_cluster_ips(spec):
         return None
     if not ports:
@@ -482,11 +494,26 @@ def _health_check(entry: _Object, spec: dict[str, Any], kind: str, policy: str, 
     return number if kind == "LoadBalancer" and policy == "Local" else 0
 
 
-def _annotations(entry: _Object) -> tuple[tuple[str, str], ...]:
-    found = entry.strings(entry.metadata, "annotations", ("metadata",))
-    return tuple(
-        (key[len(ANNOTATION_PREFIX) :], value) for key, value in found.items() if key.startswith(ANNOTATION_PREFIX)
-    )
+def _annotations(entry: _Object) -> dict[str, str]:
+    """The annotations that are read, without their prefix. Others that have the prefix get a warning."""
+    known = ANNOTATIONS[entry.kind]
+    found: dict[str, str] = {}
+    for key, value in entry.strings(entry.metadata, "annotations", ("metadata",)).items():
+        name = key[len(ANNOTATION_PREFIX) :]
+        if not key.startswith(ANNOTATION_PREFIX):
+            continue
+        if name in known:
+            found[name] = value
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f", did you mean {ANNOTATION_PREFIX}{near[0]}?" if near else ""
+        article = "a" if entry.kind == "Service" else "an"
+        entry.fault(_annotation(name), f"no such annotation of {article} {entry.kind}{hint}", warning=True)
+    return found
+
+
+def _annotation(name: str) -> Path:
+    return "metadata", "annotations", ANNOTATION_PREFIX + name
 
 
 # --- endpoints
@@ -507,7 +534,8 @@ def _slice(entry: _Object) -> EndpointSlice | None:
     ports = tuple(_slice_ports(entry, entry.value, ()))
     if kind == "FQDN":
         return None
-    return EndpointSlice(kind, ports, tuple(_endpoints(entry, kind)))
+    (piece,) = _weighted(entry, [EndpointSlice(kind, ports, tuple(_endpoints(entry, kind)))])
+    return piece
 
 
 def _slice_ports(entry: _Object, holder: dict[str, Any], path: Path) -> Iterator[SlicePort]:
@@ -544,6 +572,28 @@ def _endpoints(entry: _Object, family: str) -> Iterator[Endpoint]:
             )
 
 
+def _weighted(entry: _Object, slices: Sequence[EndpointSlice]) -> list[EndpointSlice]:
+    """``slices`` with the weights that an annotation of their object gives their endpoints."""
+    said = _annotations(entry).get("weight", "")
+    try:
+        plain, by_address = ipvs_options.weights(said)
+    except ValueError as error:
+        entry.fault(_annotation("weight"), str(error))
+        return list(slices)
+    known = {endpoint.address for piece in slices for endpoint in piece.endpoints}
+    for address in by_address:
+        if address not in known:
+            entry.fault(_annotation("weight"), f"{address} is none of its endpoints", warning=True)
+    if not said:
+        return list(slices)
+    return [
+        piece._replace(
+            endpoints=tuple(end._replace(weight=by_address.get(end.address, plain)) for end in piece.endpoints)
+        )
+        for piece in slices
+    ]
+
+
 def _hints(entry: _Object, hints: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
     if not hints:
         return ()
@@ -563,7 +613,7 @@ def _from_endpoints(entry: _Object) -> list[EndpointSlice]:
                 if address:
                     endpoints[addresses.family_of(address)].append(Endpoint(address, node, ready, ready))
         found += (EndpointSlice(family, ports, tuple(several)) for family, several in endpoints.items())
-    return found
+    return _weighted(entry, found)
 
 
 def _publishes_not_ready(entry: _Object) -> bool:

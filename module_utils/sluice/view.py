@@ -128,6 +128,7 @@ def _port_view(
     family = addresses.family_of(cluster_ip)
     external_ips = _of_family(service.external_ips, family)
     vips = (entry.address for entry in service.ingress if entry.mode == "VIP" or not dialect.ip_mode)
+    ranges = _of_family(service.source_ranges, family)
     accessible = service.type in _EXTERNAL_TYPES or (dialect.external_ip_policy and bool(service.external_ips))
     seen = PortView(
         display_name=names.display_name(
@@ -139,7 +140,7 @@ def _port_view(
         node_port=port.node_port,
         external_ips=external_ips,
         load_balancer_ips=_of_family(vips, family),
-        source_ranges=_of_family(service.source_ranges, family),
+        source_ranges=() if dialect.open_range and addresses.ANY[family] in ranges else ranges,
         affinity_seconds=service.affinity_seconds,
         external_local=service.external_local and accessible,
         internal_local=service.internal_local and dialect.internal_policy,

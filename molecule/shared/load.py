@@ -2,11 +2,14 @@
 """Connections that last: endpoints that answer line by line, and a client that counts what goes wrong.
 
     load.py serve NAME PORT            answer every line with NAME, until killed
-    load.py ask [--rate N] [--held N] [--last SECONDS] ADDRESS:PORT...
+    load.py ask [--rate N] [--held N] [--last SECONDS] ADDRESS:PORT[@SOURCE]...
 
 ``ask`` makes N new connections a second to the addresses in turn, one request each, none waiting for another. Besides,
 it holds connections that ask ten times a second, and closes each after SECONDS for a new one. It ends with its standard
 input and prints a JSON object: ``new`` and ``held``, how many requests each endpoint answered there, and ``faults``.
+
+Addresses with the same endpoints want a SOURCE of their own each: answers of an endpoint to one client port are all the
+same to IPVS, so a port that the client happens to use for two virtual servers ends one of both connections.
 """
 
 from __future__ import annotations
@@ -41,15 +44,18 @@ class Client:
         self.held: collections.Counter[str] = collections.Counter()
         self.faults: collections.Counter[str] = collections.Counter()
         self.ending = asyncio.Event()
+        self.began = 0.0
 
     async def talk(self, target: str, counted: collections.Counter[str], seconds: float) -> None:
         """One connection: a request, and more of them until ``seconds`` are over."""
         kind = "held" if seconds else "new"
-        host, _, port = target.rpartition(":")
+        address, _, source = target.partition("@")
+        host, _, port = address.rpartition(":")
+        local = (source, 0) if source else None
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
         try:
-            reader, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), TIMEOUT)
+            reader, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port), local_addr=local), TIMEOUT)
             with contextlib.closing(writer):
                 while True:
                     writer.write(b"who\n")
@@ -62,6 +68,8 @@ class Client:
                     await asyncio.sleep(0.1)
         except (OSError, asyncio.TimeoutError) as error:
             self.faults[f"{kind} {target} {type(error).__name__}"] += 1
+            began, ended = until - seconds - self.began, clock() - self.began
+            print(f"{kind} {target} {type(error).__name__} from {began:.2f} s to {ended:.2f} s", file=sys.stderr)
 
     async def hold(self, target: str, seconds: float) -> None:
         while not self.ending.is_set():
@@ -69,6 +77,7 @@ class Client:
 
     async def run(self, targets: list[str], rate: float, held: int, last: float) -> None:
         loop = asyncio.get_running_loop()
+        self.began = loop.time()
         await loop.connect_read_pipe(lambda: _Ending(self.ending), sys.stdin)
         tasks = {asyncio.create_task(self.hold(targets[number % len(targets)], last)) for number in range(held)}
         number, due = 0, loop.time()

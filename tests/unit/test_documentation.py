@@ -156,10 +156,10 @@ def test_every_variable_of_a_role_is_documented(role: str) -> None:
     assert used - registered - {"node_facts", "node_kernel", "node_files"} <= documented
 
 
-def test_entry_points_are_those_that_playbooks_use() -> None:
+def test_entry_points_are_those_that_playbooks_and_roles_use() -> None:
     documented = {(role, entry) for role, entry, _options in entry_points()}
     used = set()
-    for playbook in (ROOT / "playbooks").glob("*.yml"):
+    for playbook in [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "roles").glob("*/tasks/*.yml")]:
         for role, entry in re.findall(r"name: sluice\.lb\.(\w+)\n(?:\s+tasks_from: (\w+))?", playbook.read_text()):
             used.add((role, entry or "main"))
     assert documented == used

@@ -98,13 +98,19 @@ def test_two_vips_and_ranges_with_the_node_until_1_23() -> None:
     ]
 
 
-@pytest.mark.parametrize(("dialect", "target"), [(OLD, "KUBE-SVC"), (NEW, "KUBE-EXT")])
-def test_range_of_all_addresses_has_no_source_match(dialect: dict[str, str], target: str) -> None:
+def test_range_of_all_addresses_has_no_source_match_in_1_20() -> None:
     """The kernel does not keep ``-s 0.0.0.0/0``, so the plan would never come to rest with it."""
-    found = web({**LB, "loadBalancerSourceRanges": ["0.0.0.0/0"]}, BOTH, **dialect)
-    assert f'"shop/web loadbalancer IP" -j {target}' in found["nat"]["KUBE-FW"]
-    assert f'-s 192.0.2.1/32 "shop/web loadbalancer IP" -j {target}' in found["nat"]["KUBE-FW"]
+    found = web({**LB, "loadBalancerSourceRanges": ["0.0.0.0/0"]}, BOTH, **OLD)
+    assert '"shop/web loadbalancer IP" -j KUBE-SVC' in found["nat"]["KUBE-FW"]
+    assert '-s 192.0.2.1/32 "shop/web loadbalancer IP" -j KUBE-SVC' in found["nat"]["KUBE-FW"]
     assert not any("0.0.0.0/0" in rule for rule in found["nat"]["KUBE-FW"])
+
+
+def test_range_of_all_addresses_is_no_restriction_in_1_36() -> None:
+    """kubernetes#132722; one of the other family says nothing about this one."""
+    plain = web(LB, BOTH)
+    assert web({**LB, "loadBalancerSourceRanges": ["203.0.113.0/24", "0.0.0.0/0"]}, BOTH) == plain
+    assert "KUBE-FW" in web({**LB, "loadBalancerSourceRanges": ["203.0.113.0/24", "::/0"]}, BOTH)["nat"]
 
 
 def test_ranges_of_another_family_are_none() -> None:

@@ -40,7 +40,7 @@ def test_what_counts_for_a_weight() -> None:
     ],
 )
 def test_faults(annotation: str, value: str, said: str) -> None:
-    found = list(faults([(annotation, value)]))
+    found = list(faults([(annotation, value)], ["rr"]))
     assert [name for name, _ in found] == [annotation]
     assert said in found[0][1]
 
@@ -55,6 +55,15 @@ def test_no_text_becomes_a_line_of_ipvsadm(annotation: str, value: str) -> None:
 def test_flags_of_another_scheduler() -> None:
     assert list(faults([("scheduler", "mh"), ("scheduler-flags", "sh-port")])) == [
         ("scheduler-flags", "scheduler mh takes mh-fallback, mh-port, not 'sh-port'")
+    ]
+
+
+def test_flags_where_no_scheduler_is_known() -> None:
+    assert not list(faults([("scheduler-flags", "mh-port")]))
+    assert not list(faults([("scheduler-flags", "mh-port")], ["mh"]))
+    assert list(faults([("scheduler-flags", "mh-port, fast")])) == [("scheduler-flags", "no scheduler takes 'fast'")]
+    assert list(faults([("scheduler-flags", "mh-port")], ["mh", "sh"])) == [
+        ("scheduler-flags", "scheduler sh takes sh-fallback, sh-port, not 'mh-port'")
     ]
 
 

@@ -136,13 +136,21 @@ def test_a_node_outside_the_ranges_does_not_reach_the_address() -> None:
     ]
 
 
-def test_a_range_of_all_addresses_is_two_halves() -> None:
-    found = wanted(service(loadBalancerSourceRanges=["0.0.0.0/0"], **LB), BOTH)
+def test_a_range_of_all_addresses_is_two_halves_in_1_20() -> None:
+    found = wanted(service(loadBalancerSourceRanges=["0.0.0.0/0"], **LB), BOTH, **OLD)
     assert members(found, "KUBE-LOAD-BALANCER-SOURCE-CIDR") == (
         "192.0.2.1,tcp:80,0.0.0.0/1",
         "192.0.2.1,tcp:80,128.0.0.0/1",
     )
     assert members(found, "KUBE-LOAD-BALANCER-SOURCE-IP")
+
+
+def test_a_range_of_all_addresses_is_no_restriction_in_1_36() -> None:
+    """kubernetes#132722; one of the other family says nothing about this one."""
+    ranged = service(loadBalancerSourceRanges=["203.0.113.0/24", "0.0.0.0/0"], **LB)
+    assert wanted(ranged, BOTH) == wanted(service(**LB), BOTH)
+    other = wanted(service(loadBalancerSourceRanges=["203.0.113.0/24", "::/0"], **LB), BOTH)
+    assert members(other, "KUBE-LOAD-BALANCER-SOURCE-CIDR") == ("192.0.2.1,tcp:80,203.0.113.0/24",)
 
 
 @BOTH_DIALECTS
@@ -167,10 +175,8 @@ def test_ipv6(dialect: dict[str, Any]) -> None:
     found = wanted(*objects, family=IPV6, ip_families=[IPV6], **dialect)
     assert all(name.startswith("KUBE-6-") and len(name) < 32 for name in found.tables.sets)
     assert members(found, "KUBE-6-LOOP-BACK") == ("fd00:244::1,tcp:8080,fd00:244::1",)
-    assert members(found, "KUBE-6-LOAD-BALANCER-SOURCE-CID") == (
-        "2001:db8::1,tcp:80,::/1",
-        "2001:db8::1,tcp:80,8000::/1",
-    )
+    halves = ("2001:db8::1,tcp:80,::/1", "2001:db8::1,tcp:80,8000::/1")
+    assert members(found, "KUBE-6-LOAD-BALANCER-SOURCE-CID") == (halves if dialect == OLD else ())
     own = {"fd00:10::10", "::1"} if dialect == OLD else {"fd00:10::10"}
     assert {frontend.address for frontend in found.tables.servers if frontend.port == 30080} == own
     assert found.tables.addresses == ("fd00:96::1/128", "2001:db8::1/128")
@@ -193,10 +199,11 @@ def test_masquerading_of_cluster_ips(variables: dict[str, Any], rule: str) -> No
 # --- addresses
 
 
-@BOTH_DIALECTS
-def test_an_address_of_the_node_is_served_and_never_bound(dialect: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("dialect", "own"), [(OLD, ("10.0.0.10/32",)), (NEW, ())], ids=["1.20", "1.36"])
+def test_an_address_of_the_node_is_served_and_no_longer_bound(dialect: dict[str, Any], own: tuple[str, ...]) -> None:
+    """kubernetes#115019"""
     found = wanted(service(externalIPs=["10.0.0.10"]), BOTH, **dialect)
-    assert found.tables.addresses == ("10.96.0.1/32",)
+    assert found.tables.addresses == ("10.96.0.1/32", *own)
     assert real(found, "10.0.0.10") == {f"{HERE}:8080": 1, f"{THERE}:8080": 1}
     assert members(found, "KUBE-EXTERNAL-IP") == ("10.0.0.10,tcp:80",)
 
@@ -225,6 +232,13 @@ def test_guard_of_1_36_is_offered_to_1_20() -> None:
     assert members(guarded, "KUBE-IPVS-IPS") == members(newer, "KUBE-IPVS-IPS") == ("10.96.0.1",)
     assert guarded.rules["nat"] == plain.rules["nat"]
     assert wanted(service(), BOTH, guard=True, **NEW) == newer
+
+
+@BOTH_DIALECTS
+def test_guard_never_keeps_others_from_an_address_of_the_node(dialect: dict[str, Any]) -> None:
+    """kubernetes#117613: it would refuse ssh."""
+    found = wanted(service(externalIPs=["10.0.0.10"]), BOTH, guard=True, **dialect)
+    assert members(found, "KUBE-IPVS-IPS") == ("10.96.0.1",)
 
 
 def test_what_a_kubelet_would_do_is_done() -> None:
@@ -271,6 +285,13 @@ def test_weights() -> None:
     assert real(wanted(service(**said), BOTH), "10.96.0.1") == {f"{HERE}:8080": 3, f"{THERE}:8080": 7}
     off = {"annotations": {"sluice.io/weight": f"{THERE}=0"}}
     assert real(wanted(service(**off), BOTH), "10.96.0.1") == {f"{HERE}:8080": 1, f"{THERE}:8080": 0}
+
+
+def test_weights_of_a_slice() -> None:
+    piece = {**BOTH, "metadata": {**BOTH["metadata"], "annotations": {"sluice.io/weight": "5"}}}
+    assert real(wanted(service(), piece), "10.96.0.1") == {f"{HERE}:8080": 5, f"{THERE}:8080": 5}
+    said = {"annotations": {"sluice.io/weight": f"3, {THERE}=7"}}
+    assert real(wanted(service(**said), piece), "10.96.0.1") == {f"{HERE}:8080": 5, f"{THERE}:8080": 7}
 
 
 def test_both_families_share_their_tables() -> None:

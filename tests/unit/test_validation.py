@@ -17,6 +17,11 @@ kind: Service
 metadata:
   name: web
   namespace: shop
+  annotations:
+    sluice.io/scheduler: sh
+    sluice.io/scheduler-flags: sh-port
+    sluice.io/weight: 2, 10.244.0.1=5
+    example.com/other: "x"
 spec:
   type: LoadBalancer
   clusterIP: 10.96.0.1
@@ -46,6 +51,8 @@ metadata:
   namespace: shop
   labels:
     kubernetes.io/service-name: web
+  annotations:
+    sluice.io/weight: "3"
 addressType: IPv4
 ports:
 - name: http
@@ -101,7 +108,7 @@ class Bad(NamedTuple):
     warning: bool = False
 
 
-PORT = "spec.ports[0]"
+PORT, SAYS = "spec.ports[0]", "metadata.annotations.sluice.io"
 CASES = {
     "wrong type: number": Bad("port: 80\n", "port: http\n", WEB, f"{PORT}.port", "must be a whole number, is 'http'"),
     "wrong type: bool": Bad("port: 80\n", "port: true\n", WEB, f"{PORT}.port", "must be a whole number, is true"),
@@ -115,6 +122,44 @@ CASES = {
         WEB_1,
         "endpoints[0].conditions.ready",
         "must be true or false, is 'true'",
+    ),
+    "scheduler": Bad(
+        "sluice.io/scheduler: sh",
+        "sluice.io/scheduler: fastest",
+        WEB,
+        f"{SAYS}/scheduler",
+        "must be one of rr, wrr,",
+    ),
+    "flag of another scheduler": Bad(
+        "flags: sh-port", "flags: mh-port", WEB, f"{SAYS}/scheduler-flags", "takes sh-fallback, sh-port, not 'mh-port'"
+    ),
+    "weight": Bad("weight: 2,", "weight: many,", WEB, f"{SAYS}/weight", "from 0 to 65535, is 'many'"),
+    "weight of no address": Bad("2, 10.244.0.1=5", "web-1=5", WEB, f"{SAYS}/weight", "'web-1' is not an IP address"),
+    "weight of a slice": Bad('weight: "3"', "weight: -3", WEB_1, f"{SAYS}/weight", "must be text, is -3"),
+    "wrong weight of a slice": Bad('weight: "3"', 'weight: "-3"', WEB_1, f"{SAYS}/weight", "is '-3'"),
+    "weight of no endpoint": Bad(
+        'weight: "3"',
+        'weight: "10.244.0.1=3, 10.244.0.7=4"',
+        WEB_1,
+        f"{SAYS}/weight",
+        "10.244.0.7 is none of its endpoints",
+        warning=True,
+    ),
+    "unknown annotation": Bad(
+        "sluice.io/weight: 2",
+        "sluice.io/weights: 2",
+        WEB,
+        f"{SAYS}/weights",
+        "no such annotation of a Service, did you mean sluice.io/weight?",
+        warning=True,
+    ),
+    "annotation of another kind": Bad(
+        'sluice.io/weight: "3"',
+        "sluice.io/scheduler: rr",
+        WEB_1,
+        f"{SAYS}/scheduler",
+        "no such annotation of an EndpointSlice",
+        warning=True,
     ),
     "wrong type: list": Bad(
         "externalIPs:\n  - 198.51.100.1",
@@ -246,8 +291,8 @@ CASES = {
     "name": Bad("name: web\n", "name: Web\n", "Service shop/Web", "metadata.name", "'Web' is not a DNS label"),
     "no name": Bad("  name: other\n", "", "Service shop", "metadata.name", "is missing"),
     "namespace": Bad(
-        "namespace: shop\nspec:\n  type",
-        "namespace: a/b\nspec:\n  type",
+        "namespace: shop\n  annotations",
+        "namespace: a/b\n  annotations",
         "Service a/b/web",
         "metadata.namespace",
         "'a/b' is not a DNS label",
@@ -391,6 +436,60 @@ def test_bad_input(name: str, tmp_path: Path) -> None:
     # A Service that cannot be read leaves its slice without one; nothing else follows from one fault.
     assert all("there is no Service shop/web" in other.message for other in faults if other is not fault)
     assert fault.line == line_of(text, LINES.get(name, bad.new)), text.splitlines()[fault.line - 1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, ""),
+        ({"ipvs_scheduler": "mh"}, ""),
+        ({"backend": "ipvs"}, "scheduler rr takes none, not 'sh-port'"),
+        ({"backend": "ipvs", "ipvs_scheduler": "mh"}, "scheduler mh takes mh-fallback, mh-port, not 'sh-port'"),
+        ({"backend": "ipvs", "ipvs_scheduler": "sh"}, ""),
+    ],
+)
+def test_flags_are_for_the_scheduler_of_the_nodes(variables: dict[str, Any], message: str, tmp_path: Path) -> None:
+    """A Service that names no scheduler has that of each node, if the node has one."""
+    faults = build(tmp_path, GOOD.replace("    sluice.io/scheduler: sh\n", ""), **variables)
+    assert [fault.message for fault in faults] == [message] * bool(message)
+
+
+def test_every_service_s_annotations_are_checked(tmp_path: Path) -> None:
+    """Those of Services that program no rules as well."""
+    said = "  annotations: {sluice.io/weight: x}\nspec:\n"
+    for spec in ("  type: ExternalName\n  externalName: a.example.com", "  clusterIP: None"):
+        text = f"apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n{said}{spec}\n"
+        assert [(fault.line, fault.field) for fault in build(tmp_path, text)] == [(5, f"{SAYS}/weight")]
+
+
+def test_weights_of_slices_and_endpoints() -> None:
+    one, two = (
+        {**entry, "metadata": {**entry["metadata"], "annotations": {"sluice.io/weight": weight}}}
+        for entry, weight in (
+            (endpoint_slice("10.244.1.10", "10.244.1.11", name="a"), "2"),
+            (endpoint_slice("10.244.1.12", "10.244.1.13", name="b"), "4, 10.244.1.13=0"),
+        )
+    )
+    plain = endpoint_slice("10.244.1.14", name="c")
+    older = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": "old", "namespace": "shop", "annotations": {"sluice.io/weight": "10.244.2.1=6"}},
+        "subsets": [{"addresses": [{"ip": "10.244.2.1"}, {"ip": "10.244.2.2"}], "ports": [{"port": 8080}]}],
+    }
+    objects = [service(), one, two, plain, service("old", ip="10.96.0.2"), older]
+    found, faults = inputs.build(inputs.read([], objects), (), inputs.checks_for([]))
+    assert not faults
+    weights = {end.address: end.weight for of in found.services for piece in of.slices for end in piece.endpoints}
+    assert weights == {
+        "10.244.1.10": 2,
+        "10.244.1.11": 2,
+        "10.244.1.12": 4,
+        "10.244.1.13": 0,
+        "10.244.1.14": None,
+        "10.244.2.1": 6,
+        "10.244.2.2": None,
+    }
 
 
 def test_all_faults_in_one_run(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ if typing.TYPE_CHECKING:
     from conftest import Node
 
 ROOT = SCENARIO.parent.parent
-TARGETS = ["10.96.0.70:80", "198.51.100.1:30090"]
+TARGETS = ["10.96.0.70:80@198.51.100.2", "198.51.100.1:30090@198.51.100.3"]
 INVENTORY = os.path.join(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "inventory")
 
 
