@@ -11,8 +11,8 @@ MACHINES := $(filter ipvs,$(BACKEND))
 LAB      := -i inventory/lab/hosts.yml $(if $(MACHINES),-i inventory/lab-machines/hosts.yml)
 
 PACKAGES     := python3-venv iproute2 iptables ipset nftables conntrack procps kmod
-VM_PACKAGES  := qemu-system-x86 mmdebstrap busybox-static cpio openssh-client e2fsprogs
 DEV_PACKAGES := $(PACKAGES) podman runc mmdebstrap shellcheck
+VM_PACKAGES  := qemu-system-x86 mmdebstrap busybox-static cpio openssh-client e2fsprogs
 
 # A stamp is named after the contents it was made from, so neither a checkout nor a touched file reinstalls.
 digest  = $(shell cat $(1) | sha256sum | cut -c1-12)
@@ -74,8 +74,16 @@ unit golden property kernel: $(DEV) ## one part of the tests; kernel: the apply 
 pytest: $(DEV) ## unit, golden and property tests in one run
 	pytest tests/unit tests/golden tests/property
 
-molecule: $(DEV) ## the Molecule scenario default, on containers
-	$(STEP) molecule molecule -c .config/molecule/config.yml test -s default
+MOLECULE = molecule -c .config/molecule/config.yml test -s
+
+molecule: molecule-default molecule-ipvs ## the Molecule scenarios; each is a target too
+
+.PHONY: molecule-default molecule-ipvs
+molecule-default: $(DEV) ## the scenario default, on containers
+	$(STEP) $@ $(MOLECULE) default
+
+molecule-ipvs: $(DEV) | vm-packages ## the scenario ipvs, on a virtual machine
+	$(STEP) $@ $(MOLECULE) ipvs
 
 # make bench QUICK=1: to 5,000 Services, and the page stays as it is.
 bench: $(DEV) ## benchmarks; writes docs/benchmarks.md and its plots
@@ -90,11 +98,11 @@ install-dev: $(DEV) ## only install what `make test` needs
 packages:
 	tools/apt-need $(PACKAGES)
 
-vm-packages:
-	tools/apt-need $(VM_PACKAGES)
-
 dev-packages:
 	tools/apt-need $(DEV_PACKAGES)
+
+vm-packages:
+	tools/apt-need $(VM_PACKAGES)
 
 $(BIN)/pip: | packages
 	$(STEP) install/venv $(PYTHON) -m venv .venv

@@ -103,6 +103,9 @@ class Connection(LocalConnection):
         line = shlex.join([*enter, "env", "-i", *ENVIRONMENT, "/bin/sh", "-c", cmd])
         return super().exec_command(f"exec {line}", in_data=in_data, sudoable=sudoable)
 
+    def reset(self) -> None:
+        """Every command enters the namespaces anew: nothing is kept open."""
+
     def put_file(self, in_path: str, out_path: str) -> None:
         try:
             content = pathlib.Path(in_path).read_bytes()

@@ -23,8 +23,9 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Ask over a new connection
-  ansible.builtin.meta: reset_connection
+- name: Reach the node over a new connection
+  ansible.builtin.wait_for_connection:
+    timeout: 60
 
 - name: Keep the change
   sluice.lb.confirm:

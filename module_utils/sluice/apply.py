@@ -158,6 +158,8 @@ NOTHING: dict[str, Any] = {
 }
 """Settings of a node that is to hold nothing of Sluice."""
 
+_NOTHING = {files.SETTINGS_FILE: json.dumps(NOTHING)}
+
 
 def load(directory: str, backend: str | None = None) -> Wanted:
     """What the files in ``directory`` say, for ``backend`` instead of theirs if one is given.
@@ -214,21 +216,26 @@ def apply(wanted: Wanted, *, check: bool = False, confirm: int = 0) -> Result:
     if check:
         return _result(_look(wanted))
     with locked():
-        for attempt in range(1, ATTEMPTS + 1):
-            look = _look(wanted)
-            try:
-                return _perform(wanted, look, confirm)
-            except _KernelChanged as error:
-                # Somebody else was quicker: look again. The record may have been what was wrong.
-                state.forget_record()
-                if attempt == ATTEMPTS:
-                    raise KernelError(str(error)) from None
-        raise AssertionError("unreachable")
+        return _apply(wanted, confirm)
+
+
+def _apply(wanted: Wanted, seconds: int = 0, *, keep: bool = True) -> Result:
+    """What ``apply`` does under the node's lock. Without ``keep`` no generation is made of what is ``wanted``."""
+    for attempt in range(1, ATTEMPTS + 1):
+        look = _look(wanted)
+        try:
+            return _perform(wanted, look, seconds, keep=keep)
+        except _KernelChanged as error:
+            # Somebody else was quicker: look again. The record may have been what was wrong.
+            state.forget_record()
+            if attempt == ATTEMPTS:
+                raise KernelError(str(error)) from None
+    raise AssertionError("unreachable")
 
 
 def remove(*, check: bool = False) -> Result:
     """Take everything of Sluice out of the kernel, whichever variant holds it. Other people's rules stay."""
-    return apply(parse({files.SETTINGS_FILE: json.dumps(NOTHING)}), check=check)
+    return apply(parse(_NOTHING), check=check)
 
 
 def confirm() -> bool:
@@ -246,44 +253,70 @@ def confirm() -> bool:
         return True
 
 
-def roll_back(directory: str = files.DIRECTORY, *, unconfirmed: bool = False, check: bool = False) -> Result:
-    """Put back what was before: with ``unconfirmed`` the change that waits, else the generation before this one.
+def take_back(directory: str = files.DIRECTORY, *, change: str = "", check: bool = False) -> Result:
+    """Take back the change that waits for its confirmation; with ``change``, only if it is the one of that name.
 
-    The files in ``directory`` are put back as well, so that the next boot does not undo it.
+    The kernel gets what it held before, the files in ``directory`` what they said before.
     """
-    if unconfirmed:
-        with locked():
-            waiting = state.pending()
-            if waiting is None:
-                return Result()  # confirmed in the last moment
-            # The note comes first: whatever happens next, the next run has to say that it was not asked for.
-            with contextlib.suppress(OSError):  # a full disk is no reason to leave the change in force
-                state.set_note(_UNCONFIRMED)
-                state.set_active(waiting.generation)
-        result = apply(parse(waiting.contents))
-        _put_files(directory, waiting.contents)
+    with locked():
+        waiting = state.pending()
+        if waiting is None or change not in ("", waiting.change):
+            return Result()  # confirmed in the last moment, or part of a later change that waits for longer
+        said = _files_before(waiting)
+        # Another boot, another kernel: what strangers had in that one went with it.
+        before = waiting.contents if waiting.place == state.place() else said or _NOTHING
+        if check:
+            return apply(parse(before), check=True)
+        # The note comes first: whatever happens next, the next run has to say that it was not asked for.
+        with contextlib.suppress(OSError):  # a full disk is no reason to leave the change in force
+            state.set_note(_UNCONFIRMED)
+            state.set_active(waiting.generation)
+        # A generation is made of what the files say, never of what strangers had in the kernel.
+        result = _apply(parse(before), keep=before == said)
+        _put_files(directory, said)
         state.forget_pending()
         if not state.note():  # now there may be room for it
             with contextlib.suppress(OSError):
                 state.set_note(_UNCONFIRMED)
         return result
-    now = state.active()
-    target = state.previous(now)
-    if not target:
-        raise KernelError("there is no earlier generation to go back to")
-    before = state.contents(target)
-    if not state.intact(target, before):
-        raise KernelError(f"generation {target} is not what was kept: somebody has edited it")
-    if check:
-        return apply(parse(before), check=True)
-    state.set_active(target)
+
+
+def _files_before(waiting: state.Pending) -> Mapping[str, str]:
+    """What the node's files said before the change that waits; nothing where there were none of ours.
+
+    Only a node that has lost its generations has them from the kernel, and never rules of strangers.
+    """
     try:
-        result = apply(parse(before))
-    except KernelError:
-        state.set_active(now)
-        raise
-    _put_files(directory, before)
-    return result
+        kept = state.contents(waiting.generation)
+    except OSError:
+        kept = {}
+    if kept and state.intact(waiting.generation, kept):
+        return kept
+    held = parse(waiting.contents)
+    ours = held.texts and not any(leftovers(rules) for rules in held.rules.values())
+    return waiting.contents if ours else {}
+
+
+def roll_back(directory: str = files.DIRECTORY, *, check: bool = False) -> Result:
+    """Put back the generation before this one, in the kernel and in ``directory``: the next boot does not undo it."""
+    with locked():
+        now = state.active()
+        target = state.previous(now)
+        if not target:
+            raise KernelError("there is no earlier generation to go back to")
+        before = state.contents(target)
+        if not state.intact(target, before):
+            raise KernelError(f"generation {target} is not what was kept: somebody has edited it")
+        if check:
+            return apply(parse(before), check=True)
+        state.set_active(target)
+        try:
+            result = _apply(parse(before))
+        except KernelError:
+            state.set_active(now)
+            raise
+        _put_files(directory, before)
+        return result
 
 
 _UNCONFIRMED = "it was not confirmed in time"
@@ -412,7 +445,7 @@ def _as_kept(found: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
+def _perform(wanted: Wanted, look: Look, seconds: int, *, keep: bool) -> Result:
     """Carry out what was planned, then keep what the next apply and a rollback need."""
     warnings: list[str] = []
     flows = 0
@@ -427,9 +460,11 @@ def _perform(wanted: Wanted, look: Look, seconds: int) -> Result:
     _carry_out(wanted, look)
     if unfinished or _touches_udp(look):
         flows = _forget_flows(wanted, [look.before(), unfinished], warnings)
-    _keep(wanted, look, warnings)
+    if keep:
+        _keep(wanted, look, warnings)
     state.finish()
-    return _result(look, flows, warnings, pending=bool(look.changes and seconds))
+    # A change of an earlier run may still wait: this run is as good to confirm it.
+    return _result(look, flows, warnings, pending=bool(seconds) and state.waits())
 
 
 def _carry_out(wanted: Wanted, look: Look) -> None:
@@ -472,16 +507,18 @@ def _arm(look: Look, seconds: int) -> None:
     before, generation = look.before(), state.active()
     if waiting:
         before, generation = waiting.contents, waiting.generation
+    change = f"{time.time_ns():x}"
     armed = ""
     try:
-        # Armed before it is written down: a timer that finds nothing to take back does nothing.
-        armed = timer.arm(seconds)
-        state.set_pending(state.Pending(before, generation, time.time() + seconds, armed))
+        # Armed before it is written down: a timer whose change does not wait does nothing.
+        armed = timer.arm(seconds, change)
+        deadline = time.time() + seconds
+        state.set_pending(state.Pending(before, generation, change, deadline, armed, state.place()))
     except OSError as error:
-        if armed and not waiting:
-            timer.disarm(armed)  # else it takes back the earlier change, which still waits
+        if armed:
+            timer.disarm(armed)
         raise KernelError(f"{error.filename or state.ROOT}: {error.strerror}: nothing was changed") from None
-    if waiting and waiting.timer != armed:
+    if waiting:
         timer.disarm(waiting.timer)
 
 

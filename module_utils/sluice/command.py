@@ -78,7 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     draining.set_defaults(run=_drain)
 
     rolling_back = commands.add_parser("rollback", help="put back the rules that were in force before")
-    rolling_back.add_argument("--unconfirmed", action="store_true", help="only a change that was not confirmed")
+    rolling_back.add_argument(
+        "--unconfirmed",
+        nargs="?",
+        const="",
+        metavar="CHANGE",
+        help="only a change that waits for its confirmation (its name is in /var/lib/sluice/pending)",
+    )
     rolling_back.add_argument("--check", action="store_true", help="change nothing, say what would change")
     rolling_back.set_defaults(run=_roll_back)
 
@@ -106,7 +112,9 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 def _apply(arguments: argparse.Namespace) -> int:
     if arguments.boot:
-        apply.roll_back(arguments.dir, unconfirmed=True)
+        apply.take_back(arguments.dir)
+        if not os.path.exists(os.path.join(arguments.dir, files.SETTINGS_FILE)):
+            return FINE  # there was nothing before it
     wanted = apply.load(arguments.dir, arguments.backend)
     result = apply.apply(wanted, check=arguments.check, confirm=arguments.confirm)
     for warning in result.warnings:
@@ -132,7 +140,10 @@ def _drain(_arguments: argparse.Namespace) -> int:
 
 
 def _roll_back(arguments: argparse.Namespace) -> int:
-    result = apply.roll_back(arguments.dir, unconfirmed=arguments.unconfirmed, check=arguments.check)
+    if arguments.unconfirmed is None:
+        result = apply.roll_back(arguments.dir, check=arguments.check)
+    else:
+        result = apply.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
     print(result.summary())
     return FINE
 

@@ -81,6 +81,8 @@ def update(
         write(drains)
     if drains and _once():
         timer.repeat(UNIT, SECONDS, _FILE, "drain")
+    elif before:
+        timer.end(UNIT)
 
 
 def pending(after: Collection[Step]) -> bool:
@@ -100,15 +102,19 @@ def run() -> bool:
 def _once() -> bool:
     drains = read()
     busy = ipvs_kernel.busy({*drains.frontends, *(entry.frontend for entry in drains.real)})
-    now = time.time()
-    done = [entry for entry, deadline in drains.real.items() if entry not in busy or now > deadline]
+    done, steps, left = settled(drains, busy, time.time())
     ipvs_kernel.delete(done)
-    left = drains._replace(real={entry: when for entry, when in drains.real.items() if entry not in done})
-    waits = any(entry.frontend in left.frontends for entry in busy)
-    if left.steps and (not waits or now > left.deadline):
-        ipvs_kernel.carry_out(left.steps)
+    if steps:
+        ipvs_kernel.carry_out(steps)
         ipvs_kernel.remove_device()
         state.set_claims(())
-        left = left._replace(steps=(), frontends=())
     write(left)
     return bool(left)
+
+
+def settled(drains: Drains, busy: Collection[Draining], now: float) -> tuple[list[Draining], tuple[Step, ...], Drains]:
+    """What goes at ``now``, real servers and steps, while ``busy`` ones have connections; and what is left."""
+    done = [entry for entry, deadline in drains.real.items() if entry not in busy or now > deadline]
+    left = drains._replace(real={entry: deadline for entry, deadline in drains.real.items() if entry not in done})
+    waits = any(entry.frontend in drains.frontends for entry in busy) and now <= drains.deadline
+    return (done, (), left) if waits else (done, drains.steps, left._replace(steps=(), frontends=()))

@@ -102,16 +102,21 @@ def _counts(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int, in
 
 
 def _listed(frontends: Collection[Frontend]) -> set[Draining]:
-    """The real servers of ``frontends`` that have a connection in a state in which it needs them."""
+    with contextlib.suppress(OSError), open(_CONNECTIONS, encoding="ascii") as stream:
+        return connected(stream, frontends)
+    return set()
+
+
+def connected(lines: Iterable[str], frontends: Collection[Frontend]) -> set[Draining]:
+    """The real servers of ``frontends`` that have a connection which still needs them, in /proc/net/ip_vs_conn."""
     wanted = {_columns(frontend): frontend for frontend in frontends}
     found: set[Draining] = set()
-    with contextlib.suppress(OSError), open(_CONNECTIONS, encoding="ascii") as stream:
-        for line in stream:
-            words = line.split()
-            frontend = wanted.get((words[0], words[3], words[4]))
-            if frontend and words[7] not in _OVER:
-                real = str(ipaddress.ip_address(int(words[5], 16) if len(words[5]) == 8 else words[5]))
-                found.add(Draining(frontend, addresses.host_port(real, int(words[6], 16))))
+    for line in lines:
+        words = line.split()
+        frontend = wanted.get((words[0], words[3], words[4]))
+        if frontend and words[7] not in _OVER:
+            real = str(ipaddress.ip_address(int(words[5], 16) if len(words[5]) == 8 else words[5]))
+            found.add(Draining(frontend, addresses.host_port(real, int(words[6], 16))))
     return found
 
 

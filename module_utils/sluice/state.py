@@ -180,27 +180,34 @@ def unfinished() -> bool:
 
 
 class Pending(NamedTuple):
-    """A change that is not confirmed yet: what was before it, when it is taken back, and by whom."""
+    """A change that is not confirmed yet: what was before it, its name, when it is taken back, and by whom.
+
+    ``contents`` is what the kernel (``place``) held, ``generation`` what the node's files said.
+    """
 
     contents: dict[str, str]
     generation: int
+    change: str
     deadline: float
     timer: str
+    place: str
 
 
 def pending() -> Pending | None:
     """The change that waits for its confirmation, or None."""
     meta = owned_files.content(f"{_PENDING}/{_META}")
-    if meta is None:
-        return None
-    fields = json.loads(meta)
-    return Pending(_read(_PENDING), fields["generation"], fields["deadline"], fields["timer"])
+    return None if meta is None else Pending(_read(_PENDING), **json.loads(meta))
+
+
+def waits() -> bool:
+    """Whether a change waits for its confirmation."""
+    return os.path.exists(f"{_PENDING}/{_META}")
 
 
 def set_pending(change: Pending) -> None:
     """Say that a change waits for its confirmation. Raises OSError; then the one that waited still does."""
-    meta = {"generation": change.generation, "deadline": change.deadline, "timer": change.timer}
-    _write_folder(_PENDING, {**change.contents, _META: json.dumps(meta)})
+    meta = change._asdict()
+    _write_folder(_PENDING, {**meta.pop("contents"), _META: json.dumps(meta)})
 
 
 def forget_pending() -> None:

@@ -1,7 +1,8 @@
 """The node's own timer for a change that nobody confirms.
 
 Independent of whoever asked for the change: a transient unit of systemd, or where there is no systemd a process of
-its own session that sleeps. Either ends in ``sluice rollback --unconfirmed``.
+its own session that sleeps. Either ends in ``sluice rollback --unconfirmed CHANGE``, which leaves every other change
+alone: when the timer of one is stopped it may have fired already, and wait for the node's lock.
 """
 
 from __future__ import annotations
@@ -18,20 +19,23 @@ UNIT = "sluice-rollback"
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
-def arm(seconds: int) -> str:
-    """Start the timer; returns what ``disarm`` needs. Raises KernelError: then no change may be made."""
+def arm(seconds: int, change: str) -> str:
+    """Start the timer that takes ``change`` back; returns what ``disarm`` needs.
+
+    Raises KernelError: then no change may be made.
+    """
     if not os.access(COMMAND, os.X_OK):
         raise KernelError(f"{COMMAND} is not installed: nothing could take an unconfirmed change back")
-    rollback = [COMMAND, "rollback", "--unconfirmed"]
+    rollback = [COMMAND, "rollback", "--unconfirmed", change]
     if has_systemd():
-        disarm(UNIT)
+        unit = f"{UNIT}-{change}"
         # systemd lets timers be a minute late unless told otherwise.
-        options = ["--quiet", "--collect", f"--unit={UNIT}", f"--on-active={seconds}"]
+        options = ["--quiet", "--collect", f"--unit={unit}", f"--on-active={seconds}"]
         command = ["systemd-run", *options, "--timer-property=AccuracySec=100ms", *rollback]
         result = subprocess.run(command, capture_output=True, text=True, env={"PATH": _PATH}, check=False)
         if result.returncode:
             raise KernelError(f"systemd-run: {' '.join(result.stderr.split())}")
-        return UNIT
+        return unit
     return _detached(["/bin/sh", "-c", f'sleep {seconds}; exec "$@"', UNIT, *rollback])
 
 
@@ -73,8 +77,8 @@ def _detached(command: list[str]) -> str:
 
 def disarm(timer: str) -> None:
     """Stop the timer; one that is not there any more is fine."""
-    if timer == UNIT:
-        _stop(f"{UNIT}.timer")
+    if timer.startswith(UNIT):
+        _stop(f"{timer}.timer")
         return
     pid, _, started = timer.partition(" ")
     # A process id is used again sooner or later: only with the same start is it ours.

@@ -53,7 +53,7 @@ def test_changes_under_load(network: load.Network) -> None:
             always[number] = always[number]._replace(endpoints=endpoints)
         if what == "taken back":
             node.apply(files(), confirm=60)
-            node.call(lambda: load.hosts.apply.roll_back(unconfirmed=True))
+            node.call(load.hosts.apply.take_back)
         else:
             node.apply(files())
     node.apply(files())

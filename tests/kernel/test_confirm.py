@@ -12,7 +12,7 @@ import hosts
 import namespaces
 import pytest
 
-from sluice import apply, files, iptables_kernel, ruleset, state
+from sluice import apply, files, iptables_kernel, lock, ruleset, state
 
 OLD = [cases.Service(number) for number in range(4)]
 NEW = [cases.Service(number) for number in range(1, 6)]
@@ -72,8 +72,15 @@ def test_first_apply_is_taken_back(node: hosts.Node, variant: str) -> None:
     wait_until_taken_back(node)
     assert "KUBE-" not in node.save(variant)
     assert "SLUICE-" not in node.save(variant)
-    assert written(node).keys() == {files.SETTINGS_FILE}
-    assert node.sluice("apply").stdout == "changed=0\n"
+    assert node.shell("ls /etc/sluice") == ""
+    assert node.call(state.active) == 0
+
+
+def test_first_apply_waits_when_the_node_goes_down(node: hosts.Node, variant: str) -> None:
+    node.apply(contents(NEW, variant), confirm=60)
+    assert node.sluice("apply", "--boot").returncode == 0
+    assert "KUBE-" not in node.save(variant)
+    assert node.shell("ls /etc/sluice") == ""
 
 
 def test_confirmed_stays(applied: hosts.Node, variant: str) -> None:
@@ -84,6 +91,14 @@ def test_confirmed_stays(applied: hosts.Node, variant: str) -> None:
     assert applied.save(variant) == held
     assert applied.call(state.note) is None
     assert applied.sluice("confirm").stdout == "nothing waits for a confirmation\n"
+
+
+def test_run_again_while_one_waits(applied: hosts.Node, variant: str) -> None:
+    """Nothing changes, but what waits still has to be confirmed, or the node takes it back behind that run."""
+    applied.apply(contents(NEW, variant), confirm=60)
+    again = applied.apply(contents(NEW, variant), confirm=60)
+    assert (again.changed, again.pending) == (False, True)
+    assert not applied.apply(contents(NEW, variant), check=True, confirm=60).pending
 
 
 def test_nothing_changed_arms_nothing(applied: hosts.Node, variant: str) -> None:
@@ -101,6 +116,27 @@ def test_second_apply_while_one_waits(applied: hosts.Node, variant: str) -> None
     wait_until_taken_back(applied, SECONDS + 2)
     assert rules(applied, variant) == before
     assert written(applied) == contents(OLD, variant)
+
+
+def test_timer_waits_while_a_second_change_is_armed(applied: hosts.Node, variant: str) -> None:
+    """The first change's rollback waits for the node's lock meanwhile: the second change is not its to take back."""
+    applied.apply(contents(NEW, variant), confirm=SECONDS)
+    applied.write(contents(LATER, variant))
+
+    def second() -> None:
+        # As with systemd, where what a timer has started outlives the timer.
+        apply.timer.disarm = lambda _: None
+        with lock.locked():
+            time.sleep(SECONDS + 0.7)
+            apply._apply(apply.load(files.DIRECTORY), 60)
+
+    applied.call(second)
+    held = applied.save(variant)
+    time.sleep(1)
+    assert applied.call(state.pending), "the first timer took the second change back"
+    assert applied.save(variant) == held
+    assert written(applied) == contents(LATER, variant)
+    assert applied.call(apply.confirm)
 
 
 def test_second_apply_confirmed(applied: hosts.Node, variant: str) -> None:
@@ -277,6 +313,10 @@ def test_pending_is_readable(applied: hosts.Node, variant: str) -> None:
     before = rules(applied, variant)
     applied.apply(contents(NEW, variant), confirm=60)
     assert json.loads(applied.shell("cat /var/lib/sluice/pending/generation.json"))["deadline"] > time.time()
+    held = applied.save(variant)
+    predicted = applied.sluice("rollback", "--unconfirmed", "--check").stdout
+    assert predicted.startswith("changed=")
+    assert applied.save(variant) == held
     applied.sluice("apply", "--boot")
     assert rules(applied, variant) == before
     assert applied.call(state.pending) is None

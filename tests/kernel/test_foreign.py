@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cases
 import hosts
 import pytest
 
-from sluice import ruleset
+from sluice import ruleset, state
 from sluice.iptables_kernel import HINT_CHAIN, VARIANTS
 from sluice.plan import is_ours, target_of
 
@@ -189,14 +191,51 @@ def test_takeover(node: hosts.Node, variant: str) -> None:
     assert left.count("KUBE-") == 4, left
 
 
-def test_takeover_that_nobody_confirms(node: hosts.Node, variant: str) -> None:
-    """The kube-proxy's rules come back."""
-    before = kubernetes(node, variant)
-    node.write(cases.rendered(SERVICES, takeover=True))
+def take_over_unconfirmed(node: hosts.Node, **settings: Any) -> None:
+    node.write(cases.rendered(SERVICES, takeover=True, **settings))
     node.sluice("apply", "--confirm", "60")
+
+
+def test_takeover_that_nobody_confirms(node: hosts.Node, variant: str) -> None:
+    """The kube-proxy's rules come back, and are nobody's but its own."""
+    before = kubernetes(node, variant)
+    take_over_unconfirmed(node)
     back = node.sluice("rollback", "--unconfirmed", check=False)
     assert back.returncode == 0, back.stderr
     assert ruleset.parse(node.save(variant)) == ruleset.parse(before)
+    assert node.shell("ls /etc/sluice") == ""  # no unit applies them as ours
+    assert node.call(state.active) == 0
+    node.write(cases.rendered(SERVICES))
+    refused = node.sluice("apply", check=False)
+    assert refused.returncode == 2
+    assert "sluice_takeover" in refused.stderr
+
+
+def test_takeover_beside_ours_that_nobody_confirms(node: hosts.Node, variant: str) -> None:
+    """A kube-proxy came after us: its rules come back in the kernel, ours in the files."""
+    ours = cases.rendered(SERVICES[:2], iptables_variant=variant)
+    node.apply(ours)
+    node.run(f"iptables-{variant}", "-t", "mangle", "-N", "KUBE-PROXY-CANARY")
+    before = node.save(variant)
+    take_over_unconfirmed(node, iptables_variant=variant)
+    node.sluice("rollback", "--unconfirmed")
+    assert ruleset.parse(node.save(variant)) == ruleset.parse(before)
+    assert node.call(lambda: dict(hosts.apply.load(hosts.files.DIRECTORY).contents)) == ours
+    assert "sluice_takeover" in node.sluice("apply", check=False).stderr
+
+
+def test_unconfirmed_takeover_at_boot(node: hosts.Node, variant: str) -> None:
+    """The kube-proxy's rules went with the kernel that held them."""
+    kubernetes(node, variant)
+    take_over_unconfirmed(node)
+
+    def boot() -> int:
+        hosts.apply.state.place = lambda: "after a reboot"
+        return hosts.command.main(["apply", "--boot"])
+
+    assert node.call(boot) == 0
+    assert "10.96.7.7" not in node.save(variant)
+    assert node.shell("ls /etc/sluice") == ""
 
 
 def test_auto_follows_the_hint(node: hosts.Node, variant: str) -> None:

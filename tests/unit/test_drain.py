@@ -1,0 +1,52 @@
+"""What goes while connections are left, and when; and which connections count."""
+
+from __future__ import annotations
+
+from sluice.drain import NOTHING, Drains, settled
+from sluice.ipvs_kernel import connected
+from sluice.ipvs_plan import Draining, Step
+from sluice.ipvs_text import Frontend
+
+WEB, SIX = Frontend("tcp", "10.96.0.1", 80), Frontend("tcp", "fd00::1", 80)
+ONE, TWO = Draining(WEB, "10.244.1.1:8080"), Draining(WEB, "10.244.1.2:8080")
+STEPS = (Step("address", "del 10.96.0.1/32\n"), Step("ipvsadm", "-D -t 10.96.0.1:80\n"))
+
+# As Linux 6.1 prints it.
+CONNECTIONS = """\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP C6336402 D431 0A600001 0050 0AF40101 1F90 ESTABLISHED     895
+TCP C6336402 D433 0A600001 0050 0AF40102 1F90 TIME_WAIT       107
+TCP C6336402 0000 0A600001 0050 0AF40102 1F90 NONE            600
+TCP C6336402 D435 0A600002 0050 0AF40102 1F90 ESTABLISHED     895
+UDP C6336402 D435 0A600001 0050 0AF40102 1F90 UDP             295
+TCP fd00:0000:0000:0000:0000:0000:0000:0002 B0F2 fd00:0000:0000:0000:0000:0000:0000:0001 0050 \
+fd00:0000:0000:0000:0000:0000:0000:0011 1F90 FIN_WAIT         117
+"""
+
+
+def test_real_server_goes_when_it_is_not_busy() -> None:
+    drains = Drains({ONE: 100.0, TWO: 100.0}, (), (), 0.0)
+    assert settled(drains, {ONE}, 50.0) == ([TWO], (), drains._replace(real={ONE: 100.0}))
+
+
+def test_real_server_goes_when_its_time_is_over() -> None:
+    drains = Drains({ONE: 100.0, TWO: 200.0}, (), (), 0.0)
+    assert settled(drains, {ONE, TWO}, 101.0) == ([ONE], (), drains._replace(real={TWO: 200.0}))
+
+
+def test_former_backend_goes_when_nobody_uses_it() -> None:
+    drains = Drains({}, STEPS, (WEB,), 100.0)
+    assert settled(drains, {TWO}, 50.0) == ([], (), drains)
+    assert settled(drains, {TWO}, 101.0) == ([], STEPS, NOTHING._replace(deadline=100.0))
+    assert settled(drains, set(), 50.0) == ([], STEPS, NOTHING._replace(deadline=100.0))
+
+
+def test_connections_of_others_do_not_count() -> None:
+    drains = Drains({}, STEPS, (WEB,), 100.0)
+    assert settled(drains, {Draining(SIX, "[fd00::11]:8080")}, 50.0)[1] == STEPS
+
+
+def test_connections_that_are_not_over() -> None:
+    assert connected(CONNECTIONS.splitlines(), [WEB]) == {ONE}
+    assert connected(CONNECTIONS.splitlines(), [WEB, SIX]) == {ONE, Draining(SIX, "[fd00::11]:8080")}
+    assert connected([], [WEB]) == set()

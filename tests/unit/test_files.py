@@ -1,0 +1,59 @@
+"""What a node's kernel needs beside the files."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice import files
+from sluice.catalogue import Catalogue, Service, ServicePort
+from sluice.settings import Settings
+
+IPVS = Settings(backend="ipvs", node_name="lb1", node_addresses=("127.0.0.1", "192.0.2.1"))
+
+
+def catalogue(*schedulers: str) -> Catalogue:
+    services = [
+        Service(
+            namespace="shop",
+            name=f"web{number}",
+            type="ClusterIP",
+            cluster_ips=(f"10.96.0.{number}",),
+            ports=(ServicePort("", "TCP", 80, 8080, 0),),
+            annotations=(("scheduler", scheduler),),
+        )
+        for number, scheduler in enumerate(schedulers, 1)
+    ]
+    return Catalogue(services=tuple(services), host_ports=(), nodes=())
+
+
+def test_modules_of_every_scheduler_in_use() -> None:
+    found = files.modules(catalogue("mh", "sh"), IPVS._replace(ipvs_scheduler="wrr"))
+    assert {"ip_vs", "dummy", "ip_vs_wrr", "ip_vs_mh", "ip_vs_sh"} <= set(found)
+    assert "ip_vs_rr" not in found
+    assert files.modules(catalogue("mh"), Settings()) == ["nf_conntrack"]
+
+
+@pytest.mark.parametrize(("kernel", "value"), [((4, 19), "0"), ((5, 8), "0"), ((5, 9), "1"), ((6, 1), "1")])
+def test_port_reuse_follows_the_kernel(kernel: tuple[int, int], value: str) -> None:
+    assert files.sysctls(IPVS, kernel)["net.ipv4.vs.conn_reuse_mode"] == value
+
+
+def test_sysctls_of_ipvs_are_only_for_ipvs() -> None:
+    assert not [name for name in files.sysctls(Settings(), (6, 1)) if ".vs." in name]
+    assert files.sysctls(IPVS._replace(ipvs_strict_arp=True), (6, 1))["net.ipv4.conf.all.arp_ignore"] == "1"
+    assert "net.ipv4.conf.all.arp_ignore" not in files.sysctls(IPVS, (6, 1))
+
+
+def test_loopback_is_opened_where_it_serves_node_ports() -> None:
+    opened = "net.ipv4.conf.all.route_localnet"
+    assert opened in files.sysctls(IPVS._replace(compat="1.20"), (6, 1))
+    assert opened not in files.sysctls(IPVS, (6, 1))
+    assert opened in files.sysctls(Settings(), (6, 1))
+
+
+def test_files_that_the_kernel_s_tools_take() -> None:
+    """ipvsadm takes no comments."""
+    found = files.render(catalogue("rr"), IPVS)
+    assert found["ipvs.conf"] == "-A -t 10.96.0.1:80 -s rr\n"
+    assert found["addresses"] == "10.96.0.1/32\n"
+    assert "#" not in found["ipset.conf"]
