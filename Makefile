@@ -8,7 +8,7 @@ BACKEND ?=
 SITE    := $(if $(BACKEND),-e sluice_backend=$(BACKEND))
 # Load balancers of the lab are namespaces, or virtual machines where a backend asks for a kernel that few hosts have.
 MACHINES := $(filter ipvs,$(BACKEND))
-LAB      := -i inventory/lab/hosts.yml $(if $(MACHINES),-i inventory/lab-machines/hosts.yml)
+LAB      := $(if $(MACHINES),-i inventory/lab/hosts.yml -i inventory/lab-machines/hosts.yml)
 
 PACKAGES     := python3-venv iproute2 iptables ipset nftables conntrack procps kmod
 DEV_PACKAGES := $(PACKAGES) podman runc mmdebstrap shellcheck

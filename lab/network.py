@@ -45,6 +45,7 @@ INVENTORY = HERE.parent / "inventory/lab/hosts.yml"
 STATE = pathlib.Path(os.environ.get("SLUICE_LAB_STATE", "/run/sluice-lab"))
 ENDPOINT = HERE / "endpoint.py"
 MACHINES = STATE / "machines"  # what belongs to virtual machines, ssh's configuration among it
+MACHINES_SKIPPED = 77  # what vm/machines exits with where none can run
 MACHINE = ".machine"  # after a host's name: the process of its virtual machine
 Variables = dict[str, typing.Any]
 STOP_TIMEOUT = 5.0  # seconds until the kernel has to have taken a killed host apart
@@ -239,7 +240,8 @@ def setup(host: Host) -> typing.Callable[[], None]:
 def machines(*words: str) -> None:
     done = subprocess.run([str(HERE / "vm/machines"), *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LabError(f"no virtual machine: {(done.stdout + done.stderr).strip()}")
+        what = "no virtual machine can run here" if done.returncode == MACHINES_SKIPPED else f"vm/machines {words[0]}"
+        raise LabError(f"{what}: {(done.stdout + done.stderr).strip()}")
 
 
 def machine_files(host: Host, carrier: Host) -> dict[str, str]:

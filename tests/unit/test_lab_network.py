@@ -147,7 +147,7 @@ def test_nothing_starts_where_no_virtual_machine_can(tmp_path: pathlib.Path, mon
 
 
 def test_what_machines_says_is_what_is_wrong() -> None:
-    with pytest.raises(network.LabError, match="no virtual machine: machines: usage:"):
+    with pytest.raises(network.LabError, match="vm/machines start: machines: usage:"):
         network.machines("start")
 
 
