@@ -32,6 +32,9 @@ ANNOUNCERS = ("keepalived", "ucarp", "vrrpd", "kube-vip", "speaker")
 FLUSHERS = ("firewalld", "netfilter-persistent", "iptables", "ip6tables")
 """Units that load a rule set of their own, whole."""
 
+_SHOWN = ("dummy", "ip_vs")
+"""Modules with parameters: those are in /sys/module even where they are built in."""
+
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _COMMANDS = {
     "iptables": ("ip", "iptables", "conntrack", "modprobe"),
@@ -187,8 +190,9 @@ def module_loaded(name: str) -> bool:
 
 
 def lacks_module(name: str) -> bool:
-    """Whether this kernel has no module ``name``. Where it does not say which it has, none is taken to be missing."""
-    return not module_loaded(name) and bool(_built_in()) and _modprobe("--dry-run", name) != 0
+    """Whether this kernel has no module ``name``, as far as it says which it has."""
+    says = bool(_built_in()) or name in _SHOWN
+    return says and not module_loaded(name) and _modprobe("--dry-run", name) != 0
 
 
 def load_module(name: str) -> bool:

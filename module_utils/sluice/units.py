@@ -11,7 +11,7 @@ FOLDER = "/etc/systemd/system"
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 # Others load whole rule sets at boot and when they reload: this one comes after them, each time.
-_OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service ipvsadm.service"
+_OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service"
 
 _RESTORE = f"""\
 # Written by Sluice.
