@@ -6,6 +6,9 @@ BIN     := .venv/bin
 # BACKEND=ipvs make lab: another backend than the inventory's.
 BACKEND ?=
 SITE    := $(if $(BACKEND),-e sluice_backend=$(BACKEND))
+# Load balancers of the lab are namespaces, or virtual machines where a backend asks for a kernel that few hosts have.
+MACHINES := $(filter ipvs,$(BACKEND))
+LAB      := $(if $(MACHINES),-i inventory/lab/hosts.yml -i inventory/lab-machines/hosts.yml)
 
 PACKAGES     := python3-venv iproute2 iptables ipset nftables conntrack procps kmod
 DEV_PACKAGES := $(PACKAGES) podman runc mmdebstrap shellcheck
@@ -35,13 +38,13 @@ help: ## say what there is to make
 ##### The lab
 
 .PHONY: lab lab-down site
-lab: $(RUNTIME) ## bring up the embedded lab, run site.yml, send traffic and say where it went
-	$(STEP) lab/up ansible-playbook playbooks/lab.yml
-	ansible-playbook $(SITE) site.yml
-	$(BIN)/python lab/traffic.py
+lab: $(RUNTIME) | $(if $(MACHINES),vm-packages) ## bring up the embedded lab, run site.yml, send traffic and say where it went
+	$(STEP) lab/up ansible-playbook $(LAB) playbooks/lab.yml
+	ansible-playbook $(LAB) $(SITE) site.yml
+	$(BIN)/python lab/traffic.py $(if $(BACKEND),--backend $(BACKEND))
 
 site: $(RUNTIME) ## run site.yml against the lab again
-	ansible-playbook $(SITE) site.yml
+	ansible-playbook $(LAB) $(SITE) site.yml
 
 lab-down: $(RUNTIME) ## remove the lab
 	$(STEP) lab/down ansible-playbook playbooks/lab_down.yml

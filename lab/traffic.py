@@ -36,11 +36,12 @@ SESSIONS = 60
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 
 
-def read_expectations(path: pathlib.Path) -> list[report.Expectation]:
+def read_expectations(path: pathlib.Path, backend: str) -> list[report.Expectation]:
     """One expectation a service, address and client. Raises OSError, YAMLError, LabError."""
     found = []
     for service in yaml.safe_load(path.read_text(encoding="utf-8")):
         for row in service["addresses"]:
+            row = {**row, **row.get(backend, {})}
             address, _, port = row["to"].rpartition(":")
             clients = row.get("from", "client")
             for client in clients if isinstance(clients, list) else [clients]:
@@ -165,6 +166,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--requests", type=int, default=300, help="to each address by each client (%(default)s)")
     parser.add_argument("--only", default="", metavar="TEXT", help="services whose name holds it")
+    parser.add_argument("--backend", default="iptables", help="what the load balancers run (%(default)s)")
     parser.add_argument("--inventory", type=pathlib.Path, default=network.INVENTORY)
     parser.add_argument("--expectations", type=pathlib.Path, default=EXPECTATIONS)
     chosen = parser.parse_args(arguments)
@@ -176,7 +178,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    expectations = [row for row in read_expectations(chosen.expectations) if chosen.only in row.service]
+    expectations = [row for row in read_expectations(chosen.expectations, chosen.backend) if chosen.only in row.service]
     if not expectations:
         raise network.LabError(f"no service's name holds {chosen.only!r}")
     endpoints = [host.name for host in network.read_hosts(chosen.inventory).values() if host.listen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventory/lab/hosts.yml"
+MACHINES = ROOT / "inventory/lab-machines/hosts.yml"
 
 
 def write(path: pathlib.Path, content: object) -> pathlib.Path:
@@ -75,12 +77,78 @@ def test_expectations_name_services_and_hosts_of_the_lab() -> None:
         for file in (INVENTORY.parent / "services").glob("*.yml")
         for manifest in yaml.safe_load_all(file.read_text(encoding="utf-8"))
     }
-    expectations = traffic.read_expectations(traffic.EXPECTATIONS)
+    expectations = traffic.read_expectations(traffic.EXPECTATIONS, "iptables")
     assert {row.service for row in expectations} <= declared
     assert {row.client for row in expectations} <= hosts.keys()
     answering = {name for row in expectations if isinstance(row.answers, tuple) for name in row.answers}
     assert answering <= {name for name, host in hosts.items() if host.listen}
     assert len({row.service for row in expectations}) >= 8
+
+
+def test_expectations_of_a_backend() -> None:
+    """A pod's way to an external address under externalTrafficPolicy Local: kube-proxy's two backends differ."""
+    iptables, ipvs = (traffic.read_expectations(traffic.EXPECTATIONS, backend) for backend in ("iptables", "ipvs"))
+    different = [(one.target, one.client, one.answers, two.answers) for one, two in zip(iptables, ipvs) if one != two]
+    assert len(iptables) == len(ipvs)
+    assert different == [("172.29.163.9:6443", "web1", ("web1", "web2", "web3"), ("web1",))]
+
+
+def test_load_balancers_as_virtual_machines() -> None:
+    """The second inventory changes nothing but what runs them."""
+    plain, hosts = network.read_hosts(INVENTORY), network.read_hosts(INVENTORY, MACHINES)
+    assert [name for name, host in hosts.items() if host.machine] == ["lb1", "lb2"]
+    assert {name: dataclasses.replace(host, machine=False) for name, host in hosts.items()} == plain
+    hanging = network.parts(hosts)
+    assert (hanging["lb1"], hanging["lb1.machine"], hanging["web1"]) == ("router", "lb1", "lb1")
+    before, after = network.digests(plain), network.digests(hosts)
+    assert {name for name in before if before[name] != after[name]} == {"lb1", "lb2", "web1", "web2"}
+
+
+def test_virtual_machine_has_the_addresses_and_its_namespaces_the_bridges() -> None:
+    hosts = network.read_hosts(INVENTORY, MACHINES)
+    lb1, router = hosts["lb1"], hosts["router"]
+    assert not [line for line in network.own_links(lb1) + network.own_addresses(lb1, router) if "address" in line]
+    assert list(network.bridges(lb1)) == ["nodes", "pods1"]
+    files = network.machine_files(lb1, router)
+    assert files["etc/systemd/network/eth0.network"].splitlines()[:3] == ["[Match]", "Name=eth0", "[Network]"]
+    assert [line for line in files["etc/systemd/network/eth0.network"].splitlines() if line[0] in "AG"] == [
+        "Address=172.18.0.11/24",
+        "Address=fd00:172:18::11/64",
+        "Gateway=172.18.0.1",
+        "Gateway=fd00:172:18::1",
+    ]
+    assert [line for line in files["etc/systemd/network/eth1.network"].splitlines() if line[0] in "AG"] == [
+        "Address=10.244.1.1/24",
+        "Address=fd00:10:244:1::1/64",
+    ]
+    assert "net/ipv4/conf/*/rp_filter = 0" in files["etc/sysctl.d/lab.conf"].splitlines()
+
+
+@pytest.mark.parametrize("variables", [{"lab_listen": []}, {"lab_network": "inside"}])
+def test_virtual_machine_is_a_balancer_on_a_network(tmp_path: pathlib.Path, variables: dict[str, object]) -> None:
+    """Without a network nobody reaches it; and it answers no requests."""
+    other = {"router": {"lab_machine": True, **variables}} if "lab_listen" in variables else {"end": variables}
+    content = small(lab_networks={"inside": ["192.0.2.1/24"]})
+    more = {"all": {"vars": {"lab_machine": True}, "hosts": other}}
+    with pytest.raises(network.LabError, match="a virtual machine needs lab_network"):
+        network.read_hosts(write(tmp_path / "a.yml", content), write(tmp_path / "b.yml", more))
+
+
+def test_nothing_starts_where_no_virtual_machine_can(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: str) -> None:
+        raise network.LabError(f"no virtual machine: {words}")
+
+    monkeypatch.setattr(network, "require_programs", lambda: None)
+    monkeypatch.setattr(network, "machines", refuse)
+    monkeypatch.setattr(network, "STATE", tmp_path / "state")
+    with pytest.raises(network.LabError, match="check"):
+        network.up(network.read_hosts(INVENTORY, MACHINES))
+    assert not (tmp_path / "state").exists()
+
+
+def test_what_machines_says_is_what_is_wrong() -> None:
+    with pytest.raises(network.LabError, match="vm/machines start: machines: usage:"):
+        network.machines("start")
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
@@ -168,6 +236,9 @@ def test_host_that_ended_or_changed_is_started_again(tmp_path: pathlib.Path) -> 
         end = int((state / "end").read_text(encoding="ascii").split()[0])
         network.stop([end])
         assert lab(state, *up).stdout == "changed=1\n"
+        # What hangs on a host goes with it.
+        network.stop([int((state / "router").read_text(encoding="ascii").split()[0])])
+        assert lab(state, *up).stdout == "changed=2\n"
         write(inventory, small(lab_routes=[{"to": "198.51.100.0/24", "via": "192.0.2.10"}]))
         assert lab(state, *up).stdout == "changed=2\n"
         assert lab(state, *up).stdout == "changed=0\n"

@@ -52,7 +52,7 @@ class VirtualServer(typing.NamedTuple):
 
 
 class Node:
-    """The load balancer, and the client and endpoints around it (``molecule/shared/vm/network``)."""
+    """The load balancer, and the client and endpoints around it (``molecule/ipvs/network``)."""
 
     def __init__(self, host: testinfra.host.Host) -> None:
         self.host = host
