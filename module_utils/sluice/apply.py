@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import (
@@ -14,6 +14,7 @@ from . import (
     conntrack,
     drain,
     files,
+    ipset_text,
     ipvs_kernel,
     ipvs_plan,
     ipvs_text,
@@ -47,7 +48,21 @@ class Wanted(NamedTuple):
     contents: Mapping[str, str]
     settings: dict[str, Any]
     texts: dict[str, str]
-    tables: Tables = files.NO_TABLES
+    source: str = "files"
+
+    @property
+    def tables(self) -> Tables:
+        """All of IPVS mode's tables. Raises KernelError; so does whoever reads but a part of them."""
+        with self.reading():
+            return files.read_tables(self.contents) if files.IPVS_FILE in self.contents else files.NO_TABLES
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Says that the files are to blame for what is wrong with their text. Raises KernelError."""
+        try:
+            yield
+        except ValueError as error:
+            raise KernelError(f"{self.source}: not what Sluice wrote: {error}") from None
 
     @property
     def rules(self) -> dict[str, RuleSet]:
@@ -65,7 +80,7 @@ class IpvsLook(NamedTuple):
     """What an apply found of what IPVS mode keeps outside iptables: the plan for it, and which of ours there is."""
 
     plan: ipvs_plan.Plan
-    holds: Tables
+    holds: Callable[[], Tables]
     warnings: tuple[str, ...]
 
 
@@ -190,15 +205,15 @@ def parse(contents: Mapping[str, str], source: str = "files", backend: str | Non
         if settings["backend"] not in files.BACKENDS:
             raise KernelError(f"the backend {settings['backend']} is not there yet")
         texts = {family: contents[files.RULES_FILES[family]] for family in settings["ip_families"]}
-        tables = files.read_tables(contents) if settings["backend"] == "ipvs" else files.NO_TABLES
+        names = [files.SETTINGS_FILE, *(files.RULES_FILES[family] for family in texts)]
+        if settings["backend"] == "ipvs":
+            names += [files.IPSET_FILE, files.IPVS_FILE, files.ADDRESSES_FILE]
+        found = {name: contents[name] for name in names}
     except KeyError as error:
         raise KernelError(f"{source}: there is no {error.args[0]}") from None
     except (ValueError, TypeError) as error:
         raise KernelError(f"{source}: not what Sluice wrote: {error}") from None
-    names = [files.SETTINGS_FILE, *(files.RULES_FILES[family] for family in texts)]
-    if settings["backend"] == "ipvs":
-        names += [files.IPSET_FILE, files.IPVS_FILE, files.ADDRESSES_FILE]
-    return Wanted({name: contents[name] for name in names}, settings, texts, tables)
+    return Wanted(found, settings, texts, source)
 
 
 def forget_unused_files(directory: str, wanted: Wanted) -> None:
@@ -385,29 +400,39 @@ def _look_at_ipvs(wanted: Wanted) -> IpvsLook | None:
     claims = state.claims()
     if not (wanted.settings["backend"] == "ipvs" or claims or ipvs_kernel.device_exists()):
         return None
-    kernel, own = ipvs_kernel.read()
+    kernel = ipvs_kernel.read()
+    texts = [wanted.contents.get(name, "") for name in (files.IPSET_FILE, files.IPVS_FILE, files.ADDRESSES_FILE)]
+    with wanted.reading():
+        # Somebody else's virtual server stands in the way also where it is the same as ours.
+        unclaimed = ipvs_text.names(texts[1]) - claims
+        sets = ipset_text.difference(kernel.sets, texts[0])
+        servers = ipvs_text.difference(kernel.servers, texts[1], unclaimed)
+        prefixes = ipvs_text.parse_addresses(texts[2])
     # An address that comes to a device of the node's own may be bound there by others who move it (VRRP).
-    bound = tuple(prefix for prefix in wanted.tables.addresses if prefix.partition("/")[0] not in own)
-    ours = {frontend for frontend in kernel.servers if frontend.text in claims}
-    found = ipvs_plan.plan(kernel, wanted.tables._replace(addresses=bound), ours)
+    taken = {prefix for prefix in prefixes if prefix.partition("/")[0] in kernel.own}
+    bound = tuple(prefix for prefix in prefixes if prefix not in taken)
+    ours = {frontend for frontend in servers[0] if frontend.text in claims}
+    have, want = Tables(sets[0], servers[0], kernel.addresses), Tables(sets[1], servers[1], bound)
+    found = ipvs_plan.plan(have, want, ours)
     if found.clashes:
         raise KernelError("; ".join(found.clashes))
     if drain.pending(found.after) and not found.before:
         found = found._replace(changes=())  # another backend serves already, connections end
-    holds = kernel._replace(servers={frontend: kernel.servers[frontend] for frontend in ours})
-    taken = [prefix for prefix in wanted.tables.addresses if prefix not in bound]
-    return IpvsLook(found, holds, tuple(f"{prefix} is the node's own: it is not bound again" for prefix in taken))
+    warnings = tuple(f"{prefix} is the node's own: it is not bound again" for prefix in prefixes if prefix in taken)
+    return IpvsLook(found, lambda: kernel.ours(claims), warnings)
 
 
 def _with_tables(contents: dict[str, str], ipvs: IpvsLook | None) -> dict[str, str]:
     """Files of rules that the kernel holds, with those of the tables that go with them."""
-    if ipvs is None or ipvs.holds == files.NO_TABLES or drain.pending(ipvs.plan.after):
+    holds = ipvs.holds() if ipvs else files.NO_TABLES
+    if ipvs is None or holds == files.NO_TABLES or drain.pending(ipvs.plan.after):
         return contents
     wanted = parse(contents)
-    if wanted.tables != files.NO_TABLES and not ipvs_plan.plan(ipvs.holds, wanted.tables, ipvs.holds.servers).changes:
+    tables = wanted.tables
+    if tables != files.NO_TABLES and not ipvs_plan.plan(holds, tables, holds.servers).changes:
         return contents
     settings = {**wanted.settings, "backend": "ipvs"}
-    return {**contents, files.SETTINGS_FILE: json.dumps(settings), **files.tables_files(ipvs.holds)}
+    return {**contents, files.SETTINGS_FILE: json.dumps(settings), **files.tables_files(holds)}
 
 
 def _look_at_record(wanted: Wanted, known: state.Record, before: dict[str, str], now: Fingerprint) -> Look:
@@ -504,7 +529,7 @@ def _carry_out(wanted: Wanted, look: Look) -> str | None:
     if not look.ipvs:
         return _send(look)
     # Claimed before they are there: whatever ends this, the next apply knows them for ours.
-    claims = {frontend.text for frontend in wanted.tables.servers}
+    claims = ipvs_text.names(wanted.contents.get(files.IPVS_FILE, ""))
     state.set_claims(state.claims() | claims)
     plan = look.ipvs.plan
     try:
@@ -516,7 +541,8 @@ def _carry_out(wanted: Wanted, look: Look) -> str | None:
     # Where another backend serves now, connections that IPVS still has end there first.
     later = plan.later if wanted.texts and not serves else ()
     ipvs_kernel.carry_out(step for step in plan.after if step not in later)
-    drain.update(plan.draining, wanted.settings["ipvs_drain_seconds"], later, look.ipvs.holds.servers)
+    frontends = look.ipvs.holds().servers if later else ()
+    drain.update(plan.draining, wanted.settings["ipvs_drain_seconds"], later, frontends)
     if not drain.read():
         state.set_claims(claims)
         if not serves:

@@ -65,6 +65,20 @@ def parse(text: str) -> Sets:
     return {name: IpSet(header, tuple(members.get(name, ())), size) for name, (header, size) in created.items()}
 
 
+def difference(old: str, new: str) -> tuple[Sets, Sets]:
+    """The sets of two texts without the members that stand in both: of thousands, few change at a time."""
+    lines = old.splitlines(), new.splitlines()
+    there = [set(each) for each in lines]
+    rest = [
+        "\n".join(line for line in each if line not in other or line.startswith("create "))
+        for each, other in zip(lines, reversed(there))
+    ]
+    have, want = map(parse, rest)
+    if any(name in have and have[name].maxelem < wanted.maxelem for name, wanted in want.items()):
+        return parse(old), parse(new)  # a larger set takes its place, with all of its members
+    return have, want
+
+
 def _created(words: list[str]) -> tuple[str, int]:
     kept: list[str] = []
     size = MAXELEM if words[0].startswith("hash:") else 0

@@ -9,11 +9,11 @@ import socket
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from . import addresses, ipset_text, ipvs_text, links
+from . import addresses, ipset_text, ipvs_netlink, ipvs_text, links
 from .iptables_kernel import KernelError, run
 from .ipvs_plan import Draining, Step
 from .ipvs_rules import DEVICE, SET_NAMES, Tables
-from .ipvs_text import Frontend, Servers, VirtualServer
+from .ipvs_text import Frontend
 
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _IN_USE = "/proc/net/ip_vs"
@@ -21,14 +21,23 @@ _CONNECTIONS = "/proc/net/ip_vs_conn"
 _OVER = ("NONE", "TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
 """States in which a connection needs its real server no more. NONE is a template, by which a client persists."""
 
-_NONE = VirtualServer("", 0, (), {})
-
 
 class Held(NamedTuple):
-    """What the kernel holds: our sets, all virtual servers, the prefixes on kube-ipvs0; the node's other addresses."""
+    """What the kernel holds: our sets and all virtual servers as text, the prefixes on kube-ipvs0.
 
-    tables: Tables
+    ``own``: the node's other addresses.
+    """
+
+    sets: str
+    servers: str
+    addresses: tuple[str, ...]
     own: frozenset[str]
+
+    def ours(self, claims: Collection[str]) -> Tables:
+        """All that is ours, as objects; of the virtual servers those that we claim."""
+        servers = ipvs_text.parse(self.servers)
+        held = {frontend: server for frontend, server in servers.items() if frontend.text in claims}
+        return Tables(ipset_text.parse(self.sets), held, self.addresses)
 
 
 def device_exists() -> bool:
@@ -38,10 +47,10 @@ def device_exists() -> bool:
 
 def read() -> Held:
     """Read all of it. What is not installed holds nothing."""
-    sets = ipset_text.parse(_output("ipset", "save")) if _path("ipset") else {}
+    lines = _output("ipset", "save").splitlines() if _path("ipset") else []
+    sets = "".join(f"{line}\n" for line in lines if line.split(" ", 2)[1] in SET_NAMES)
     devices = links.prefixes()
-    ours = {name: held for name, held in sets.items() if name in SET_NAMES}
-    return Held(Tables(ours, _servers(), devices.get(DEVICE, ())), frozenset(links.own_addresses(devices, DEVICE)))
+    return Held(sets, _servers(), devices.get(DEVICE, ()), frozenset(links.own_addresses(devices, DEVICE)))
 
 
 def carry_out(steps: Iterable[Step]) -> None:
@@ -61,10 +70,9 @@ def carry_out(steps: Iterable[Step]) -> None:
 
 def delete(gone: Collection[Draining]) -> None:
     """Remove real servers; one that is not there any more is fine."""
-    if gone:
-        there = _servers()
-        text = "".join(f"{entry.delete}\n" for entry in gone if entry.real in there.get(entry.frontend, _NONE).real)
-        carry_out([Step("ipvsadm", text)] if text else [])
+    there = {entry for entry, _, _ in _counts({entry.frontend for entry in gone})} if gone else set()
+    text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
+    carry_out([Step("ipvsadm", text)] if text else [])
 
 
 def remove_device() -> None:
@@ -92,13 +100,19 @@ def busy(frontends: Collection[Frontend]) -> set[Draining]:
 
 def _counts(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int, int]]:
     """For each real server how many connections are active and how many are not."""
+    wanted = {}
+    for each in frontends:
+        protocol, address, port = _columns(each)
+        wanted[protocol, f"[{address}]:{port}" if ":" in address else f"{address}:{port}"] = each
     frontend = None
-    for line in _output("ipvsadm", "-L", "-n").splitlines() if _path("ipvsadm") and _loaded() else ():
-        words = line.split()
-        if words[:1] in (["TCP"], ["UDP"], ["SCTP"]):
-            frontend = Frontend(words[0].lower(), *addresses.split_port(words[1]))
-        elif words[:1] == ["->"] and frontend and frontend in frontends and words[-1].isdigit():
-            yield Draining(frontend, words[1]), int(words[-2]), int(words[-1])
+    with contextlib.suppress(FileNotFoundError), open(_IN_USE, encoding="ascii") as stream:
+        for line in stream:
+            if not line.startswith(" "):
+                protocol, address, *_ = line.split()
+                frontend = wanted.get((protocol, address))
+            elif frontend:
+                words = line.split()
+                yield Draining(frontend, ipvs_text.listed_address(words[1])), int(words[4]), int(words[5])
 
 
 def _listed(frontends: Collection[Frontend]) -> set[Draining]:
@@ -127,17 +141,16 @@ def _columns(frontend: Frontend) -> tuple[str, str, str]:
     return frontend.protocol.upper(), address, f"{frontend.port:04X}"
 
 
-def _servers() -> Servers:
-    return ipvs_text.parse(_output("ipvsadm", "-S", "-n")) if _path("ipvsadm") and _loaded() else {}
-
-
-def _loaded() -> bool:
-    """Whether the kernel does IPVS already: asking ipvsadm would load the modules."""
+def _servers() -> str:
+    """All virtual servers, in the form of ``ipvsadm -Sn``."""
     try:
-        with open(_IN_USE, encoding="ascii"):
-            return True
-    except OSError:
-        return False
+        with open(_IN_USE, encoding="ascii") as stream:
+            return ipvs_text.from_proc(stream.read(), ipvs_netlink.options())
+    except FileNotFoundError:
+        return ""  # the kernel does no IPVS yet, and asking would load the modules
+    except (OSError, LookupError, ValueError):
+        # Somebody has added one in between, or this kernel tells it in other words.
+        return _output("ipvsadm", "-S", "-n")
 
 
 def _path(command: str) -> str:
