@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import shutil
 import socket
 from collections.abc import Collection, Iterable, Iterator
@@ -43,6 +44,15 @@ class Held(NamedTuple):
 def device_exists() -> bool:
     """Whether kube-ipvs0 is there, in this network namespace."""
     return any(name == DEVICE for _, name in socket.if_nameindex())
+
+
+def require() -> None:
+    """Have the kernel do IPVS. Raises KernelError where it cannot."""
+    if not os.path.exists(_IN_USE):
+        if _path("modprobe"):
+            run([_path("modprobe"), "--quiet", "ip_vs"])
+        if not os.path.exists(_IN_USE):
+            raise KernelError("this node's kernel has no IPVS (module ip_vs); nothing was changed")
 
 
 def read() -> Held:

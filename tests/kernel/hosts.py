@@ -136,7 +136,7 @@ class Node(Host):
 
         def put() -> None:
             os.makedirs(directory, exist_ok=True)
-            for file in (files.SETTINGS_FILE, *files.RULES_FILES.values()):
+            for file in files.NAMES:
                 path = Path(directory, file)
                 if file in contents:
                     path.write_text(contents[file], encoding="utf-8")
