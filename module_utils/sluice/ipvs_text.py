@@ -124,7 +124,7 @@ def difference(old: str, new: str, also: Collection[str] = ()) -> tuple[Servers,
 
 def names(text: str) -> set[str]:
     """The ``Frontend.text`` of all virtual servers in what ``text`` wrote."""
-    return {_name(line) for line in text.splitlines() if line.startswith("-A ")}
+    return {" ".join(server.split(" ", 2)[:2]) for server in f"\n{text}".split("\n-A ")[1:]}
 
 
 _FEW = 100
@@ -151,25 +151,26 @@ _SHORT = {"Masq": "-m", "Tunnel": "-i"}
 """How /proc/net/ip_vs calls forwarding; all else is -g, as ipvsadm(8) has it."""
 
 
-def from_proc(listed: str, options: Mapping[str, tuple[str, str]]) -> str:
-    """What ``ipvsadm -Sn`` prints, from /proc/net/ip_vs and each virtual server's name and options, by its words there.
+def from_proc(listed: str, options: Mapping[str, str]) -> str:
+    """What ``ipvsadm -Sn`` prints, from /proc/net/ip_vs and each virtual server's options, by its words there.
 
     ipvsadm asks the kernel for the real servers of each virtual server, which takes ten times as long. Raises
     KeyError for a virtual server without options.
     """
     found: list[str] = []
-    name = ""
+    head = ""
     for line in listed.splitlines()[_HEAD:]:
-        words = line.split()
-        if words[0] == "->":
-            if name:
-                found.append(f"-a {name} -r {listed_address(words[1])} {_SHORT.get(words[2], '-g')} -w {words[3]}")
-        elif words[0] == "FWM":
-            name = ""
+        first, second, *rest = line.split()
+        if first == "->":
+            if head:
+                found.append(f"{head}{listed_address(second)} {_SHORT.get(rest[0], '-g')} -w {rest[1]}\n")
+        elif first == "FWM":
+            head = ""
         else:
-            name, told = options[f"{words[0]} {words[1]}"]
-            found.append(f"-A {name} {told}")
-    return "".join(f"{line}\n" for line in found)
+            name = f"{_OPTION[first.lower()]} {listed_address(second)}"
+            head = f"-a {name} -r "
+            found.append(f"-A {name} {options[f'{first} {second}']}\n")
+    return "".join(found)
 
 
 _HEAD = 3
