@@ -23,16 +23,20 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import catalogues
+import machine
 import page
 import results
 import tables
 import testbed
 from process import NODE_PYTHON, REPOSITORY, MeasureError, Run, median, run, sluice
-from results import Apply, Latency, Part, Render, Row, Site
+from results import Apply, Ipvs, Latency, Part, Render, Row, Site
 
 SIZES = (10, 100, 1000, 5000, 10000, 20000)
 QUICK = (10, 100, 1000, 5000)
 SITE_SIZES = (10, 5000)
+IPVS_MOST = 5000
+"""Services up to which IPVS is measured: more take long where the processor is emulated."""
+
 VARIANTS = ("nft", "legacy")
 DISPATCHES = ("linear", "prefix")
 CONNECTIONS, ROUNDS = 1000, 3
@@ -136,9 +140,10 @@ def measure_apply(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterat
         raise Skipped(f"{', '.join(missing)}: not installed")
     for services in arguments.services:
         prepare(services, folder)
+        ends: list[str] = []  # those of the linear dispatch, which comes first
         for dispatch in DISPATCHES:
-            rendered = {state: render(folder, state, dispatch) for state in catalogues.STATES}
-            ends = first_and_last(folder / f"base-{DISPATCHES[0]}")
+            rendered = {state: render(folder, state, sluice_iptables_dispatch=dispatch) for state in catalogues.STATES}
+            ends = ends or first_and_last(rendered["base"])
             for variant in VARIANTS:
                 for directory in rendered.values():
                     use_variant(directory, variant)
@@ -147,9 +152,9 @@ def measure_apply(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterat
                 yield testbed.in_a_namespace(work)
 
 
-def render(folder: pathlib.Path, state: str, dispatch: str) -> pathlib.Path:
-    settings, directory = folder / "settings.json", folder / f"{state}-{dispatch}"
-    settings.write_text(json.dumps({**SETTINGS, "sluice_iptables_dispatch": dispatch}), encoding="utf-8")
+def render(folder: pathlib.Path, state: str, **variables: str) -> pathlib.Path:
+    settings, directory = folder / "settings.json", folder / "-".join([state, *variables.values()])
+    settings.write_text(json.dumps({**SETTINGS, **variables}), encoding="utf-8")
     sluice(sys.executable, "render", "--settings", settings, "--out", directory, folder / f"{state}.json")
     return directory
 
@@ -233,6 +238,22 @@ def measure_floor(case: Case, dump: pathlib.Path, runs: dict[str, list[Run]]) ->
         return sum(line.startswith("-A ") for line in stream)
 
 
+# --- IPVS, which this machine's kernel may not have
+
+
+def measure_ipvs(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Ipvs]:
+    reason = machine.obstacle()
+    if reason:
+        raise Skipped(f"no virtual machine can run here: {reason}")
+    for services in (size for size in arguments.services if size <= IPVS_MOST):
+        node = folder / "nodes" / str(services)
+        prepare(services, folder)
+        for state in catalogues.STATES:
+            shutil.copytree(render(folder, state, sluice_backend="ipvs"), node / state)
+    # One machine for all sizes: to boot takes as long as to measure the small ones.
+    yield from testbed.in_a_namespace(functools.partial(machine.measure, folder))
+
+
 # --- a whole playbook
 
 
@@ -267,6 +288,7 @@ def ansible(command: str, inventory: pathlib.Path, *arguments: str) -> Run:
 PARTS: dict[str, Callable[[argparse.Namespace, pathlib.Path], Iterator[Row]]] = {
     "render": measure_render,
     "apply": measure_apply,
+    "ipvs": measure_ipvs,
     "ansible": measure_site,
 }
 

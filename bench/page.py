@@ -49,6 +49,16 @@ apply. The first Service is the one whose rule a linear dispatch asks first, the
 
 ![Microseconds over Services]({LATENCY_PLOT})
 """,
+    "IPVS: first apply": """\
+`sluice apply` on a virtual machine with one processor, in a network namespace without rules, beside the kernel's tools
+with the same files: `ipset restore`, `ipvsadm -R`, `ip -batch` for the addresses, `iptables-nft-restore`. *Ratio* is
+apply to their sum. Where the processor is emulated (`qemu`), time is what it executes, 2 ns an instruction: the figures
+then do not depend on how busy the host is, and their ratios are what counts.
+""",
+    "IPVS: changes": """\
+As above; every set, member, server and address is read from the kernel each time. The tools are those that print what
+the kernel holds; *python* is `python3 -c pass`. *Readers* are both tools together.
+""",
     "ansible-playbook site.yml, nothing to change": """\
 All of `site.yml` on one load balancer of the lab. The floor is `ansible -m ping` of the same host.
 """,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from process import Run
 
-PARTS = ("render", "apply", "ansible")
+PARTS = ("render", "apply", "ipvs", "ansible")
 
 
 class Latency(typing.NamedTuple):
@@ -44,6 +44,17 @@ class Apply(typing.NamedTuple):
     latency: dict[str, Latency]
 
 
+class Ipvs(typing.NamedTuple):
+    """A node in IPVS mode, a virtual machine; ``runs`` by what was applied, or by the tool that was run beside it.
+
+    ``processor``: what runs it, as systemd-detect-virt(1) says: ``kvm``, or ``qemu`` where it is emulated.
+    """
+
+    services: int
+    processor: str
+    runs: dict[str, Run]
+
+
 class Site(typing.NamedTuple):
     """``ansible-playbook site.yml`` with nothing to change; ``floor`` is one ping of the same node."""
 
@@ -52,8 +63,8 @@ class Site(typing.NamedTuple):
     floor: Run
 
 
-Row = typing.Union[Render, Apply, Site]
-_KINDS: dict[str, type[Row]] = {"render": Render, "apply": Apply, "ansible": Site}
+Row = typing.Union[Render, Apply, Ipvs, Site]
+_KINDS: dict[str, type[Row]] = {"render": Render, "apply": Apply, "ipvs": Ipvs, "ansible": Site}
 
 
 class Part(typing.NamedTuple):

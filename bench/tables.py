@@ -6,7 +6,7 @@ import typing
 from collections.abc import Sequence
 
 from process import Run
-from results import Apply, Latency, Render, Results, Row, Site
+from results import Apply, Ipvs, Latency, Render, Results, Row, Site
 
 
 class Table(typing.NamedTuple):
@@ -70,6 +70,28 @@ def _latency_row(row: Row) -> list[str]:
     return [*_cell(row), *(_latency(row.latency[name]) for name in ("direct", "first", "last"))]
 
 
+IPVS_FLOOR = ("ipset restore", "ipvsadm -R", "ip -batch", "iptables-restore")
+IPVS_READERS = ("ipset save", "ipvsadm -Sn")
+
+
+def _ipvs_first_row(row: Row) -> list[str]:
+    assert isinstance(row, Ipvs)
+    first, floor = row.runs["first"], [row.runs[name].seconds for name in IPVS_FLOOR]
+    return [f"{row.services:,}", row.processor, f"{first.lines:,}", *_taken(first), *map(seconds, floor),
+            f"{first.seconds / sum(floor):.2f}"]  # fmt: skip
+
+
+def _ipvs_change_row(row: Row) -> list[str]:
+    assert isinstance(row, Ipvs)
+    names = ("again", "endpoint", "added", "removed")
+    cells = [cell for name in names[1:] for cell in (seconds(row.runs[name].seconds), f"{row.runs[name].lines}")]
+    readers = [row.runs[name].seconds for name in IPVS_READERS]
+    return [f"{row.services:,}", seconds(row.runs["again"].seconds), *cells,
+            f"{max(row.runs[name].peak for name in names):.0f}", *map(seconds, readers),
+            seconds(row.runs["python"].seconds), f"{row.runs['endpoint'].seconds / sum(readers):.2f}",
+            f"{row.runs['endpoint'].seconds / row.runs['python'].seconds:.0f}"]  # fmt: skip
+
+
 def _site_row(row: Row) -> list[str]:
     assert isinstance(row, Site)
     return [f"{row.services:,}", *_taken(row.run), seconds(row.floor.seconds)]
@@ -84,6 +106,12 @@ _TABLES = (
      (*_CELL, "nothing, first s", "then s", "endpoint s", "lines", "added s", "lines", "removed s", "lines", "MB",
       "endpoint/restore"), _change_row),
     ("apply", "TCP connect, p50 / p99 in µs", (*_CELL, "no rules", "first Service", "last Service"), _latency_row),
+    ("ipvs", "IPVS: first apply",
+     ("Services", "processor", "lines", "s", "CPU s", "MB", *(f"{name} s" for name in IPVS_FLOOR), "ratio"),
+     _ipvs_first_row),
+    ("ipvs", "IPVS: changes",
+     ("Services", "nothing s", "endpoint s", "lines", "added s", "lines", "removed s", "lines", "MB",
+      *(f"{name} s" for name in IPVS_READERS), "python s", "endpoint/readers", "endpoint/python"), _ipvs_change_row),
     ("ansible", "ansible-playbook site.yml, nothing to change",
      ("Services", "s", "CPU s", "MB", "one ping s"), _site_row),
 )  # fmt: skip

@@ -81,6 +81,9 @@ class IpvsLook(NamedTuple):
 
     plan: ipvs_plan.Plan
     holds: Callable[[], Tables]
+    wanted: set[str]
+    """The virtual servers that are wanted, as ipvsadm names them."""
+
     warnings: tuple[str, ...]
 
 
@@ -406,9 +409,9 @@ def _look_at_ipvs(wanted: Wanted) -> IpvsLook | None:
     texts = [wanted.contents.get(name, "") for name in (files.IPSET_FILE, files.IPVS_FILE, files.ADDRESSES_FILE)]
     with wanted.reading():
         # Somebody else's virtual server stands in the way also where it is the same as ours.
-        unclaimed = ipvs_text.names(texts[1]) - claims
+        names = ipvs_text.names(texts[1])
         sets = ipset_text.difference(kernel.sets, texts[0])
-        servers = ipvs_text.difference(kernel.servers, texts[1], unclaimed)
+        servers = ipvs_text.difference(kernel.servers, texts[1], names - claims)
         prefixes = ipvs_text.parse_addresses(texts[2])
     # An address that comes to a device of the node's own may be bound there by others who move it (VRRP).
     taken = {prefix for prefix in prefixes if prefix.partition("/")[0] in kernel.own}
@@ -421,7 +424,7 @@ def _look_at_ipvs(wanted: Wanted) -> IpvsLook | None:
     if drain.pending(found.after) and not found.before:
         found = found._replace(changes=())  # another backend serves already, connections end
     warnings = tuple(f"{prefix} is the node's own: it is not bound again" for prefix in prefixes if prefix in taken)
-    return IpvsLook(found, lambda: kernel.ours(claims), warnings)
+    return IpvsLook(found, lambda: kernel.ours(claims), names, warnings)
 
 
 def _with_tables(contents: dict[str, str], ipvs: IpvsLook | None) -> dict[str, str]:
@@ -531,7 +534,7 @@ def _carry_out(wanted: Wanted, look: Look) -> str | None:
     if not look.ipvs:
         return _send(look)
     # Claimed before they are there: whatever ends this, the next apply knows them for ours.
-    claims = ipvs_text.names(wanted.contents.get(files.IPVS_FILE, ""))
+    claims = look.ipvs.wanted
     state.set_claims(state.claims() | claims)
     plan = look.ipvs.plan
     try:

@@ -63,7 +63,7 @@ class Tools(NamedTuple):
         """Start to read what ``text`` gives; what is returned waits for it. Either may raise KernelError."""
         if not self.path("-save") or (self.variant == LEGACY and not _legacy_tables(self.family)):
             return bytes  # asking would load the modules and make empty tables
-        finish = _start([self.path("-save")])
+        finish = start([self.path("-save")])
 
         def wait() -> bytes:
             result = finish()
@@ -84,7 +84,7 @@ class Tools(NamedTuple):
         command = [self.path("-restore"), "--noflush", *(["--test"] if test else [])]
         if self.variant == LEGACY:
             command += ["--wait", str(LOCK_SECONDS)]
-        result = _start(command, text, {"XTABLES_LOCKFILE": _NO_LOCK} if locked else {})()
+        result = start(command, text, {"XTABLES_LOCKFILE": _NO_LOCK} if locked else {})()
         if result.returncode == _LOCKED:
             holder = lock_holder(LOCK_FILE)
             raise KernelError(f"the xtables lock was not to be had in {LOCK_SECONDS} s, {holder} holds it")
@@ -95,7 +95,7 @@ class Tools(NamedTuple):
         """Whether the tool, a legacy one, can be told that another process holds the lock for it: from 1.8.6 on."""
         if not self.path("-restore"):
             return False
-        version = re.search(rb"v(\d+)\.(\d+)\.(\d+)", _start([self.path("-restore"), "--version"])().stdout)
+        version = re.search(rb"v(\d+)\.(\d+)\.(\d+)", start([self.path("-restore"), "--version"])().stdout)
         return version is not None and tuple(map(int, version.groups())) >= (1, 8, 6)
 
 
@@ -174,7 +174,7 @@ def nft_generation() -> int:
 
 def _default_variant(there: list[str]) -> str:
     command = shutil.which("iptables", path=_PATH)
-    legacy = bool(command) and b"legacy" in _start([str(command), "--version"])().stdout
+    legacy = bool(command) and b"legacy" in start([str(command), "--version"])().stdout
     return LEGACY if LEGACY in there and (legacy or NFT not in there) else NFT
 
 
@@ -223,7 +223,7 @@ _HEAD = 500
 
 def run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
     """Run one of the kernel's tools with ``text`` as its input. Raises KernelError where it cannot be started."""
-    done = _start(command, text)()
+    done = start(command, text)()
     said = done.stderr.decode(errors="replace")
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), said)
 
@@ -231,7 +231,7 @@ def run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
 Finish = Callable[[], "subprocess.CompletedProcess[bytes]"]
 
 
-def _start(command: list[str], text: str = "", environment: Mapping[str, str] | None = None) -> Finish:
+def start(command: list[str], text: str = "", environment: Mapping[str, str] | None = None) -> Finish:
     """Start a tool with ``text`` at its input; what is returned waits for its end.
 
     Megabytes go faster through files in memory than through pipes, and the tool has all of its input whatever becomes

@@ -7,11 +7,11 @@ import ipaddress
 import os
 import shutil
 import socket
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from . import addresses, ipset_text, ipvs_netlink, ipvs_text, links
-from .iptables_kernel import KernelError, run
+from .iptables_kernel import KernelError, start
 from .ipvs_plan import Draining, Step
 from .ipvs_rules import DEVICE, SET_NAMES, Tables
 from .ipvs_text import Frontend
@@ -57,10 +57,11 @@ def require() -> None:
 
 def read() -> Held:
     """Read all of it. What is not installed holds nothing."""
-    lines = _output("ipset", "save").splitlines() if _path("ipset") else []
-    sets = "".join(f"{line}\n" for line in lines if line.split(" ", 2)[1] in SET_NAMES)
+    saved = _start("ipset", "save") if _path("ipset") else str  # ipset takes its time, on another processor
+    servers = _servers()
     devices = links.prefixes()
-    return Held(sets, _servers(), devices.get(DEVICE, ()), frozenset(links.own_addresses(devices, DEVICE)))
+    sets = "".join(f"{line}\n" for line in saved().splitlines() if line.split(" ", 2)[1] in SET_NAMES)
+    return Held(sets, servers, devices.get(DEVICE, ()), frozenset(links.own_addresses(devices, DEVICE)))
 
 
 def carry_out(steps: Iterable[Step]) -> None:
@@ -168,19 +169,25 @@ def _path(command: str) -> str:
 
 
 def _output(command: str, *words: str) -> str:
-    return _run(command, words)
+    return _start(command, *words)()
 
 
 def _input(text: str, command: str, *words: str) -> None:
-    _run(command, words, text)
+    _start(command, *words, text=text)()
 
 
-def _run(command: str, words: Iterable[str], text: str = "") -> str:
+def _start(command: str, *words: str, text: str = "") -> Callable[[], str]:
+    """Start a tool; what is returned waits for what it prints. Either may raise KernelError."""
     path = _path(command)
     if not path:
         raise KernelError(f"{command} is not installed")
-    result = run([path, *words], text)
-    if result.returncode:
-        said = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
-        raise KernelError(f"{path} {' '.join(words)}: {said}")
-    return result.stdout
+    finish = start([path, *words], text)
+
+    def wait() -> str:
+        result = finish()
+        if result.returncode:
+            said = " ".join(result.stderr.decode(errors="replace").split()) or f"exit code {result.returncode}"
+            raise KernelError(f"{path} {' '.join(words)}: {said}")
+        return result.stdout.decode()
+
+    return wait

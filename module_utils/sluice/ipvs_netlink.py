@@ -6,44 +6,46 @@ import functools
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from .ipvs_options import FLAGS
-from .ipvs_text import Frontend, VirtualServer
+from .ipvs_text import VirtualServer
 
 _NETLINK_GENERIC = 16
 _REQUEST, _DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
 _CONTROL, _GET_FAMILY, _FAMILY_ID, _FAMILY_NAME = 16, 3, 1, 2
 _GET_SERVICE = 4
-_AF, _PROTOCOL, _ADDRESS, _PORT, _MARK, _SCHEDULER, _FLAGS, _TIMEOUT, _NETMASK = range(1, 10)
-_ENGINE = 11
+_AF, _PROTOCOL, _ADDRESS, _PORT, _MARK, _SCHEDULER, _FLAGS, _TIMEOUT, _NETMASK, _STATISTICS, _ENGINE = range(1, 12)
 _PERSISTENT, _ONE_PACKET = 0x1, 0x4
 _SCHEDULER_FLAGS = (0x8, 0x10, 0x20)
-_PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+_PROTOCOLS = {6: "TCP", 17: "UDP", 132: "SCTP"}
 
 _MESSAGE = struct.Struct("=IHHIIBBH")
 """The headers of netlink and of generic netlink: length, type, flags, sequence, port; command, version."""
 
 _ATTRIBUTE = struct.Struct("=HH")
+_NAMED = struct.Struct("=HHH2xHHH2xHH16sHH2s2x")
+"""Address family, protocol, address and port, with which every virtual server begins that has no mark."""
+
+_HEADS = (6, _AF, 6, _PROTOCOL, 20, _ADDRESS, 6, _PORT)
 _WHOLE = (b"\xff\xff\xff\xff", (128).to_bytes(4, sys.byteorder))
 """Netmasks of persistence that are not worth a word: each client by itself, in IPv4 and in IPv6."""
 
 _BUFFER = 1 << 17
 
 
-def options() -> dict[str, tuple[str, str]]:
-    """Of each virtual server its name and its options, as ``ipvsadm -Sn`` prints them, for ``ipvs_text.from_proc``.
+def options() -> dict[str, str]:
+    """The options of each virtual server as ``ipvsadm -Sn`` prints them, by its words in /proc/net/ip_vs.
 
-    Raises OSError, also where there is no IPVS.
+    Raises OSError, also where there is no IPVS, and ValueError where the answer is not understood.
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC) as link:
         link.settimeout(10)
         family = next(_ask(link, _CONTROL, _GET_FAMILY, 0, _ATTRIBUTE.pack(9, _FAMILY_NAME) + b"IPVS\0\0\0\0"))
-        number = _number(_attributes(family)[_FAMILY_ID])
-        # The answer is one attribute, and all that it holds.
-        services = (_attributes(data[_ATTRIBUTE.size :]) for data in _ask(link, number, _GET_SERVICE, _DUMP))
-        return dict(told(service) for service in services if _MARK not in service)
+        number = _number(dict(_attributes(family))[_FAMILY_ID])
+        # An answer is one attribute that holds all others.
+        return told(data[_ATTRIBUTE.size :] for data in _ask(link, number, _GET_SERVICE, _DUMP))
 
 
 def _ask(link: socket.socket, kind: int, command: int, flags: int, data: bytes = b"") -> Iterator[bytes]:
@@ -64,47 +66,68 @@ def _ask(link: socket.socket, kind: int, command: int, flags: int, data: bytes =
             return
 
 
-def _attributes(data: bytes) -> dict[int, bytes]:
-    """Attributes by type."""
-    found: dict[int, bytes] = {}
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)
-        found[kind & 0x3FFF] = data[at + _ATTRIBUTE.size : at + length]
+        yield kind & 0x3FFF, data[at + _ATTRIBUTE.size : at + length]
         at += max((length + 3) & ~3, _ATTRIBUTE.size)
-    return found
 
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, sys.byteorder)
 
 
-def told(service: Mapping[int, bytes]) -> tuple[str, tuple[str, str]]:
-    """A virtual server as /proc/net/ip_vs names it, and as ipvsadm does with its options; from its attributes."""
-    protocol = _PROTOCOLS[_number(service[_PROTOCOL])]
-    data, port = service[_ADDRESS], int.from_bytes(service[_PORT], "big")
-    if _number(service[_AF]) == socket.AF_INET:
-        address, listed = socket.inet_ntoa(data[:4]), data[:4].hex().upper()
-    else:
-        address, listed = socket.inet_ntop(socket.AF_INET6, data), f"[{data.hex(':', 2)}]"
-    # Few kinds of options, thousands of virtual servers.
-    options = _options(service[_SCHEDULER], *(service.get(kind, b"") for kind in (_FLAGS, _TIMEOUT, _NETMASK, _ENGINE)))
-    return f"{protocol.upper()} {listed}:{port:04X}", (Frontend(protocol, address, port).text, options)
+def told(services: Iterable[bytes]) -> dict[str, str]:
+    """``options`` from the attributes of each virtual server.
+
+    There are thousands of them, and few kinds of options: those are looked into once, as one piece. It ends where the
+    statistics begin, which are as long for one as for the other.
+    """
+    found = {}
+    statistics = 0
+    for data in services:
+        if len(data) < _NAMED.size:
+            raise ValueError("a virtual server is cut off")
+        a, b, family, c, kind, protocol, d, e, address, f, g, port = _NAMED.unpack_from(data)
+        if kind == _MARK:
+            continue
+        if (a, b, c, kind, d, e, f, g) != _HEADS:
+            raise ValueError("a virtual server is not told as expected")
+        statistics = statistics or _statistics(data)
+        listed = address[:4].hex().upper() if family == socket.AF_INET else f"[{address.hex(':', 2)}]"
+        said = _options(data[_NAMED.size : len(data) - statistics])
+        found[f"{_PROTOCOLS[protocol]} {listed}:{port.hex().upper()}"] = said
+    return found
 
 
 @functools.lru_cache(maxsize=1024)
-def _options(scheduler: bytes, flags: bytes, timeout: bytes, netmask: bytes, engine: bytes) -> str:
-    name, bits = _text(scheduler), _number(flags[:4])
+def _options(data: bytes) -> str:
+    held = dict(_attributes(data))
+    name, bits, netmask = _text(held[_SCHEDULER]), _number(held[_FLAGS][:4]), held[_NETMASK]
     other = []
     if bits & _PERSISTENT and netmask not in _WHOLE:
         other.append(f"-M {socket.inet_ntoa(netmask)}")
-    if engine:
-        other.append(f"--pe {_text(engine)}")
+    if _ENGINE in held:
+        other.append(f"--pe {_text(held[_ENGINE])}")
     if bits & _ONE_PACKET:
         other.append("-o")
-    names = FLAGS.get(name, ("flag-1", "flag-2", "flag-3"))
-    chosen = tuple(names[i] if i < len(names) else f"flag-{i + 1}" for i in range(3) if bits & _SCHEDULER_FLAGS[i])
-    return VirtualServer(name, _number(timeout) if bits & _PERSISTENT else 0, chosen, {}, " ".join(other)).options
+    names = FLAGS.get(name, ())
+    flags = tuple(
+        names[i] if i < len(names) else f"flag-{i + 1}" for i, flag in enumerate(_SCHEDULER_FLAGS) if bits & flag
+    )
+    persistent = _number(held[_TIMEOUT]) if bits & _PERSISTENT else 0
+    return VirtualServer(name, persistent, flags, {}, " ".join(other)).options
+
+
+def _statistics(data: bytes) -> int:
+    """The length of all that follows the options."""
+    at = 0
+    for kind, value in _attributes(data):
+        if kind == _STATISTICS:
+            return len(data) - at
+        at += (_ATTRIBUTE.size + len(value) + 3) & ~3
+    return 0
 
 
 def _text(data: bytes) -> str:

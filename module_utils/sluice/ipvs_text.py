@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -124,7 +123,7 @@ def difference(old: str, new: str, also: Collection[str] = ()) -> tuple[Servers,
 
 def names(text: str) -> set[str]:
     """The ``Frontend.text`` of all virtual servers in what ``text`` wrote."""
-    return {_name(line) for line in text.splitlines() if line.startswith("-A ")}
+    return {" ".join(server.split(" ", 2)[:2]) for server in f"\n{text}".split("\n-A ")[1:]}
 
 
 _FEW = 100
@@ -150,30 +149,43 @@ def _picked(text: str, wanted: Iterable[str]) -> str:
 _SHORT = {"Masq": "-m", "Tunnel": "-i"}
 """How /proc/net/ip_vs calls forwarding; all else is -g, as ipvsadm(8) has it."""
 
-
-def from_proc(listed: str, options: Mapping[str, tuple[str, str]]) -> str:
-    """What ``ipvsadm -Sn`` prints, from /proc/net/ip_vs and each virtual server's name and options, by its words there.
-
-    ipvsadm asks the kernel for the real servers of each virtual server, which takes ten times as long. Raises
-    KeyError for a virtual server without options.
-    """
-    found: list[str] = []
-    name = ""
-    for line in listed.splitlines()[_HEAD:]:
-        words = line.split()
-        if words[0] == "->":
-            if name:
-                found.append(f"-a {name} -r {listed_address(words[1])} {_SHORT.get(words[2], '-g')} -w {words[3]}")
-        elif words[0] == "FWM":
-            name = ""
-        else:
-            name, told = options[f"{words[0]} {words[1]}"]
-            found.append(f"-A {name} {told}")
-    return "".join(f"{line}\n" for line in found)
-
-
 _HEAD = 3
 """Lines at the begin of /proc/net/ip_vs that explain it."""
+
+_GAP, _HOW = " " * 6, 15
+"""What stands behind a real server's address there, and the width of the two columns behind that."""
+
+
+def from_proc(listed: str, options: Mapping[str, str]) -> str:
+    """What ``ipvsadm -Sn`` prints, from /proc/net/ip_vs and each virtual server's options, by its words there.
+
+    ipvsadm asks the kernel for the real servers of each virtual server, which takes ten times as long. Raises
+    ValueError and LookupError where the text is not as expected.
+    """
+    found: list[str] = []
+    head = ""
+    for line in listed.splitlines()[_HEAD:]:
+        if line.startswith("  -> "):
+            where, _, rest = line[5:].partition(_GAP)
+            if head:
+                found.append(f"{head}{listed_address(where)}{_how(rest[:_HOW])}\n")
+            continue
+        protocol, where, *_ = line.split()
+        head = ""
+        if protocol != "FWM":
+            name = f"{_OPTION[protocol.lower()]} {listed_address(where)}"
+            head = f"-a {name} -r "
+            found.append(f"-A {name} {options[f'{protocol} {where}']}\n")
+    return "".join(found)
+
+
+@functools.lru_cache(maxsize=1024)
+def _how(columns: str) -> str:
+    """How a virtual server sends to a real one: ``Masq    1      ``."""
+    method, weight = columns.split()
+    if columns[-1:] != " ":
+        raise ValueError("a weight has more digits than fit into its column")
+    return f" {_SHORT.get(method, '-g')} -w {int(weight)}"
 
 
 def listed_address(words: str) -> str:
@@ -181,7 +193,21 @@ def listed_address(words: str) -> str:
     if words[0] == "[":
         address, _, port = words.rpartition(":")
         return addresses.host_port(addresses.address(address.strip("[]")), int(port, 16))
-    return f"{socket.inet_ntoa(bytes.fromhex(words[:8]))}:{int(words[9:], 16)}"
+    return _begin(words[:6]) + _end(words[6:])
+
+
+# Of tens of thousands of addresses most share their networks, and their last bytes and ports.
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _begin(text: str) -> str:
+    return "".join(f"{byte}." for byte in bytes.fromhex(text))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _end(text: str) -> str:
+    byte, port = text.split(":")
+    return f"{int(byte, 16)}:{int(port, 16)}"
 
 
 def _frontend(option: str, text: str) -> Frontend:

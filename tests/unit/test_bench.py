@@ -26,12 +26,18 @@ def cell(services: int, variant: str, dispatch: str = "linear") -> results.Apply
     return results.Apply(services, variant, dispatch, 17 * services, runs, latency)
 
 
+def ipvs_runs() -> dict[str, Run]:
+    names = ("first", "again", "endpoint", "added", "removed", "python", *tables.IPVS_FLOOR, *tables.IPVS_READERS)
+    return {name: Run(number, number / 2, 40.0 + number, 2) for number, name in enumerate(names, 1)}
+
+
 @pytest.fixture
 def measured() -> results.Results:
     cells = [cell(services, variant) for services in (100, 20000) for variant in ("nft", "legacy")]
     return {
         "render": results.Part("today", 0.5, [results.Render(5000, "YAML", Run(2.5, 2.4, 115.2), Run(2.0, 2.0, 80.0))]),
         "apply": results.Part("today", 0.5, [*cells]),
+        "ipvs": results.Part("today", 0.5, [results.Ipvs(5000, "qemu", ipvs_runs())]),
         "ansible": results.Part("today", 0.5, [results.Site(10, Run(6.1, 5.0, 60.0), Run(1.2, 1.0, 50.0))]),
     }
 
@@ -50,6 +56,8 @@ def test_every_part_has_its_tables(measured: results.Results) -> None:
     found = {table.title: table for table in tables.tables(measured)}
     assert list(found) == list(page.NOTES)
     assert list(found["sluice render"].rows[0]) == ["5,000", "YAML", "2.50", "2.40", "115", "2.00", "1.25"]
+    assert list(found["IPVS: first apply"].rows[0])[-1] == f"{1 / (7 + 8 + 9 + 10):.2f}"
+    assert list(found["IPVS: changes"].rows[0])[-2:] == [f"{3 / (11 + 12):.2f}", f"{3 / 6:.0f}"]
     assert all(len(row) == len(table.head) for table in found.values() for row in table.rows)
 
 

@@ -92,3 +92,42 @@ def test_not_ipvsadm(text: str) -> None:
 def test_addresses() -> None:
     assert ipvs_text.parse_addresses("# ours\n10.96.0.1/32\n\nfd00:96::1/128\n") == ("10.96.0.1/32", "fd00:96::1/128")
     assert ipvs_text.addresses_text(("10.96.0.1/32",)) == "10.96.0.1/32\n"
+
+
+LISTED = """\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  0A600001:01BB rr persistent 2700000 FFFFFFFF
+  -> 0AF40101:192B      Masq    1      3          14        
+  -> 0AF40102:192B      Masq    0      0          0         
+UDP  [fd00:0096:0000:0000:0000:0000:0000:000a]:0035 mh 
+  -> [fd00:0244:0000:0000:0000:0000:0000:0001]:0035      Masq    3      0          0         
+FWM  00000007 wlc 
+  -> 0A000001:0000      Route   1      0          0         
+TCP  C0000207:0050 wlc 
+  -> 0A000001:0050      Tunnel  1      0          0         
+"""  # noqa: W291  # as the kernel pads it
+OPTIONS = {
+    "TCP 0A600001:01BB": "-s rr -p 10800",
+    "UDP [fd00:0096:0000:0000:0000:0000:0000:000a]:0035": "-s mh -b mh-port",
+    "TCP C0000207:0050": "-s wlc",
+}
+
+
+def test_proc_says_what_ipvsadm_says() -> None:
+    servers = ipvs_text.parse(PRINTED_BY_IPVSADM)
+    del servers[Frontend("sctp", "10.96.0.5", 38412)]
+    assert ipvs_text.parse(ipvs_text.from_proc(LISTED, OPTIONS)) == servers
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("rr persistent", "rr"), ("Masq    1      3", "Masq    1234567 3"), ("0AF40101:", "0AF40101")]
+)
+def test_proc_in_other_words_is_not_guessed_at(old: str, new: str) -> None:
+    listed = LISTED.replace(old, new)
+    if "persistent" in old:
+        assert ipvs_text.from_proc(listed, OPTIONS)
+        listed = listed.replace("0A600001", "0A600002")  # nobody has said its options
+    with pytest.raises((ValueError, LookupError)):
+        ipvs_text.from_proc(listed, OPTIONS)
