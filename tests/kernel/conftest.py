@@ -35,7 +35,10 @@ ROUTER, NOBODY = "10.1.0.1", "10.1.0.250"
 
 
 def addresses(device: str, *wanted: str) -> list[str]:
-    """Lines of ip(8) that give a device addresses, of both families."""
+    """Lines of ip(8) that give a device, one that is up, addresses of both families.
+
+    Up before: the first second of an IPv6 address that waited for its device is lost.
+    """
     four = [f"address add {address}/24 dev {device}" for address in wanted]
     return four + [f"address add {cases.mapped(address)}/112 dev {device} nodad" for address in wanted]
 
@@ -46,13 +49,13 @@ def network(node: hosts.Node) -> Iterator[load.Network]:
     with hosts.Host("client") as client, hosts.Host("pods") as pods:
         client_uplink = f"link add eth0 type veth peer name client netns {node.pid}"
         pods_uplink = f"link add eth0 type veth peer name pods netns {node.pid}"
-        client.ip(client_uplink, *addresses("eth0", cases.CLIENT_ADDRESS), "link set eth0 up")
-        pods.ip(pods_uplink, *addresses("eth0", *cases.PODS), "link set eth0 up")
+        client.ip(client_uplink, "link set eth0 up", *addresses("eth0", cases.CLIENT_ADDRESS))
+        pods.ip(pods_uplink, "link set eth0 up", *addresses("eth0", *cases.PODS))
         node.ip(
-            *addresses("client", cases.NODE_ADDRESS),
-            *addresses("pods", ROUTER),
             "link set client up",
             "link set pods up",
+            *addresses("client", cases.NODE_ADDRESS),
+            *addresses("pods", ROUTER),
             # As by a default route: what nobody translates goes somewhere, and is not answered.
             *(f"neighbour add {way} lladdr 02:00:00:00:00:99 dev pods" for way in (NOBODY, cases.mapped(NOBODY))),
             f"route add 10.96.0.0/16 via {NOBODY}",
