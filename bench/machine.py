@@ -39,7 +39,7 @@ def measure(folder: pathlib.Path) -> list[Ipvs]:
             runs: dict[str, list[Run]] = {}
             for part in ("floor", "apply") * ROUNDS:
                 # A network namespace each, as empty as the one before.
-                answer = _said(ssh, f"cd /root/sluice && unshare --net python3 bench/ipvs_node.py {part} {services}")
+                answer = _said(ssh, f"cd sluice && unshare --net python3 bench/ipvs_node.py {part} {services}")
                 for name, taken in json.loads(answer).items():
                     runs.setdefault(name, []).extend(Run(*each) for each in taken)
             found.append(Ipvs(services, processor, {name: median(each) for name, each in runs.items()}))
