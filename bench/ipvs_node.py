@@ -17,7 +17,7 @@ from process import NODE_PYTHON, REPOSITORY, MeasureError, Run, run, sluice
 
 MODULES = ("dummy", "ip_set", "ip_vs", "ip_vs_rr", "nf_conntrack", "xt_ipvs", "xt_set")
 DEVICE = "kube-ipvs0"
-REST = 5
+REST = 2
 """Seconds in which the kernel clears up an earlier namespace: thousands of virtual servers take some."""
 
 
@@ -58,6 +58,8 @@ def measure_floor(node: pathlib.Path) -> dict[str, list[Run]]:
 
 if __name__ == "__main__":
     subprocess.run(["modprobe", "--all", *MODULES], check=True)
+    # Without any local address every address of a real server is refused.
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     time.sleep(REST)
     measure = {"apply": measure_apply, "floor": measure_floor}[sys.argv[1]]
     try:

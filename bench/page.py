@@ -11,7 +11,7 @@ from collections.abc import Callable
 import plot
 import tables
 from process import NODE_PYTHON, REPOSITORY
-from results import Apply, Results
+from results import PARTS, Apply, Results
 
 DOCS = REPOSITORY / "docs"
 APPLY_PLOT, LATENCY_PLOT = "benchmarks-apply.svg", "benchmarks-latency.svg"
@@ -66,22 +66,32 @@ All of `site.yml` on one load balancer of the lab. The floor is `ansible -m ping
 
 
 def write(results: Results) -> None:
-    """Write the page, and the plots where there is something to plot."""
-    (DOCS / "benchmarks.md").write_text(text(results, machine()), encoding="utf-8")
+    """Write the page, and the plots where there is something to plot. What was not measured stays as it is."""
+    path = DOCS / "benchmarks.md"
+    path.write_text(text(results, machine(), path.read_text(encoding="utf-8")), encoding="utf-8")
     rows = [row for row in results["apply"].rows if isinstance(row, Apply)] if "apply" in results else []
     if len({row.services for row in rows}) > 1:
         (DOCS / APPLY_PLOT).write_text(plot.svg(apply_panels(rows)), encoding="utf-8")
         (DOCS / LATENCY_PLOT).write_text(plot.svg([latency_panel(rows)]), encoding="utf-8")
 
 
-def text(results: Results, about: str) -> str:
-    """The page. ``about`` says on which machine."""
-    pieces = [HEAD, about, "\n"]
-    for name, part in results.items():
-        pieces.append(f"* `bench/bench.py --only {name}`: {part.when}, load average {part.load:.1f} as it began\n")
+def text(results: Results, about: str, before: str = "") -> str:
+    """The page. ``about`` says on which machine; ``before`` is the page that it replaces."""
+    head, *pieces = before.split("\n## ")
+    sections = {piece.partition("\n")[0]: piece.partition("\n")[2].rstrip("\n") + "\n" for piece in pieces}
     for table in tables.tables(results):
-        pieces.append(f"\n## {table.title}\n\n{NOTES[table.title]}\n{tables.markdown(table)}")
-    return "".join(pieces)
+        sections[table.title] = f"\n{NOTES[table.title]}\n{tables.markdown(table)}"
+    runs = {line.split("`")[1].split()[-1]: line for line in head.splitlines() if line.startswith(_RUN)}
+    for name, part in results.items():
+        runs[name] = f"{_RUN} {name}`: {part.when}, load average {part.load:.1f} as it began"
+    whens = [runs[name] for name in PARTS if name in runs]
+    return "".join(
+        [HEAD, about, "\n", *(f"{line}\n" for line in whens)]
+        + [f"\n## {title}\n{sections[title]}" for title in NOTES if title in sections]
+    )
+
+
+_RUN = "* `bench/bench.py --only"
 
 
 def machine() -> str:

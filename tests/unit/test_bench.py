@@ -68,6 +68,18 @@ def test_page_has_every_table_and_the_machine(measured: results.Results) -> None
     assert max(map(len, page.HEAD.splitlines())) <= 120
 
 
+def test_page_keeps_what_was_not_measured_again(measured: results.Results) -> None:
+    text = page.text(measured, "* a machine\n")
+    assert page.text({}, "* a machine\n", text) == text
+    part = results.Part("tomorrow", 1.5, [results.Ipvs(7, "kvm", ipvs_runs())])
+    again = page.text({"ipvs": part}, "* a machine\n", text)
+    changed = [line for line in again.splitlines() if line not in text.splitlines()]
+    assert [line for line in changed if "|" not in line] == [
+        "* `bench/bench.py --only ipvs`: tomorrow, load average 1.5 as it began"
+    ]
+    assert page.text(measured, "* a machine\n", again) == text
+
+
 def test_results_are_the_same_after_they_were_kept(measured: results.Results, tmp_path: Path) -> None:
     path = tmp_path / "cache" / "bench.json"
     assert results.load(path) == {}
