@@ -68,11 +68,11 @@ lint: $(LINTERS) ## ruff (rules and format), mypy, yamllint, shellcheck, ansible
 $(LINTERS): $(DEV)
 	$(STEP) lint/$@ $($@)
 
-unit golden property kernel: $(DEV) ## one part of the tests; kernel: the apply under attack, not in make test yet
+unit golden property kernel: $(DEV) ## one part of the tests
 	pytest tests/$@
 
-pytest: $(DEV) ## unit, golden and property tests in one run
-	pytest tests/unit tests/golden tests/property
+pytest: $(DEV) ## unit, golden, property and kernel tests in one run
+	pytest tests/unit tests/golden tests/property tests/kernel
 
 MOLECULE = molecule -c .config/molecule/config.yml test -s
 

@@ -403,6 +403,8 @@ def _look_at_ipvs(wanted: Wanted) -> IpvsLook | None:
     claims = state.claims()
     if not (wanted.settings["backend"] == "ipvs" or claims or ipvs_kernel.device_exists()):
         return None
+    if wanted.settings["backend"] == "ipvs":
+        ipvs_kernel.require()
     kernel = ipvs_kernel.read()
     texts = [wanted.contents.get(name, "") for name in (files.IPSET_FILE, files.IPVS_FILE, files.ADDRESSES_FILE)]
     with wanted.reading():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -20,6 +22,10 @@ _IN_USE = "/proc/net/ip_vs"
 _CONNECTIONS = "/proc/net/ip_vs_conn"
 _OVER = ("NONE", "TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
 """States in which a connection needs its real server no more. NONE is a template, by which a client persists."""
+
+_REVIVED = "SYN_SENT"
+"""An entry that was over, and that an answer woke up: the client uses the port again, for a connection that another
+backend has translated. A connection of IPVS's own begins with SYN_RECV (ip_vs_proto_tcp.c)."""
 
 
 class Held(NamedTuple):
@@ -43,6 +49,15 @@ class Held(NamedTuple):
 def device_exists() -> bool:
     """Whether kube-ipvs0 is there, in this network namespace."""
     return any(name == DEVICE for _, name in socket.if_nameindex())
+
+
+def require() -> None:
+    """Have the kernel do IPVS. Raises KernelError where it cannot."""
+    if not os.path.exists(_IN_USE):
+        with contextlib.suppress(KernelError):
+            _output("modprobe", "--quiet", "ip_vs")
+        if not os.path.exists(_IN_USE):
+            raise KernelError("this node's kernel has no IPVS (module ip_vs); nothing was changed")
 
 
 def read() -> Held:
@@ -71,7 +86,7 @@ def carry_out(steps: Iterable[Step]) -> None:
 
 def delete(gone: Collection[Draining]) -> None:
     """Remove real servers; one that is not there any more is fine."""
-    there = {entry for entry, _, _ in _counts({entry.frontend for entry in gone})} if gone else set()
+    there = {entry for entry, _ in _active({entry.frontend for entry in gone})} if gone else set()
     text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
     carry_out([Step("ipvsadm", text)] if text else [])
 
@@ -85,22 +100,17 @@ def remove_device() -> None:
 def busy(frontends: Collection[Frontend]) -> set[Draining]:
     """The real servers of ``frontends`` that have connections which are not over.
 
-    The kernel counts established connections exactly. Of the others, some of which are half closed,
-    /proc/net/ip_vs_conn knows the state, but it may miss a few while it is read, and lists all connections of the
-    node: call this only while something drains.
+    /proc/net/ip_vs_conn says in what state each is, and lists all connections of the node: call this only while
+    something drains. It may miss a few while it is read, but the kernel counts the active ones exactly.
     """
-    found: set[Draining] = set()
-    others: set[Frontend] = set()
-    for entry, active, inactive in _counts(frontends):
-        if active:
-            found.add(entry)
-        elif inactive:
-            others.add(entry.frontend)
-    return found | _listed(others) if others else found
+    if not frontends:
+        return set()
+    alive, revived = _listed(frontends)
+    return {entry for entry, active in _active(frontends) if alive[entry] or active > revived[entry]}
 
 
-def _counts(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int, int]]:
-    """For each real server how many connections are active and how many are not."""
+def _active(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int]]:
+    """How many active connections each real server has."""
     wanted = {}
     for each in frontends:
         protocol, address, port = _columns(each)
@@ -113,26 +123,31 @@ def _counts(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int, in
                 frontend = wanted.get((protocol, address))
             elif frontend:
                 words = line.split()
-                yield Draining(frontend, ipvs_text.listed_address(words[1])), int(words[4]), int(words[5])
+                yield Draining(frontend, ipvs_text.listed_address(words[1])), int(words[4])
 
 
-def _listed(frontends: Collection[Frontend]) -> set[Draining]:
+def _listed(frontends: Collection[Frontend]) -> tuple[Counter[Draining], Counter[Draining]]:
     with contextlib.suppress(OSError), open(_CONNECTIONS, encoding="ascii") as stream:
         return connected(stream, frontends)
-    return set()
+    return Counter(), Counter()
 
 
-def connected(lines: Iterable[str], frontends: Collection[Frontend]) -> set[Draining]:
-    """The real servers of ``frontends`` that have a connection which still needs them, in /proc/net/ip_vs_conn."""
+def connected(lines: Iterable[str], frontends: Collection[Frontend]) -> tuple[Counter[Draining], Counter[Draining]]:
+    """How many connections of each real server of ``frontends`` still need it, and how many were revived.
+
+    ``lines`` are those of /proc/net/ip_vs_conn.
+    """
     wanted = {_columns(frontend): frontend for frontend in frontends}
-    found: set[Draining] = set()
+    alive: Counter[Draining] = Counter()
+    revived: Counter[Draining] = Counter()
     for line in lines:
         words = line.split()
         frontend = wanted.get((words[0], words[3], words[4]))
         if frontend and words[7] not in _OVER:
             real = str(ipaddress.ip_address(int(words[5], 16) if len(words[5]) == 8 else words[5]))
-            found.add(Draining(frontend, addresses.host_port(real, int(words[6], 16))))
-    return found
+            found = revived if words[7] == _REVIVED else alive
+            found[Draining(frontend, addresses.host_port(real, int(words[6], 16)))] += 1
+    return alive, revived
 
 
 def _columns(frontend: Frontend) -> tuple[str, str, str]:

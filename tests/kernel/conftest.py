@@ -30,23 +30,34 @@ def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+ROUTER, NOBODY = "10.1.0.1", "10.1.0.250"
+"""In the network of endpoints: the node, and an address that no host has."""
+
+
+def addresses(device: str, *wanted: str) -> list[str]:
+    """Lines of ip(8) that give a device addresses, of both families."""
+    four = [f"address add {address}/24 dev {device}" for address in wanted]
+    return four + [f"address add {cases.mapped(address)}/112 dev {device} nodad" for address in wanted]
+
+
 @pytest.fixture
 def network(node: hosts.Node) -> Iterator[load.Network]:
     """The node between a client and a host that has the addresses of all endpoints."""
     with hosts.Host("client") as client, hosts.Host("pods") as pods:
         client_uplink = f"link add eth0 type veth peer name client netns {node.pid}"
         pods_uplink = f"link add eth0 type veth peer name pods netns {node.pid}"
-        client.ip(client_uplink, f"address add {cases.CLIENT_ADDRESS}/24 dev eth0", "link set eth0 up")
-        pods.ip(pods_uplink, *(f"address add {pod}/24 dev eth0" for pod in cases.PODS), "link set eth0 up")
+        client.ip(client_uplink, *addresses("eth0", cases.CLIENT_ADDRESS), "link set eth0 up")
+        pods.ip(pods_uplink, *addresses("eth0", *cases.PODS), "link set eth0 up")
         node.ip(
-            f"address add {cases.NODE_ADDRESS}/24 dev client",
-            "address add 10.1.0.1/24 dev pods",
+            *addresses("client", cases.NODE_ADDRESS),
+            *addresses("pods", ROUTER),
             "link set client up",
             "link set pods up",
             # As by a default route: what nobody translates goes somewhere, and is not answered.
-            "neighbour add 10.1.0.250 lladdr 02:00:00:00:00:99 dev pods",
-            "route add 10.96.0.0/16 via 10.1.0.250",
+            *(f"neighbour add {way} lladdr 02:00:00:00:00:99 dev pods" for way in (NOBODY, cases.mapped(NOBODY))),
+            f"route add 10.96.0.0/16 via {NOBODY}",
+            f"route add {cases.mapped('10.96.0.0')}/96 via {cases.mapped(NOBODY)}",
         )
-        client.ip(f"route add default via {cases.NODE_ADDRESS}")
-        pods.ip("route add default via 10.1.0.1")
+        for host, way in ((client, cases.NODE_ADDRESS), (pods, ROUTER)):
+            host.ip(f"route add default via {way}", f"route add ::/0 via {cases.mapped(way)}")
         yield load.Network(node, client, pods)

@@ -20,6 +20,9 @@ REQUEST = b"who\n"
 TIMEOUT = 3.0
 """Seconds until a request has failed: longer than the machine is ever busy with other things."""
 
+ADDRESSES = (*cases.PODS, *map(cases.mapped, cases.PODS))
+"""Of all endpoints, in both families."""
+
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends a reset and leaves no TIME_WAIT, so that ports do not run out."""
 
@@ -37,7 +40,7 @@ class Network(NamedTuple):
         task = self.pods.start(lambda: serve(ports))
         for _ in range(200):
             listening = self.pods.run("ss", "-Hlntu").stdout.count("\n")
-            if listening >= sum(1 if protocol == "TCP" else len(cases.PODS) for _, protocol in ports):
+            if listening >= sum(1 if protocol == "TCP" else len(ADDRESSES) for _, protocol in ports):
                 return task
             time.sleep(0.02)
         raise AssertionError("the endpoints do not listen")
@@ -70,8 +73,9 @@ def serve(ports: Sequence[tuple[int, str]]) -> None:
     selector = selectors.DefaultSelector()
     for port, protocol in ports:
         if protocol == "UDP":
-            for address in cases.PODS:  # one each: an answer has to come from the address that was asked
-                datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            for address in ADDRESSES:  # one each: an answer has to come from the address that was asked
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                datagrams = socket.socket(family, socket.SOCK_DGRAM)
                 datagrams.bind((address, port))
                 selector.register(datagrams, selectors.EVENT_READ, "datagram")
         else:

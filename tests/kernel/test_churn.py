@@ -10,7 +10,7 @@ import cases
 import load
 
 SECONDS = 30
-RATE = 300
+RATE = 500
 """New connections a second."""
 
 ALWAYS = [cases.Service(number, node_port=30000 + number if number % 2 else 0) for number in range(8)]

@@ -52,7 +52,8 @@ def test_endpoint_is_removed(served: load.Network, variant: str) -> None:
 
 
 def all_flows(network: load.Network, destination: str) -> list[str]:
-    listed = network.node.run("conntrack", "-L", "-p", "udp", "--orig-dst", destination).stdout
+    family = "ipv6" if ":" in destination else "ipv4"
+    listed = network.node.run("conntrack", "-L", "-f", family, "-p", "udp", "--orig-dst", destination).stdout
     return sorted(re.findall(r"sport=\d+ dport=\d+(?: \[UNREPLIED\])? src=(\S+)", listed))
 
 
@@ -99,6 +100,29 @@ def test_node_port(served: load.Network, variant: str) -> None:
     assert ask() == f"{B} {DNS.target_port}"
     assert put(served, variant, DNS._replace(endpoints=(B,), node_port=0), OTHER) == 1
     assert all_flows(served, cases.NODE_ADDRESS) == []
+
+
+def test_ipv6(served: load.Network, variant: str) -> None:
+    """An endpoint is removed, the Service scaled to zero and back; another Service's flow stays."""
+
+    def change(*services: cases.Service) -> int:
+        contents = cases.rendered(services, iptables_variant=variant, ip_families=["IPv4", "IPv6"])
+        return served.node.apply(contents).flows
+
+    def ask(service: cases.Service) -> str:
+        return served.ask(cases.mapped(service.address), 80, "UDP", source_port=5353)
+
+    six = {address: f"{cases.mapped(address)} {DNS.target_port}" for address in (A, B)}
+    change(DNS, OTHER)
+    assert (ask(DNS), dns(served)) == (six[A], f"{A} {DNS.target_port}")
+    assert ask(OTHER) == f"{cases.mapped(A)} {OTHER.target_port}"
+    assert change(DNS._replace(endpoints=(B,)), OTHER) == 2  # one a family
+    assert ask(DNS) == six[B]
+    assert change(DNS._replace(endpoints=()), OTHER) == 1
+    assert ask(DNS) == "ECONNREFUSED"
+    change(DNS, OTHER)
+    assert ask(DNS) == six[A]
+    assert all_flows(served, cases.mapped(OTHER.address)) == [cases.mapped(A)]
 
 
 def test_unrelated_flows_stay(served: load.Network, variant: str) -> None:
