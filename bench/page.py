@@ -79,14 +79,19 @@ def text(results: Results, about: str, before: str = "") -> str:
     """The page. ``about`` says on which machine; ``before`` is the page that it replaces."""
     head, *pieces = before.split("\n## ")
     sections = {piece.partition("\n")[0]: piece.partition("\n")[2].rstrip("\n") + "\n" for piece in pieces}
-    for table in tables.tables(results):
-        sections[table.title] = f"\n{NOTES[table.title]}\n{tables.markdown(table)}"
-    runs = {line.split("`")[1].split()[-1]: line for line in head.splitlines() if line.startswith(_RUN)}
+    new = {table.title: f"\n{NOTES[table.title]}\n{tables.markdown(table)}" for table in tables.tables(results)}
+    listed = [line for line in head.splitlines(keepends=True) if line.startswith("* ")]
+    runs = {line.split("`")[1].split()[-1]: line for line in listed if line.startswith(_RUN)}
+    elsewhere = ""
+    if sections.keys() - new.keys():  # what stays was measured where the page says
+        here, about = about, "".join(line for line in listed if not line.startswith(_RUN))
+        others = [line.lstrip("* ") for line in here.splitlines() if line not in about.splitlines()]
+        elsewhere = f" ({'; '.join(others)})" if others else ""
     for name, part in results.items():
-        runs[name] = f"{_RUN} {name}`: {part.when}, load average {part.load:.1f} as it began"
-    whens = [runs[name] for name in PARTS if name in runs]
+        runs[name] = f"{_RUN} {name}`: {part.when}, load average {part.load:.1f} as it began{elsewhere}\n"
+    sections.update(new)
     return "".join(
-        [HEAD, about, "\n", *(f"{line}\n" for line in whens)]
+        [HEAD, about, "\n", *(runs[name] for name in PARTS if name in runs)]
         + [f"\n## {title}\n{sections[title]}" for title in NOTES if title in sections]
     )
 

@@ -78,6 +78,9 @@ def test_page_keeps_what_was_not_measured_again(measured: results.Results) -> No
         "* `bench/bench.py --only ipvs`: tomorrow, load average 1.5 as it began"
     ]
     assert page.text(measured, "* a machine\n", again) == text
+    other = page.text({"ipvs": part}, "* another\n", text)
+    assert "* a machine\n" in other
+    assert "as it began (another)\n" in other
 
 
 def test_results_are_the_same_after_they_were_kept(measured: results.Results, tmp_path: Path) -> None:
