@@ -20,6 +20,7 @@ from .ipvs_text import Frontend
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _IN_USE = "/proc/net/ip_vs"
 _CONNECTIONS = "/proc/net/ip_vs_conn"
+_EXPIRE = "/proc/sys/net/ipv4/vs/expire_nodest_conn"
 _OVER = ("NONE", "TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
 """States in which a connection needs its real server no more. NONE is a template, by which a client persists."""
 
@@ -89,6 +90,36 @@ def delete(gone: Collection[Draining]) -> None:
     there = {entry for entry, _ in _active({entry.frontend for entry in gone})} if gone else set()
     text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
     carry_out([Step("ipvsadm", text)] if text else [])
+
+
+@contextlib.contextmanager
+def connections_stay() -> Iterator[None]:
+    """What loses its virtual server meanwhile is forgotten in its own time.
+
+    Else the kernel would expire it at once, and with it conntrack's entry of the same client port, which may be that of
+    a later connection that another backend has translated (ip_vs_conn_drop_conntrack).
+    """
+    before = _content(_EXPIRE)
+    if before:
+        _write(_EXPIRE, "0")
+    try:
+        yield
+    finally:
+        if before:
+            _write(_EXPIRE, before)
+
+
+def _content(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(text)
 
 
 def remove_device() -> None:

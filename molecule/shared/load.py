@@ -20,6 +20,7 @@ import collections
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 
 TIMEOUT = 5.0  # seconds after which a request has failed; an emulated node is slow when it works
 
@@ -45,13 +46,15 @@ class Client:
         self.faults: collections.Counter[str] = collections.Counter()
         self.ending = asyncio.Event()
         self.began = 0.0
+        # No port comes twice: the kernel remembers for minutes which endpoint it belonged to.
+        self.ports: dict[str, Iterator[int]] = collections.defaultdict(lambda: iter(range(10000, 65536)))
 
     async def talk(self, target: str, counted: collections.Counter[str], seconds: float) -> None:
         """One connection: a request, and more of them until ``seconds`` are over."""
         kind = "held" if seconds else "new"
         address, _, source = target.partition("@")
         host, _, port = address.rpartition(":")
-        local = (source, 0) if source else None
+        local = (source, next(self.ports[source])) if source else None
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
         try:
