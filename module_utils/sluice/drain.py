@@ -105,8 +105,7 @@ def _once() -> bool:
     done, steps, left = settled(drains, busy, time.time())
     ipvs_kernel.delete(done)
     if steps:
-        with ipvs_kernel.connections_stay():
-            ipvs_kernel.carry_out(steps)
+        ipvs_kernel.carry_out(steps)
         ipvs_kernel.remove_device()
         state.set_claims(())
     write(left)

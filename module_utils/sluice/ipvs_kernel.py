@@ -7,7 +7,6 @@ import ipaddress
 import os
 import shutil
 import socket
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -20,13 +19,8 @@ from .ipvs_text import Frontend
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _IN_USE = "/proc/net/ip_vs"
 _CONNECTIONS = "/proc/net/ip_vs_conn"
-_EXPIRE = "/proc/sys/net/ipv4/vs/expire_nodest_conn"
 _OVER = ("NONE", "TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
 """States in which a connection needs its real server no more. NONE is a template, by which a client persists."""
-
-_REVIVED = "SYN_SENT"
-"""An entry that was over, and that an answer woke up: the client uses the port again, for a connection that another
-backend has translated. A connection of IPVS's own begins with SYN_RECV (ip_vs_proto_tcp.c)."""
 
 
 class Held(NamedTuple):
@@ -92,36 +86,6 @@ def delete(gone: Collection[Draining]) -> None:
     carry_out([Step("ipvsadm", text)] if text else [])
 
 
-@contextlib.contextmanager
-def connections_stay() -> Iterator[None]:
-    """What loses its virtual server meanwhile is forgotten in its own time.
-
-    Else the kernel would expire it at once, and with it conntrack's entry of the same client port, which may be that of
-    a later connection that another backend has translated (ip_vs_conn_drop_conntrack).
-    """
-    before = _content(_EXPIRE)
-    if before:
-        _write(_EXPIRE, "0")
-    try:
-        yield
-    finally:
-        if before:
-            _write(_EXPIRE, before)
-
-
-def _content(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as stream:
-            return stream.read()
-    except OSError:
-        return ""
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as stream:
-        stream.write(text)
-
-
 def remove_device() -> None:
     """Take kube-ipvs0 away, once nothing is bound to it."""
     if device_exists() and not links.prefixes().get(DEVICE):
@@ -136,8 +100,8 @@ def busy(frontends: Collection[Frontend]) -> set[Draining]:
     """
     if not frontends:
         return set()
-    alive, revived = _listed(frontends)
-    return {entry for entry, active in _active(frontends) if alive[entry] or active > revived[entry]}
+    alive = _listed(frontends)
+    return {entry for entry, active in _active(frontends) if active or entry in alive}
 
 
 def _active(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int]]:
@@ -157,28 +121,27 @@ def _active(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int]]:
                 yield Draining(frontend, ipvs_text.listed_address(words[1])), int(words[4])
 
 
-def _listed(frontends: Collection[Frontend]) -> tuple[Counter[Draining], Counter[Draining]]:
+def _listed(frontends: Collection[Frontend]) -> set[Draining]:
     with contextlib.suppress(OSError), open(_CONNECTIONS, encoding="ascii") as stream:
         return connected(stream, frontends)
-    return Counter(), Counter()
+    return set()
 
 
-def connected(lines: Iterable[str], frontends: Collection[Frontend]) -> tuple[Counter[Draining], Counter[Draining]]:
-    """How many connections of each real server of ``frontends`` still need it, and how many were revived.
+def connected(lines: Iterable[str], frontends: Collection[Frontend]) -> set[Draining]:
+    """The real servers of ``frontends`` that have a connection which still needs them, in /proc/net/ip_vs_conn.
 
-    ``lines`` are those of /proc/net/ip_vs_conn.
+    One in SYN_SENT is an old one that an answer woke up: the client uses its port again, for a connection that another
+    backend has translated. It would lose conntrack's entry with the old one (ip_vs_conn_drop_conntrack), so it counts.
     """
     wanted = {_columns(frontend): frontend for frontend in frontends}
-    alive: Counter[Draining] = Counter()
-    revived: Counter[Draining] = Counter()
+    found: set[Draining] = set()
     for line in lines:
         words = line.split()
         frontend = wanted.get((words[0], words[3], words[4]))
         if frontend and words[7] not in _OVER:
             real = str(ipaddress.ip_address(int(words[5], 16) if len(words[5]) == 8 else words[5]))
-            found = revived if words[7] == _REVIVED else alive
-            found[Draining(frontend, addresses.host_port(real, int(words[6], 16)))] += 1
-    return alive, revived
+            found.add(Draining(frontend, addresses.host_port(real, int(words[6], 16))))
+    return found
 
 
 def _columns(frontend: Frontend) -> tuple[str, str, str]:

@@ -48,6 +48,7 @@ def test_connections_of_others_do_not_count() -> None:
 
 
 def test_connections_that_are_not_over() -> None:
-    assert connected(CONNECTIONS.splitlines(), [WEB]) == ({ONE: 1}, {TWO: 1})
-    assert connected(CONNECTIONS.splitlines(), [WEB, SIX])[0] == {ONE: 1, Draining(SIX, "[fd00::11]:8080"): 1}
-    assert connected([], [WEB]) == ({}, {})
+    assert connected(CONNECTIONS.splitlines(), [WEB]) == {ONE, TWO}
+    assert connected(CONNECTIONS.splitlines()[:4], [WEB]) == {ONE}
+    assert connected(CONNECTIONS.splitlines(), [WEB, SIX]) == {ONE, TWO, Draining(SIX, "[fd00::11]:8080")}
+    assert connected([], [WEB]) == set()
