@@ -19,7 +19,8 @@ MOLECULE = SCENARIO.parent
 STATE = pathlib.Path("/run/sluice-test") / SCENARIO.name
 SKIPPED = pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "skipped"
 
-NODE_ADDRESSES = ("172.33.0.1", "192.0.2.1", "198.51.100.1")
+NODE_ADDRESSES = {"172.33.0.1", "192.0.2.1", "198.51.100.1"}
+LATER_ADDRESS = "192.0.2.9"  # somebody gives the node another one (``meddle``)
 CLIENT = "198.51.100.2"
 TO_CLIENT, TO_PODS = "198.51.100.1", "172.33.0.1"  # the node's addresses
 IN_CLIENT = ["ip", "netns", "exec", f"sluice-{SCENARIO.name}-client"]
@@ -74,6 +75,12 @@ class Node:
                 assert rest[2] == "-m", f"not by NAT: {line}"
                 found[key].servers[rest[1]] = int(rest[4])
         return found
+
+    def addresses(self) -> set[str]:
+        """The node's own addresses, but for loopback's and the Services'."""
+        devices = json.loads(self.host.check_output("ip -4 -json address show scope global"))
+        own = [device for device in devices if device["ifname"] != "kube-ipvs0"]
+        return {entry["local"] for device in own for entry in device["addr_info"]}
 
     def sets(self) -> dict[str, set[str]]:
         """The members of each ipset, by the set's name."""

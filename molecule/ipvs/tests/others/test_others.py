@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 
-from conftest import FOREIGN, VirtualServer
+from conftest import FOREIGN, LATER_ADDRESS, VirtualServer
 
 if typing.TYPE_CHECKING:
     from conftest import Node
@@ -25,4 +25,4 @@ def test_rule_of_others(node: Node) -> None:
 
 
 def test_address_of_others(node: Node) -> None:
-    assert "192.0.2.9/32" in node.host.check_output("ip -oneline address show dev uplink")
+    assert LATER_ADDRESS in node.addresses()
