@@ -16,15 +16,8 @@ short_description: The iptables rules of one node, table by table
 description:
   - Takes the catalogue's path, not the catalogue. At thousands of Services, variables would cost Ansible half a minute.
 positional: settings, family
+extends_documentation_fragment: [sluice.lb.node]
 options:
-  _input:
-    description: The path of a catalogue that M(sluice.lb.catalogue) compiled.
-    type: path
-    required: true
-  settings:
-    description: The node's settings, from P(sluice.lb.settings#filter).
-    type: dict
-    required: true
   family:
     description: The address family.
     type: str

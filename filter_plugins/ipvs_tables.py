@@ -16,15 +16,7 @@ short_description: What one node keeps outside iptables in IPVS mode
 description:
   - The sets, the virtual and real servers, and the addresses on C(kube-ipvs0), as text for the kernel's tools.
 positional: settings
-options:
-  _input:
-    description: The path of a catalogue that M(sluice.lb.catalogue) compiled.
-    type: path
-    required: true
-  settings:
-    description: The node's settings, from P(sluice.lb.settings#filter).
-    type: dict
-    required: true
+extends_documentation_fragment: [sluice.lb.node]
 """
 
 EXAMPLES = r"""

@@ -16,15 +16,7 @@ short_description: The kernel modules that a node needs for its settings and the
 description:
   - Connection tracking, and for IPVS its own module and that of each scheduler that a Service asks for.
 positional: settings
-options:
-  _input:
-    description: The path of a catalogue that M(sluice.lb.catalogue) compiled.
-    type: path
-    required: true
-  settings:
-    description: The node's settings, from P(sluice.lb.settings#filter).
-    type: dict
-    required: true
+extends_documentation_fragment: [sluice.lb.node]
 """
 
 EXAMPLES = r"""

@@ -16,15 +16,7 @@ short_description: All files of one node, as text
 description:
   - The same as the roles' templates write, for when nothing may be written, as in check mode.
 positional: settings
-options:
-  _input:
-    description: The path of a catalogue that M(sluice.lb.catalogue) compiled.
-    type: path
-    required: true
-  settings:
-    description: The node's settings, from P(sluice.lb.settings#filter).
-    type: dict
-    required: true
+extends_documentation_fragment: [sluice.lb.node]
 """
 
 EXAMPLES = r"""
