@@ -19,8 +19,11 @@ from .ipvs_text import Frontend
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _IN_USE = "/proc/net/ip_vs"
 _CONNECTIONS = "/proc/net/ip_vs_conn"
-_OVER = ("NONE", "TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
-"""States in which a connection needs its real server no more. NONE is a template, by which a client persists."""
+_OVER = ("TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
+"""States in which a connection needs its real server no more."""
+
+_TEMPLATE = "0000"
+"""The client's port in what is no connection: by a template the kernel remembers which endpoint a client persists at."""
 
 
 class Held(NamedTuple):
@@ -138,7 +141,7 @@ def connected(lines: Iterable[str], frontends: Collection[Frontend]) -> set[Drai
     for line in lines:
         words = line.split()
         frontend = wanted.get((words[0], words[3], words[4]))
-        if frontend and words[7] not in _OVER:
+        if frontend and words[2] != _TEMPLATE and words[7] not in _OVER:
             real = str(ipaddress.ip_address(int(words[5], 16) if len(words[5]) == 8 else words[5]))
             found.add(Draining(frontend, addresses.host_port(real, int(words[6], 16))))
     return found

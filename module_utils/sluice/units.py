@@ -86,7 +86,7 @@ def links(wanted: dict[str, str | None]) -> dict[str, bool]:
 
 
 def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> None:
-    """Make and remove links, and have systemd read its units again; the timer starts or stops at once."""
+    """Make and remove links, and have systemd read its units again; the timer starts at once, what goes ends."""
     for link, should in changed_links.items():
         if should:
             os.makedirs(os.path.dirname(link), exist_ok=True)
@@ -94,8 +94,12 @@ def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> No
         else:
             os.unlink(link)
     _systemctl("daemon-reload")
-    repairs = wanted[f"{FOLDER}/sluice-repair.timer"] is not None
-    _systemctl(*(("restart",) if repairs else ("stop",)), "sluice-repair.timer")
+    gone = [unit for unit in _WANTED_BY if wanted[f"{FOLDER}/{unit}"] is None]
+    if gone:
+        # Also the one that ran at boot: it counts as active until it is stopped, and would be listed without its file.
+        _systemctl("stop", *gone)
+    if "sluice-repair.timer" not in gone:
+        _systemctl("restart", "sluice-repair.timer")
 
 
 def _systemctl(*words: str) -> None:

@@ -17,6 +17,7 @@ Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
 TCP C6336402 D431 0A600001 0050 0AF40101 1F90 ESTABLISHED     895
 TCP C6336402 D433 0A600001 0050 0AF40102 1F90 TIME_WAIT       107
 TCP C6336402 0000 0A600001 0050 0AF40102 1F90 NONE            600
+TCP C6336403 0000 0A600001 0050 0AF40102 1F90 ASSURED         600
 TCP C6336402 D437 0A600001 0050 0AF40102 1F90 SYN_SENT        119
 TCP C6336402 D435 0A600002 0050 0AF40102 1F90 ESTABLISHED     895
 UDP C6336402 D435 0A600001 0050 0AF40102 1F90 UDP             295
@@ -49,6 +50,6 @@ def test_connections_of_others_do_not_count() -> None:
 
 def test_connections_that_are_not_over() -> None:
     assert connected(CONNECTIONS.splitlines(), [WEB]) == {ONE, TWO}
-    assert connected(CONNECTIONS.splitlines()[:4], [WEB]) == {ONE}
+    assert connected(CONNECTIONS.splitlines()[:5], [WEB]) == {ONE}
     assert connected(CONNECTIONS.splitlines(), [WEB, SIX]) == {ONE, TWO, Draining(SIX, "[fd00::11]:8080")}
     assert connected([], [WEB]) == set()
