@@ -7,7 +7,7 @@ import ipaddress
 import os
 import shutil
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from . import addresses, ipset_text, ipvs_netlink, ipvs_text, links
@@ -23,7 +23,7 @@ _OVER = ("TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
 """States in which a connection needs its real server no more."""
 
 _TEMPLATE = "0000"
-"""The client's port in what is no connection: by a template the kernel remembers which endpoint a client persists at."""
+"""The client's port in what is no connection: by a template the kernel remembers the endpoint of a client."""
 
 
 class Held(NamedTuple):
@@ -109,19 +109,39 @@ def busy(frontends: Collection[Frontend]) -> set[Draining]:
 
 def _active(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int]]:
     """How many active connections each real server has."""
-    wanted = {}
-    for each in frontends:
-        protocol, address, port = _columns(each)
-        wanted[protocol, f"[{address}]:{port}" if ":" in address else f"{address}:{port}"] = each
+    if not os.path.exists(_IN_USE):
+        return
+    with open(_IN_USE, encoding="ascii") as stream:
+        found = _counted(stream, {_listed_words(each): each for each in frontends})
+    for frontend, real in found.items():
+        yield from ((Draining(frontend, ipvs_text.listed_address(where)), count) for where, count in real.items())
+    hidden = [each for each in frontends if each not in found]
+    if hidden:  # gone, or not in that list though it is there (ipvs_text.from_proc)
+        printed = _output("ipvsadm", "-L", "-n").splitlines()
+        words = {(each.protocol.upper(), addresses.host_port(each.address, each.port)): each for each in hidden}
+        for frontend, real in _counted(printed, words).items():
+            yield from ((Draining(frontend, where), count) for where, count in real.items())
+
+
+def _listed_words(frontend: Frontend) -> tuple[str, str]:
+    """How /proc/net/ip_vs begins the line of a virtual server."""
+    protocol, address, port = _columns(frontend)
+    return protocol, f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _counted(lines: Iterable[str], wanted: Mapping[tuple[str, str], Frontend]) -> dict[Frontend, dict[str, int]]:
+    """The active connections of each real server, in the columns that the kernel and ``ipvsadm -L`` have."""
+    found: dict[Frontend, dict[str, int]] = {}
     frontend = None
-    with contextlib.suppress(FileNotFoundError), open(_IN_USE, encoding="ascii") as stream:
-        for line in stream:
-            if not line.startswith(" "):
-                protocol, address, *_ = line.split()
-                frontend = wanted.get((protocol, address))
-            elif frontend:
-                words = line.split()
-                yield Draining(frontend, ipvs_text.listed_address(words[1])), int(words[4])
+    for line in lines:
+        words = line.split()
+        if not line.startswith(" "):
+            frontend = wanted.get((words[0], words[1]))
+            if frontend:
+                found[frontend] = {}
+        elif frontend:
+            found[frontend][words[1]] = int(words[4])
+    return found
 
 
 def _listed(frontends: Collection[Frontend]) -> set[Draining]:

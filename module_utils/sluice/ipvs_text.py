@@ -160,9 +160,11 @@ def from_proc(listed: str, options: Mapping[str, str]) -> str:
     """What ``ipvsadm -Sn`` prints, from /proc/net/ip_vs and each virtual server's options, by its words there.
 
     ipvsadm asks the kernel for the real servers of each virtual server, which takes ten times as long. Raises
-    ValueError and LookupError where the text is not as expected.
+    ValueError and LookupError where the text is not as expected, or lacks some: between two pages of it the kernel
+    loses its place where another network namespace has virtual servers too (ip_vs_info_seq_next, Linux 6.1).
     """
     found: list[str] = []
+    seen = set()
     head = ""
     for line in listed.splitlines()[_HEAD:]:
         if line.startswith("  -> "):
@@ -173,9 +175,13 @@ def from_proc(listed: str, options: Mapping[str, str]) -> str:
         protocol, where, *_ = line.split()
         head = ""
         if protocol != "FWM":
+            key = f"{protocol} {where}"
             name = f"{_OPTION[protocol.lower()]} {listed_address(where)}"
             head = f"-a {name} -r "
-            found.append(f"-A {name} {options[f'{protocol} {where}']}\n")
+            found.append(f"-A {name} {options[key]}\n")
+            seen.add(key)
+    if len(seen) != len(options):
+        raise LookupError("virtual servers are missing")
     return "".join(found)
 
 

@@ -121,6 +121,11 @@ def test_proc_says_what_ipvsadm_says() -> None:
     assert ipvs_text.parse(ipvs_text.from_proc(LISTED, OPTIONS)) == servers
 
 
+def test_proc_may_lack_a_virtual_server() -> None:
+    with pytest.raises(LookupError, match="missing"):
+        ipvs_text.from_proc(LISTED, {**OPTIONS, "TCP 0A600063:0050": "-s rr"})
+
+
 @pytest.mark.parametrize(
     ("old", "new"), [("rr persistent", "rr"), ("Masq    1      3", "Masq    1234567 3"), ("0AF40101:", "0AF40101")]
 )

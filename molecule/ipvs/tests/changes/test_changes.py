@@ -170,3 +170,28 @@ def test_scheduler_brings_its_module(node: Node) -> None:
     apply(node, edit(node, "s/-t 10.96.0.70:80 -s rr/-t 10.96.0.70:80 -s mh -b mh-port/"))
     assert node.virtual_servers()[FRONTEND].options == "-s mh -b mh-port"
     assert node.host.file("/sys/module/ip_vs_mh").is_directory
+
+
+def test_virtual_servers_of_another_network_namespace_hide_none_of_ours(node: Node) -> None:
+    """The kernel's list of them loses its place where another namespace has some in the same bucket, as containers do.
+
+    Ours have to be younger than those, and are all programmed anew.
+    """
+    script = (
+        "ipvsadm -C; ip netns add elsewhere; "
+        "for n in $(seq 2000); do echo -A -t 203.0.113.$((n % 250 + 1)):$((n + 1000)); done >/tmp/elsewhere; "
+        "ip netns exec elsewhere ipvsadm -R </tmp/elsewhere"
+    )
+    try:
+        node.host.check_output(script)
+        assert "changed=0" not in apply(node, "/etc/sluice")
+        assert "changed=0" in apply(node, "/etc/sluice")
+        # A drain looks there too.
+        with load(rate=0, held=9, targets=[LASTING]) as long:
+            time.sleep(1)
+            apply(node, edit(node, *without(*PODS)))
+            assert node.virtual_servers()[FRONTEND].servers == dict.fromkeys(PODS, 0)
+            assert node.host.check_output("sluice drain") == "connections are left"
+        assert long.seen["faults"] == {}
+    finally:
+        node.host.check_output("ip netns delete elsewhere")
