@@ -7,12 +7,12 @@ which they cut a service port into chains (``split`` and ``xlb``) are the two fu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Callable
 
 from . import addresses, names
 from .catalogue import HostPort
-from .dialect import DIALECTS, HOST_PORT_JUMPS, Dialect
+from .dialect import DIALECTS, HOST_PORT_JUMPS, Dialect, Jump
 from .ruleset import TABLES, RuleSet
 from .settings import Settings
 from .view import LARGE_CLUSTER, PortView, Target, View
@@ -59,13 +59,19 @@ class Context:
 def rule_set(view: View, settings: Settings) -> RuleSet:
     """Everything that Sluice wants in the kernel for ``view``: all its chains, and its jumps from built-in chains."""
     context = Context(view, settings)
-    rules: RuleSet = {table: {} for table in TABLES}
-    for entries in (
-        _skeleton(context),
+    return collected(
+        skeleton(context.dialect.chains, context.dialect.jumps),
+        _constant_rules(context),
         *(_service_port(port, context) for port in view.ports),
         _node_ports_tail(context),
         host_port_rules(view.host_ports),
-    ):
+    )
+
+
+def collected(*parts: Iterable[Entry]) -> RuleSet:
+    """All entries of ``parts`` in their order, by table and chain."""
+    rules: RuleSet = {table: {} for table in TABLES}
+    for entries in parts:
         for table, chain, rule in entries:
             found = rules[table].setdefault(chain, [])
             if rule:
@@ -76,16 +82,19 @@ def rule_set(view: View, settings: Settings) -> RuleSet:
 # --- what there is without any Service
 
 
-def _skeleton(context: Context) -> Iterator[Entry]:
-    dialect, settings = context.dialect, context.settings
+def skeleton(always: Mapping[str, Sequence[str]], jumps: Iterable[Jump]) -> Iterator[Entry]:
+    """The chains that there always are, and what leads to them from built-in chains."""
     for table in TABLES:
         yield table, OWNER_CHAIN, ""
-    for table, chains in dialect.chains.items():
+    for table, chains in always.items():
         for chain in chains:
             yield table, chain, ""
-    for jump in dialect.jumps:
+    for jump in jumps:
         yield jump.table, jump.chain, jump.rule
 
+
+def _constant_rules(context: Context) -> Iterator[Entry]:
+    dialect, settings = context.dialect, context.settings
     yield from masquerading(context)
     if not (dialect.policies == "split" and settings.conntrack_tcp_be_liberal):
         # A packet that conntrack does not know would leave with the endpoint's address and reset the connection.

@@ -15,20 +15,21 @@ from .dialect import comment
 from .ipset_text import Sets, ip_set
 from .iptables_rules import (
     LOCAL_DESTINATION,
-    OWNER_CHAIN,
     Context,
     Entry,
+    collected,
     dropping,
     forwarding,
     host_port_rules,
     localnet,
     masquerading,
     serves_localhost,
+    skeleton,
 )
 from .ipvs_dialect import BITMAP, COMMENTS, DIALECTS, DROP_CHAIN, GUARD_JUMP, GUARD_SETS, NODE_PORTS, IpvsDialect
 from .ipvs_options import FLAGS, Balancing, balancing
 from .ipvs_text import Frontend, RealServer, Servers, VirtualServer
-from .ruleset import TABLES, RuleSet
+from .ruleset import RuleSet
 from .settings import Settings
 from .view import PortView, Target, View
 
@@ -257,9 +258,8 @@ def _targets(port: PortView, local: bool, dialect: IpvsDialect) -> Sequence[Targ
 
 
 def _rules(view: View, context: Context, dialect: IpvsDialect, filled: frozenset[str]) -> RuleSet:
-    rules: RuleSet = {table: {} for table in TABLES}
-    for entries in (
-        _skeleton(dialect),
+    return collected(
+        skeleton(dialect.chains, dialect.jumps),
         _matches(context, dialect, filled),
         dialect.endings,
         _guard(context, dialect),
@@ -269,22 +269,7 @@ def _rules(view: View, context: Context, dialect: IpvsDialect, filled: frozenset
         dropping(DROP_CHAIN) if "KUBE-MARK-DROP" in dialect.chains["nat"] else (),
         localnet(DROP_CHAIN) if opens_localnet(context.settings) and context.family == addresses.IPV4 else (),
         host_port_rules(view.host_ports),
-    ):
-        for table, chain, rule in entries:
-            found = rules[table].setdefault(chain, [])
-            if rule:
-                found.append(rule)
-    return rules
-
-
-def _skeleton(dialect: IpvsDialect) -> Iterator[Entry]:
-    for table in TABLES:
-        yield table, OWNER_CHAIN, ""
-    for table, chains in dialect.chains.items():
-        for chain in chains:
-            yield table, chain, ""
-    for jump in dialect.jumps:
-        yield jump.table, jump.chain, jump.rule
+    )
 
 
 def _matches(context: Context, dialect: IpvsDialect, filled: frozenset[str]) -> Iterator[Entry]:
