@@ -1,4 +1,4 @@
-"""Manifests for tests, and the engine in one call."""
+"""Manifests for tests, the engine in one call, and rules to compare."""
 
 from __future__ import annotations
 
@@ -74,3 +74,13 @@ def catalogue(*objects: dict[str, Any], hosts: Any = ()) -> Catalogue:
 def rules(*objects: dict[str, Any], family: str = addresses.IPV4, **variables: Any) -> ruleset.RuleSet:
     """The rule set of ``objects`` on the tests' node."""
     return files.rule_set(catalogue(*objects), node(**variables), family)
+
+
+def rules_by_chain(text: str) -> dict[tuple[str, str], list[str]]:
+    """Every chain of an iptables-save text that has rules or is ours, and its rules; their order counts in a chain."""
+    return {
+        (table, chain): rules
+        for table, chains in ruleset.parse(text).items()
+        for chain, rules in chains.items()
+        if rules or chain not in ruleset.BUILT_IN[table]
+    }

@@ -17,8 +17,9 @@ from typing import Any
 import compare
 import pytest
 import yaml
+from support import rules_by_chain
 
-from sluice import files, inputs, ruleset, settings
+from sluice import files, inputs, settings
 from sluice.addresses import IPV4, IPV6
 
 HERE = Path(__file__).parent
@@ -59,16 +60,6 @@ def through_the_kernel(text: str, tool: str) -> str:
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
-
-
-def rules_by_chain(text: str) -> dict[tuple[str, str], list[str]]:
-    """Every chain that has rules or is ours, and its rules; order matters within a chain only."""
-    return {
-        (table, chain): rules
-        for table, chains in ruleset.parse(text).items()
-        for chain, rules in chains.items()
-        if rules or chain not in ruleset.BUILT_IN[table]
-    }
 
 
 @pytest.mark.usefixtures("needs_root")

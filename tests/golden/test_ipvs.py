@@ -15,6 +15,7 @@ from typing import Any
 import compare
 import pytest
 import yaml
+from support import rules_by_chain
 
 from sluice import files, inputs, ipset_text, ipvs_rules, ipvs_text, ruleset, settings, view
 from sluice.addresses import IPV4, IPV6
@@ -141,16 +142,6 @@ def through_the_kernel(sets: str, rules: str, tool: str) -> tuple[str, str]:
     return held, saved
 
 
-def shown(rules: ruleset.RuleSet) -> dict[tuple[str, str], list[str]]:
-    """Every chain that has rules or is ours."""
-    return {
-        (table, chain): held
-        for table, chains in rules.items()
-        for chain, held in chains.items()
-        if held or chain not in ruleset.BUILT_IN[table]
-    }
-
-
 @pytest.mark.usefixtures("needs_root")
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 @pytest.mark.parametrize(("case", "version"), CASES)
@@ -158,7 +149,7 @@ def test_the_kernel_prints_our_text(case: str, version: str, variant: str) -> No
     for family, state in states(case, version).items():
         rules = HELD_BACK.sub("", ruleset.text(state.rules))
         sets, saved = through_the_kernel(ipset_text.text(state.tables.sets), rules, f"{COMMAND[family]}-{variant}")
-        assert shown(ruleset.parse(saved)) == shown(ruleset.parse(rules)), "iptables-save prints our rules differently"
+        assert rules_by_chain(saved) == rules_by_chain(rules), "iptables-save prints our rules differently"
         kernel = ipset_text.parse(sets)
         assert {name: held._replace(members=tuple(sorted(held.members))) for name, held in kernel.items()} == {
             name: held._replace(members=tuple(sorted(held.members))) for name, held in state.tables.sets.items()
@@ -176,7 +167,7 @@ def test_the_kernel_prints_our_text_of_what_was_held_back(variant: str) -> None:
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("NOT TESTED AGAINST THE KERNEL: this one has no match ipvs, so KUBE-IPVS-OUT-FILTER was not loaded")
     _, saved = through_the_kernel(ipset_text.text(state.tables.sets), rules, f"iptables-{variant}")
-    assert shown(ruleset.parse(saved)) == shown(ruleset.parse(rules))
+    assert rules_by_chain(saved) == rules_by_chain(rules)
 
 
 def test_every_recording_was_read() -> None:

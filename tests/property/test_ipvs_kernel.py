@@ -11,7 +11,7 @@ import pytest
 import strategies
 from hypothesis import given
 from hypothesis import strategies as st
-from support import catalogue
+from support import catalogue, rules_by_chain
 
 from sluice import ipset_text, ipvs_plan, ruleset, settings, view
 from sluice.addresses import IPV4, IPV6
@@ -51,16 +51,6 @@ def held(sets: Sets) -> dict[str, tuple[str, set[str]]]:
     return {name: (entry.header, set(entry.members)) for name, entry in sets.items()}
 
 
-def shown(text: str) -> dict[tuple[str, str], list[str]]:
-    """Every chain that has rules or is ours."""
-    return {
-        (table, chain): rules
-        for table, chains in ruleset.parse(text).items()
-        for chain, rules in chains.items()
-        if rules or chain not in ruleset.BUILT_IN[table]
-    }
-
-
 @pytest.mark.usefixtures("needs_root")
 @FEW
 @given(wanted=states(), variant=st.sampled_from(["nft", "legacy"]))
@@ -74,7 +64,7 @@ def test_the_kernel_prints_our_text(wanted: IpvsState, variant: str) -> None:
         rules=rules,
     )
     saved, _, sets = printed.partition("# sets\n")
-    assert shown(saved) == shown(rules)
+    assert rules_by_chain(saved) == rules_by_chain(rules)
     assert held(ipset_text.parse(sets)) == held(wanted.tables.sets)
 
 
