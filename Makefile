@@ -76,14 +76,19 @@ pytest: $(DEV) ## unit, golden, property and kernel tests in one run
 
 MOLECULE = molecule -c .config/molecule/config.yml test -s
 
-molecule: molecule-default molecule-ipvs ## the Molecule scenarios; each is a target too
+molecule-default = $(STEP) molecule-default $(MOLECULE) default
+molecule-ipvs    = $(STEP) molecule-ipvs $(MOLECULE) ipvs
 
 .PHONY: molecule-default molecule-ipvs
 molecule-default: $(DEV) ## the scenario default, on containers
-	$(STEP) $@ $(MOLECULE) default
+	$($@)
 
 molecule-ipvs: $(DEV) | vm-packages ## the scenario ipvs, on a virtual machine
-	$(STEP) $@ $(MOLECULE) ipvs
+	$($@)
+
+# Side by side, as a virtual machine uses one processor. Both run to their end, whether or not one fails.
+molecule: $(DEV) | vm-packages ## both Molecule scenarios, side by side
+	$(molecule-default) & { $(molecule-ipvs); } && wait $$! || { wait; exit 1; }
 
 # make bench QUICK=1: to 5,000 Services, and the page stays as it is.
 bench: $(DEV) ## benchmarks; writes docs/benchmarks.md and its plots

@@ -120,11 +120,11 @@ def test_unconfirmed_change_is_taken_back(node: Node) -> None:
 
 
 def test_confirmed_change_stays(node: Node) -> None:
-    apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "25")
+    apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "15")
     changed = node.held()
     assert node.host.check_output("sluice confirm") == "confirmed"
     assert "sluice-rollback-" not in timers(node)
-    time.sleep(26)
+    time.sleep(16)
     assert node.held() == changed
 
 

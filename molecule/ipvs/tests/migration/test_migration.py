@@ -37,8 +37,8 @@ def left_of_ipvs(node: Node) -> dict[str, object]:
 
 @pytest.mark.parametrize("backend", ["iptables", "ipvs"])
 def test_migration_under_load(node: Node, backend: str) -> None:
-    """Connections last 20 s, so some are there at every moment of the change, and end before the drain has to."""
-    with load(rate=30, held=12, targets=TARGETS, last=20) as clients, node.udp("10.96.0.53", 53) as ask:
+    """Connections last 10 s, so some are there at every moment of the change, and end before the drain has to."""
+    with load(rate=30, held=12, targets=TARGETS, last=10) as clients, node.udp("10.96.0.53", 53) as ask:
         assert ask()
         migrate(backend)
         assert ask()
