@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from . import addresses, ipset_text, ipvs_netlink, ipvs_text, links
+from . import addresses, ipset_text, ipvs_netlink, ipvs_text, links, node
 from .iptables_kernel import KernelError, start
 from .ipvs_plan import Draining, Step
 from .ipvs_rules import DEVICE, SET_NAMES, Tables
@@ -51,11 +51,11 @@ def device_exists() -> bool:
 
 def require() -> None:
     """Have the kernel do IPVS. Raises KernelError where it cannot."""
+    if os.path.exists(_IN_USE):
+        return
+    node.load_module("ip_vs")
     if not os.path.exists(_IN_USE):
-        with contextlib.suppress(KernelError):
-            _output("modprobe", "--quiet", "ip_vs")
-        if not os.path.exists(_IN_USE):
-            raise KernelError("this node's kernel has no IPVS (module ip_vs); nothing was changed")
+        raise KernelError("this node's kernel has no IPVS (module ip_vs); nothing was changed")
 
 
 def read() -> Held:
