@@ -14,6 +14,18 @@ from .units import COMMAND
 
 LIBRARY = "/usr/local/lib/sluice"
 
+# Isolated (-I): neither the current directory nor PYTHONPATH may bring somebody else's code to root.
+_SCRIPT = """\
+#!{python} -I
+import sys
+
+sys.path.insert(0, "{library}")
+
+from sluice.__main__ import main
+
+sys.exit(main())
+"""
+
 
 class Change(NamedTuple):
     """What an installation would write: files, and links of units (by path, whether they should be there)."""
@@ -32,12 +44,10 @@ def change(package: ModuleType, python: str, *, present: bool, systemd: bool, re
     ``systemd``: whether the node runs it; without it there is nobody to call units. ``repair_seconds``: how often the
     node looks for drift by itself, 0 for never.
     """
-    folder = os.path.join(LIBRARY, "sluice")
-    there = [os.path.join(folder, name) for name in _listed(folder) if name.endswith(".py")]
-    wanted: owned_files.Contents = dict.fromkeys([*there, COMMAND])
+    wanted: owned_files.Contents = dict.fromkeys([*_installed(), COMMAND])
     if present:
-        wanted.update({os.path.join(folder, name): text for name, text in _sources(package).items()})
-        wanted[COMMAND] = f'#!/bin/sh\nPYTHONPATH={LIBRARY} exec {python} -m sluice "$@"\n'
+        wanted.update({os.path.join(LIBRARY, name): text for name, text in _sources(package).items()})
+        wanted[COMMAND] = _SCRIPT.format(python=python, library=LIBRARY)
     wanted_units = units.contents(repair_seconds, present=present) if systemd else {}
     wanted.update(wanted_units)
     return Change(owned_files.differing(wanted), units.links(wanted_units) if systemd else {}, wanted_units)
@@ -49,6 +59,7 @@ def perform(wanted: Change) -> None:
     if wanted.files.get(COMMAND):
         os.chmod(COMMAND, 0o755)
     if os.path.exists(COMMAND):
+        _remove_empty_folders()
         compileall.compile_dir(LIBRARY, quiet=2)
     else:
         shutil.rmtree(LIBRARY, ignore_errors=True)
@@ -57,18 +68,29 @@ def perform(wanted: Change) -> None:
 
 
 def _sources(package: ModuleType) -> dict[str, str]:
-    """The package's modules, by file name, whether it lies in a folder or in the archive that a module came in."""
-    names = ["__init__"] + [module.name for module in pkgutil.iter_modules(package.__path__)]
+    """The package's modules by file name below LIBRARY, from a folder or from the archive that a module came in."""
+    prefix = f"{package.__name__}."
+    below = [(module.name[len(prefix) :], module.ispkg) for module in pkgutil.walk_packages(package.__path__, prefix)]
     found = {}
-    for name in names:
-        data = pkgutil.get_data(package.__name__, f"{name}.py")
+    for name, is_package in [("__init__", False), *below]:
+        file = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+        data = pkgutil.get_data(package.__name__, file)
         if data is not None:
-            found[f"{name}.py"] = data.decode()
+            found[f"sluice/{file}"] = data.decode()
     return found
 
 
-def _listed(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []
+def _installed() -> list[str]:
+    """The modules that an earlier installation left, wherever that version had them."""
+    return [
+        os.path.join(folder, name) for folder, _, names in os.walk(LIBRARY) for name in names if name.endswith(".py")
+    ]
+
+
+def _remove_empty_folders() -> None:
+    """Folders without a module, where an earlier version had some; what was compiled there goes as well."""
+    for folder, _, _ in os.walk(LIBRARY, topdown=False):
+        if os.path.basename(folder) == "__pycache__":
+            continue
+        if set(os.listdir(folder)) <= {"__pycache__"}:
+            shutil.rmtree(folder)
