@@ -73,7 +73,8 @@ def write(path: pathlib.Path, texts: Iterable[str]) -> None:
 
 def write_states(services: int, directory: pathlib.Path) -> None:
     """Compile the states. What changes is in the middle of the catalogue."""
-    from sluice import catalogue, inputs
+    from sluice.catalogue import model as catalogue
+    from sluice.catalogue import sources as inputs
     from sluice.settings import Settings
 
     middle = services // 2

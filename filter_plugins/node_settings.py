@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import files
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import files
 
 DOCUMENTATION = r"""
 name: node_settings

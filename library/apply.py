@@ -76,7 +76,8 @@ differences:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import apply, iptables_kernel, state
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.iptables import kernel as iptables_kernel
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import apply, state
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ endpoints:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import compilation
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import compilation
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
 
 

@@ -51,7 +51,7 @@ import sys
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils import sluice
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import __main__ as _entry  # noqa: F401  ships the command with the engine
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import installation, timer
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, timer
 
 
 def main() -> None:

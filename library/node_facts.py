@@ -86,7 +86,8 @@ node:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import iptables_kernel, node
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.iptables import kernel as iptables_kernel
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts as node
 
 
 def main() -> None:

@@ -59,7 +59,8 @@ loaded:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import node, owned_files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts as node
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import owned_files
 
 
 def main() -> None:

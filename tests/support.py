@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice import addresses, files, inputs, ruleset, settings
-from sluice.catalogue import Catalogue
+from sluice import addresses, settings
+from sluice.backends.iptables import text as ruleset
+from sluice.catalogue import sources as inputs
+from sluice.catalogue.model import Catalogue
+from sluice.node import files
 
 NODE = {"sluice_node_name": "node1", "sluice_node_addresses": ["10.0.0.10", "127.0.0.1", "fd00:10::10", "::1"]}
 """The node that tests look from."""

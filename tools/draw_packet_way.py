@@ -15,10 +15,13 @@ from xml.sax.saxutils import escape
 
 import yaml
 
-from sluice import addresses, files, inputs, names, ruleset
+from sluice import addresses, names
 from sluice import settings as node_settings
-from sluice.iptables_rules import LAST_RULE
-from sluice.plan import target_of
+from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.plan import target_of
+from sluice.backends.iptables.rules import LAST_RULE
+from sluice.catalogue import sources as inputs
+from sluice.node import files
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / "inventory" / "lab"

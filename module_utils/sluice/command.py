@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import __version__, apply, drain, files
+from . import __version__
 from . import settings as node_settings
-from .catalogue import Catalogue
+from .backends.iptables.kernel import KernelError
+from .backends.ipvs import drain
+from .catalogue.model import Catalogue
 from .faults import Fault, InputError
-from .iptables_kernel import KernelError
+from .node import apply, files
 from .settings import Settings
 
 FINE, NO, FAILED = 0, 1, 2
@@ -158,7 +160,8 @@ def _diff(arguments: argparse.Namespace) -> int:
 def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Catalogue, Settings]:
     """The catalogue and settings that the arguments name. Faults of both are raised together."""
     # Here, since an apply needs neither and starts a tenth quicker without them.
-    from . import inputs, manifests
+    from .catalogue import manifests
+    from .catalogue import sources as inputs
 
     faults: list[Fault] = []
     settings, hosts = Settings(), ()

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
 from . import addresses
-from .dialect import DIALECTS
+from .backends.iptables.dialect import DIALECTS
+from .balancing import SCHEDULERS
 from .faults import Fault, InputError
-from .ipvs_options import SCHEDULERS
 
 PREFIX = "sluice_"
 DROP_BIT = 15

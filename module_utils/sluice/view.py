@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from . import addresses, names
-from .catalogue import Catalogue, Endpoint, HostPort, Service, ServicePort
-from .dialect import DIALECTS, Dialect
+from .backends.iptables.dialect import DIALECTS, Dialect
+from .catalogue.model import Catalogue, Endpoint, HostPort, Service, ServicePort
 from .settings import Settings
 
 ZONE_LABEL = "topology.kubernetes.io/zone"

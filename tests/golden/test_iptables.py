@@ -19,8 +19,10 @@ import pytest
 import yaml
 from support import rules_by_chain
 
-from sluice import files, inputs, settings
+from sluice import settings
 from sluice.addresses import IPV4, IPV6
+from sluice.catalogue import sources as inputs
+from sluice.node import files
 
 HERE = Path(__file__).parent
 RECORDED = {".rules": IPV4, ".rules6": IPV6}

@@ -17,9 +17,15 @@ import pytest
 import yaml
 from support import rules_by_chain
 
-from sluice import files, inputs, ipset_text, ipvs_rules, ipvs_text, ruleset, settings, view
+from sluice import settings, view
 from sluice.addresses import IPV4, IPV6
-from sluice.catalogue import Catalogue
+from sluice.backends.iptables import text as ruleset
+from sluice.backends.ipvs import ipset_text
+from sluice.backends.ipvs import rules as ipvs_rules
+from sluice.backends.ipvs import text as ipvs_text
+from sluice.catalogue import sources as inputs
+from sluice.catalogue.model import Catalogue
+from sluice.node import files
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.glob("[0-9]*") if (path / "ipvs").is_dir())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import support
 
-from sluice import files
+from sluice.node import files
 
 NODE_ADDRESS = "10.0.0.10"
 CLIENT_ADDRESS = "10.0.0.2"

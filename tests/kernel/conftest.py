@@ -14,7 +14,7 @@ import cases
 import hosts
 import load
 
-from sluice.iptables_kernel import VARIANTS
+from sluice.backends.iptables.kernel import VARIANTS
 
 
 @pytest.fixture

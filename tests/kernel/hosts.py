@@ -18,7 +18,9 @@ import namespaces
 import network
 
 import sluice
-from sluice import addresses, apply, command, files, installation, iptables_kernel
+from sluice import addresses, command
+from sluice.backends.iptables import kernel as iptables_kernel
+from sluice.node import apply, files, installation
 
 EMPTY = Path(namespaces.__file__).with_name("endpoint.py")
 """A host's first process. Without ports it only reaps its orphans."""

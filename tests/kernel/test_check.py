@@ -10,7 +10,7 @@ import cases
 import hosts
 import pytest
 
-from sluice import ruleset
+from sluice.backends.iptables import text as ruleset
 
 NUMBERS = range(40)
 BOTH = ["IPv4", "IPv6"]

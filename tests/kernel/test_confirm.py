@@ -12,7 +12,10 @@ import hosts
 import namespaces
 import pytest
 
-from sluice import apply, files, iptables_kernel, lock, ruleset, state
+from sluice.backends.iptables import kernel as iptables_kernel
+from sluice.backends.iptables import text as ruleset
+from sluice.node import apply, files, state
+from sluice.system import locks as lock
 
 OLD = [cases.Service(number) for number in range(4)]
 NEW = [cases.Service(number) for number in range(1, 6)]

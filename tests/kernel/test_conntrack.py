@@ -8,7 +8,7 @@ import cases
 import load
 import pytest
 
-from sluice import files
+from sluice.node import files
 
 A, B, C = cases.PODS[:3]
 DNS = cases.Service(1, (A,), "UDP", 30001)

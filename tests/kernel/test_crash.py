@@ -12,7 +12,7 @@ import hosts
 import load
 import pytest
 
-from sluice import iptables_kernel
+from sluice.backends.iptables import kernel as iptables_kernel
 
 KILLS = 102
 """For each variant."""

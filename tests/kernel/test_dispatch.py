@@ -13,9 +13,10 @@ import hosts
 import pytest
 import support
 
-from sluice import files, ruleset
-from sluice.plan import target_of
-from sluice.prefix_dispatch import PREFIX
+from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.dispatch import PREFIX
+from sluice.backends.iptables.plan import target_of
+from sluice.node import files
 
 TABLES = ("nat", "filter")
 DESTINATION = re.compile(r"(!?) ?-d (\S+)")

@@ -6,7 +6,7 @@ import cases
 import hosts
 import pytest
 
-from sluice import ruleset
+from sluice.backends.iptables import text as ruleset
 
 SERVICES = [cases.Service(number, node_port=30000 + number) for number in range(6)]
 

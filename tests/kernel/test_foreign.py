@@ -8,9 +8,10 @@ import cases
 import hosts
 import pytest
 
-from sluice import ruleset, state
-from sluice.iptables_kernel import HINT_CHAIN, VARIANTS
-from sluice.plan import is_ours, target_of
+from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.kernel import HINT_CHAIN, VARIANTS
+from sluice.backends.iptables.plan import is_ours, target_of
+from sluice.node import state
 
 SERVICES = [cases.Service(number, node_port=30000 + number) for number in range(6)]
 TABLES = {

@@ -11,7 +11,9 @@ import cases
 import hosts
 import pytest
 
-from sluice import apply, files, iptables_kernel, lock
+from sluice.backends.iptables import kernel as iptables_kernel
+from sluice.node import apply, files
+from sluice.system import locks as lock
 
 SERVICES = [cases.Service(number) for number in range(30)]
 

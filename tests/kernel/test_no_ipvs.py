@@ -8,7 +8,7 @@ import cases
 import hosts
 import pytest
 
-from sluice import iptables_kernel
+from sluice.backends.iptables import kernel as iptables_kernel
 
 
 @pytest.mark.skipif(os.path.exists("/proc/net/ip_vs"), reason="this kernel has IPVS: molecule/ipvs tests it")

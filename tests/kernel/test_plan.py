@@ -6,7 +6,7 @@ import cases
 import hosts
 import pytest
 
-from sluice import iptables_kernel
+from sluice.backends.iptables import kernel as iptables_kernel
 
 MANY = [cases.Service(number) for number in range(60)]
 NFT = iptables_kernel.NFT

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sluice.ipset_text import IpSet, parse
-from sluice.ipvs_plan import Step
-from sluice.ipvs_rules import Tables
-from sluice.ipvs_text import Frontend, VirtualServer
-from sluice.ipvs_text import parse as parse_servers
+from sluice.backends.ipvs.ipset_text import IpSet, parse
+from sluice.backends.ipvs.plan import Step
+from sluice.backends.ipvs.rules import Tables
+from sluice.backends.ipvs.text import Frontend, VirtualServer
+from sluice.backends.ipvs.text import parse as parse_servers
 
 
 class Kernel:

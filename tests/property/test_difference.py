@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice import ruleset
-from sluice.ruleset import RuleSet
+from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.text import RuleSet
 
 CHAINS = st.sampled_from(["INPUT", "FORWARD", "KUBE-A", "KUBE-AB", "KUBE-B", "KUBE-C", "SLUICE-OWNER"])
 RULES = st.lists(st.sampled_from(["-j KUBE-A", "-j KUBE-AB", "-s 10.0.0.1/32 -j DROP", "-p tcp -j KUBE-B"]), max_size=4)

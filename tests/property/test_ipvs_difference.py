@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_ipvs_plan import FOREIGN_SERVERS, meddled, wanted
 
-from sluice import ipset_text, ipvs_plan, ipvs_text
-from sluice.ipset_text import Sets
-from sluice.ipvs_plan import Plan
-from sluice.ipvs_rules import Tables
-from sluice.ipvs_text import Servers
+from sluice.backends.ipvs import ipset_text
+from sluice.backends.ipvs import plan as ipvs_plan
+from sluice.backends.ipvs import text as ipvs_text
+from sluice.backends.ipvs.ipset_text import Sets
+from sluice.backends.ipvs.plan import Plan
+from sluice.backends.ipvs.rules import Tables
+from sluice.backends.ipvs.text import Servers
 
 
 def said(plan: Plan) -> list[list[object]]:

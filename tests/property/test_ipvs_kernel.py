@@ -13,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import catalogue, rules_by_chain
 
-from sluice import ipset_text, ipvs_plan, ruleset, settings, view
+from sluice import settings, view
 from sluice.addresses import IPV4, IPV6
-from sluice.ipset_text import Sets
-from sluice.ipvs_rules import IpvsState, state
+from sluice.backends.iptables import text as ruleset
+from sluice.backends.ipvs import ipset_text
+from sluice.backends.ipvs import plan as ipvs_plan
+from sluice.backends.ipvs.ipset_text import Sets
+from sluice.backends.ipvs.rules import IpvsState, state
 
 COMMAND = {IPV4: "iptables", IPV6: "ip6tables"}
 HELD_BACK = re.compile(r"^-A .* -m ipvs .*\n", re.MULTILINE)

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from ipvs_model import Kernel
 from support import catalogue
 
-from sluice import ipset_text, ipvs_plan, ipvs_text, settings, view
-from sluice.ipset_text import IpSet
-from sluice.ipvs_rules import Tables, merged, state
-from sluice.ipvs_text import Frontend, RealServer, VirtualServer
+from sluice import settings, view
+from sluice.backends.ipvs import ipset_text
+from sluice.backends.ipvs import plan as ipvs_plan
+from sluice.backends.ipvs import text as ipvs_text
+from sluice.backends.ipvs.ipset_text import IpSet
+from sluice.backends.ipvs.rules import Tables, merged, state
+from sluice.backends.ipvs.text import Frontend, RealServer, VirtualServer
 
 NOTHING = Tables({}, {}, ())
 FOREIGN_SETS = {"office": IpSet("hash:net family inet", ("192.0.2.0/24",), 65536)}

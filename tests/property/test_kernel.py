@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import settings as profile
 from support import catalogue, endpoint, endpoint_slice, service
 
-from sluice import files, ruleset, settings
+from sluice import settings
 from sluice.addresses import FAMILIES, IPV4, IPV6
-from sluice.catalogue import Catalogue
+from sluice.backends.iptables import text as ruleset
+from sluice.catalogue.model import Catalogue
+from sluice.node import files
 
 TOOLS = {IPV4: "iptables", IPV6: "ip6tables"}
 

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from restore_model import restore
 from support import catalogue
 
-from sluice import files, plan, settings
+from sluice import settings
 from sluice.addresses import IPV4
-from sluice.ruleset import BUILT_IN, RuleSet
+from sluice.backends.iptables import plan
+from sluice.backends.iptables.text import BUILT_IN, RuleSet
+from sluice.node import files
 
 FOREIGN = [
     "-j DOCKER-USER",

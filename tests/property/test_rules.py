@@ -13,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import NODE, catalogue, endpoint, endpoint_slice, service
 
-from sluice import catalogue as catalogues
-from sluice import files, inputs, names, ruleset, settings
+from sluice import names, settings
 from sluice.addresses import IPV4, IPV6
+from sluice.backends.iptables import text as ruleset
+from sluice.catalogue import model as catalogues
+from sluice.catalogue import sources as inputs
 from sluice.faults import InputError
+from sluice.node import files
 
 # --- the grammar of all lines that a file may have
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice import catalogue, files, manifests
+from sluice.catalogue import manifests
+from sluice.catalogue import model as catalogue
+from sluice.node import files
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE = """\
@@ -99,7 +101,7 @@ def test_render_writes_the_files_of_the_node(tmp_path: Path, good: Path, node: P
 
 
 def test_render_of_a_compiled_catalogue_is_the_same(tmp_path: Path, good: Path, node: Path) -> None:
-    from sluice import inputs
+    from sluice.catalogue import sources as inputs
 
     found, _ = inputs.build(inputs.read([str(good)]), (), inputs.checks_for([]))
     kept = tmp_path / "catalogue.json"

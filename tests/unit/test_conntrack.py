@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sluice import conntrack, ipvs_text
-from sluice.conntrack import Flow, Frontend
+from sluice.backends.ipvs import text as ipvs_text
+from sluice.system import conntrack
+from sluice.system.conntrack import Flow, Frontend
 
 TWO = ipvs_text.parse("""\
 -A -u 10.96.0.2:53 -s rr

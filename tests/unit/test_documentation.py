@@ -15,7 +15,9 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from sluice import files, inputs, settings
+from sluice import settings
+from sluice.catalogue import sources as inputs
+from sluice.node import files
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "inventory/sample"

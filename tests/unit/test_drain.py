@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sluice.drain import NOTHING, Drains, settled
-from sluice.ipvs_kernel import connected
-from sluice.ipvs_plan import Draining, Step
-from sluice.ipvs_text import Frontend
+from sluice.backends.ipvs.drain import NOTHING, Drains, settled
+from sluice.backends.ipvs.kernel import connected
+from sluice.backends.ipvs.plan import Draining, Step
+from sluice.backends.ipvs.text import Frontend
 
 WEB, SIX = Frontend("tcp", "10.96.0.1", 80), Frontend("tcp", "fd00::1", 80)
 ONE, TWO = Draining(WEB, "10.244.1.1:8080"), Draining(WEB, "10.244.1.2:8080")

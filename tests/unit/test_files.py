@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluice import files
-from sluice.catalogue import Catalogue, Service, ServicePort
+from sluice.catalogue.model import Catalogue, Service, ServicePort
+from sluice.node import files
 from sluice.settings import Settings
 
 IPVS = Settings(backend="ipvs", node_name="lb1", node_addresses=("127.0.0.1", "192.0.2.1"))

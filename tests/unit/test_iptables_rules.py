@@ -13,7 +13,7 @@ from support import endpoint, endpoint_slice, rules, service
 
 from sluice import names
 from sluice.addresses import IPV6
-from sluice.ruleset import RuleSet
+from sluice.backends.iptables.text import RuleSet
 
 CIDR = {"cluster_cidrs": ["10.244.0.0/16"]}
 OLD, NEW = {"compat": "1.20"}, {"compat": "1.36"}

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from sluice import ipvs_netlink
+from sluice.backends.ipvs import netlink as ipvs_netlink
 
 STATISTICS = struct.pack("=HH8x", 12, 10) + struct.pack("=HH16x", 20, 12)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.ipvs_options import FLAGS, MAX_WEIGHT, SCHEDULERS, balancing, faults
+from sluice.balancing import FLAGS, MAX_WEIGHT, SCHEDULERS, balancing, faults
 
 
 def test_every_scheduler_of_the_kernel_is_known() -> None:

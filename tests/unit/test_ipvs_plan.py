@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sluice import ipset_text, ipvs_text
-from sluice.ipset_text import MAXELEM, IpSet, ip_set
-from sluice.ipvs_plan import Draining, Plan, Step, diff, plan
-from sluice.ipvs_rules import Tables
-from sluice.ipvs_text import Frontend
+from sluice.backends.ipvs import ipset_text
+from sluice.backends.ipvs import text as ipvs_text
+from sluice.backends.ipvs.ipset_text import MAXELEM, IpSet, ip_set
+from sluice.backends.ipvs.plan import Draining, Plan, Step, diff, plan
+from sluice.backends.ipvs.rules import Tables
+from sluice.backends.ipvs.text import Frontend
 
 NOTHING = Tables({}, {}, ())
 SETS = """\

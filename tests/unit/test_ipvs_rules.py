@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from support import NODE, catalogue, endpoint, endpoint_slice, node, service
 
-from sluice import ipvs_rules
 from sluice.addresses import IPV4, IPV6
-from sluice.ipvs_rules import IpvsState, state
-from sluice.ipvs_text import Frontend
+from sluice.backends.ipvs import rules as ipvs_rules
+from sluice.backends.ipvs.rules import IpvsState, state
+from sluice.backends.ipvs.text import Frontend
 from sluice.view import view
 
 OLD, NEW = {"compat": "1.20"}, {"compat": "1.36"}

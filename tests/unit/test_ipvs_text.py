@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sluice import ipset_text, ipvs_text
-from sluice.ipset_text import MAXELEM, IpSet, ip_set
-from sluice.ipvs_text import Frontend, RealServer, VirtualServer
+from sluice.backends.ipvs import ipset_text
+from sluice.backends.ipvs import text as ipvs_text
+from sluice.backends.ipvs.ipset_text import MAXELEM, IpSet, ip_set
+from sluice.backends.ipvs.text import Frontend, RealServer, VirtualServer
 
 PRINTED_BY_IPSET = """\
 create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x6ce6fda6

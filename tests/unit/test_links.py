@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice import links
+from sluice.system import links
 
 BRIEF = """\
 lo               UNKNOWN        127.0.0.1/8 ::1/128 

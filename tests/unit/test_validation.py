@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 from support import endpoint, endpoint_slice, node, service
 
-from sluice import inputs, validation
+from sluice.catalogue import build as validation
+from sluice.catalogue import sources as inputs
 from sluice.faults import Fault, InputError
 
 SERVICE = """\

@@ -8,8 +8,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from . import __version__, catalogue, inputs, owned_files
-from . import settings as node_settings
+from .. import __version__
+from .. import settings as node_settings
+from ..system import owned_files
+from . import model as catalogue
+from . import sources as inputs
 
 
 class Compiled(NamedTuple):

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Callable
 
-from . import addresses, names
-from .catalogue import HostPort
+from ... import addresses, names
+from ...catalogue.model import HostPort
+from ...settings import Settings
+from ...view import LARGE_CLUSTER, PortView, Target, View
 from .dialect import DIALECTS, HOST_PORT_JUMPS, Dialect, Jump
-from .ruleset import TABLES, RuleSet
-from .settings import Settings
-from .view import LARGE_CLUSTER, PortView, Target, View
+from .text import TABLES, RuleSet
 
 OWNER_CHAIN = "SLUICE-OWNER"
 """An empty chain in each table that says whose the KUBE-* chains there are: a kube-proxy's have none beside them."""

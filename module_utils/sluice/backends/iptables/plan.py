@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .iptables_rules import OWNER_CHAIN
-from .ruleset import BUILT_IN, RuleSet
+from .rules import OWNER_CHAIN
+from .text import BUILT_IN, RuleSet
 
 PREFIXES = ("KUBE-", "SLUICE-")
 """Chains of ours begin so. KUBE-* are Kubernetes' names as well: OWNER_CHAIN beside them says whose they are."""

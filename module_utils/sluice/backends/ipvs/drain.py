@@ -11,10 +11,12 @@ import time
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from . import ipvs_kernel, owned_files, state, timer
-from .ipvs_plan import DRAINED, Draining, Step
-from .ipvs_text import Frontend
-from .lock import locked
+from ...node import state, timer
+from ...system import owned_files
+from ...system.locks import locked
+from . import kernel as ipvs_kernel
+from .plan import DRAINED, Draining, Step
+from .text import Frontend
 
 UNIT = "sluice-drain"
 SECONDS = 5

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from . import addresses
+from ... import addresses
 
 _OPTION = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 _PROTOCOL = {

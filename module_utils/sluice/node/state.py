@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from . import owned_files
+from ..system import owned_files
 
 ROOT = "/var/lib/sluice"
 KEPT = 5

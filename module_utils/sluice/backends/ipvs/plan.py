@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from .ipset_text import IpSet, Sets
-from .ipvs_rules import SET_NAMES, Tables
-from .ipvs_text import Frontend, RealServer, Servers, VirtualServer, lines
+from .rules import SET_NAMES, Tables
+from .text import Frontend, RealServer, Servers, VirtualServer, lines
 
 DRAINED = ("tcp", "sctp")
 """Protocols whose connections have an end. A flow of UDP has none, so a real server of UDP goes at once."""

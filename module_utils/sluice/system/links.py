@@ -7,7 +7,7 @@ import re
 import shutil
 from typing import Any
 
-from .iptables_kernel import KernelError, run
+from ..backends.iptables.kernel import KernelError, run
 
 _PEER = re.compile(r" peer [^ ]*/")
 """The other end of a point-to-point link; the prefix length behind it is this end's as well."""

@@ -13,8 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from . import addresses, ipvs_options, names
-from .catalogue import (
+from .. import addresses, names
+from .. import balancing as ipvs_options
+from ..faults import Fault, InputError
+from .manifests import Manifest
+from .model import (
     AFFINITY_SECONDS,
     Catalogue,
     Endpoint,
@@ -26,8 +29,6 @@ from .catalogue import (
     ServicePort,
     SlicePort,
 )
-from .faults import Fault, InputError
-from .manifests import Manifest
 from .syntax import Path
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from . import addresses, manifests, validation
-from .catalogue import Catalogue, load_compiled
-from .faults import Fault, InputError
-from .settings import Settings
-from .view import ZONE_LABEL
+from .. import addresses
+from ..faults import Fault, InputError
+from ..settings import Settings
+from ..view import ZONE_LABEL
+from . import build as validation
+from . import manifests
+from .model import Catalogue, load_compiled
 
 
 def checks_for(nodes: Sequence[Settings]) -> validation.Checks:

@@ -8,11 +8,11 @@ import subprocess
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from . import addresses
-from .iptables_kernel import KernelError, run
-from .ipvs_text import Servers
-from .plan import Change, target_of
-from .ruleset import RuleSet
+from .. import addresses
+from ..backends.iptables.kernel import KernelError, run
+from ..backends.iptables.plan import Change, target_of
+from ..backends.iptables.text import RuleSet
+from ..backends.ipvs.text import Servers
 
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _DISPATCH = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-HOSTPORTS")

@@ -9,34 +9,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from . import (
-    addresses,
-    conntrack,
-    drain,
-    files,
-    ipset_text,
-    ipvs_kernel,
-    ipvs_plan,
-    ipvs_text,
-    links,
-    owned_files,
-    ruleset,
-    state,
-    timer,
-)
-from .iptables_kernel import (
-    LEGACY,
-    NFT,
-    Fingerprint,
-    KernelError,
-    Tools,
-    choose_variant,
-    nft_generation,
-)
-from .ipvs_rules import DEVICE, Tables
-from .lock import locked, xtables
-from .plan import Change, Plan, diff, leftovers, owned, plan
-from .ruleset import RuleSet
+from .. import addresses
+from ..backends.iptables import text as ruleset
+from ..backends.iptables.kernel import LEGACY, NFT, Fingerprint, KernelError, Tools, choose_variant, nft_generation
+from ..backends.iptables.plan import Change, Plan, diff, leftovers, owned, plan
+from ..backends.iptables.text import RuleSet
+from ..backends.ipvs import drain, ipset_text
+from ..backends.ipvs import kernel as ipvs_kernel
+from ..backends.ipvs import plan as ipvs_plan
+from ..backends.ipvs import text as ipvs_text
+from ..backends.ipvs.rules import DEVICE, Tables
+from ..system import conntrack, links, owned_files
+from ..system.locks import locked, xtables
+from . import files, state, timer
 
 ATTEMPTS = 3
 """How often an apply starts again because somebody else changed the kernel between its look and its change."""

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 
-from .iptables_kernel import KernelError
+from ..backends.iptables.kernel import KernelError
 from .units import COMMAND
 
 UNIT = "sluice-rollback"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..faults import Fault, InputError
 from . import syntax
-from .faults import Fault, InputError
 from .syntax import Path, SyntaxFault
 
 SUFFIXES = (".yml", ".yaml", ".json")

@@ -11,9 +11,11 @@ import subprocess
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from . import addresses, links, state, timer
+from .. import addresses
+from ..backends.ipvs.rules import DEVICE
+from ..system import links
+from . import state, timer
 from .files import DIRECTORY
-from .ipvs_rules import DEVICE
 
 SYSCTL_FILE = "/etc/sysctl.d/90-sluice.conf"
 MODULES_FILE = "/etc/modules-load.d/sluice.conf"

@@ -10,11 +10,16 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from . import addresses, ipset_text, ipvs_netlink, ipvs_text, links, node
-from .iptables_kernel import KernelError, start
-from .ipvs_plan import Draining, Step
-from .ipvs_rules import DEVICE, SET_NAMES, Tables
-from .ipvs_text import Frontend
+from ... import addresses
+from ...node import facts as node
+from ...system import links
+from ..iptables.kernel import KernelError, start
+from . import ipset_text
+from . import netlink as ipvs_netlink
+from . import text as ipvs_text
+from .plan import Draining, Step
+from .rules import DEVICE, SET_NAMES, Tables
+from .text import Frontend
 
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _IN_USE = "/proc/net/ip_vs"

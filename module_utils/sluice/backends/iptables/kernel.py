@@ -11,9 +11,9 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from . import addresses
+from ... import addresses
 from .plan import is_ours, owned, target_of
-from .ruleset import RuleSet
+from .text import RuleSet
 
 NFT, LEGACY = "nft", "legacy"
 VARIANTS = (NFT, LEGACY)

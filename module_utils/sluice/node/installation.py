@@ -9,7 +9,8 @@ import shutil
 from types import ModuleType
 from typing import NamedTuple
 
-from . import owned_files, units
+from ..system import owned_files
+from . import units
 from .units import COMMAND
 
 LIBRARY = "/usr/local/lib/sluice"

@@ -8,8 +8,8 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 
-from .ipvs_options import FLAGS
-from .ipvs_text import VirtualServer
+from ...balancing import FLAGS
+from .text import VirtualServer
 
 _NETLINK_GENERIC = 16
 _REQUEST, _DUMP = 0x1, 0x300

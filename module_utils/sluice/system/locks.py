@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import Iterator
 
-from . import iptables_kernel
-from .iptables_kernel import KernelError, lock_holder
+from ..backends.iptables import kernel as iptables_kernel
+from ..backends.iptables.kernel import KernelError, lock_holder
 
 LOCK_FILE = "/run/sluice.lock"
 LOCK_SECONDS = 60

@@ -9,12 +9,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import addresses, ipset_text, iptables_rules, ipvs_rules, ipvs_text, prefix_dispatch, ruleset
-from .catalogue import Catalogue
-from .faults import Fault, InputError
-from .ipvs_rules import Tables
-from .settings import Settings
-from .view import view
+from .. import addresses
+from ..backends.iptables import dispatch as prefix_dispatch
+from ..backends.iptables import rules as iptables_rules
+from ..backends.iptables import text as ruleset
+from ..backends.ipvs import ipset_text
+from ..backends.ipvs import rules as ipvs_rules
+from ..backends.ipvs import text as ipvs_text
+from ..backends.ipvs.rules import Tables
+from ..catalogue.model import Catalogue
+from ..faults import Fault, InputError
+from ..settings import Settings
+from ..view import view
 
 DIRECTORY = "/etc/sluice"
 SETTINGS_FILE = "settings.json"

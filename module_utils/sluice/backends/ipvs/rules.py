@@ -10,10 +10,12 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from . import addresses
-from .dialect import comment
-from .ipset_text import Sets, ip_set
-from .iptables_rules import (
+from ... import addresses
+from ...balancing import FLAGS, Balancing, balancing
+from ...settings import Settings
+from ...view import PortView, Target, View
+from ..iptables.dialect import comment
+from ..iptables.rules import (
     LOCAL_DESTINATION,
     Context,
     Entry,
@@ -26,12 +28,10 @@ from .iptables_rules import (
     serves_localhost,
     skeleton,
 )
-from .ipvs_dialect import BITMAP, COMMENTS, DIALECTS, DROP_CHAIN, GUARD_JUMP, GUARD_SETS, NODE_PORTS, IpvsDialect
-from .ipvs_options import FLAGS, Balancing, balancing
-from .ipvs_text import Frontend, RealServer, Servers, VirtualServer
-from .ruleset import RuleSet
-from .settings import Settings
-from .view import PortView, Target, View
+from ..iptables.text import RuleSet
+from .dialect import BITMAP, COMMENTS, DIALECTS, DROP_CHAIN, GUARD_JUMP, GUARD_SETS, NODE_PORTS, IpvsDialect
+from .ipset_text import Sets, ip_set
+from .text import Frontend, RealServer, Servers, VirtualServer
 
 DEVICE = "kube-ipvs0"
 """The dummy device that holds the addresses of Services, so that the kernel takes packets to them in."""

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple, Union
 
-from . import names
-from .ruleset import RuleSet
+from ... import names
+from .text import RuleSet
 
 PREFIX = "KUBE-PFX-"
 DISPATCH_CHAINS = (("nat", "KUBE-SERVICES"), ("filter", "KUBE-SERVICES"))
