@@ -73,15 +73,16 @@ def write(path: pathlib.Path, texts: Iterable[str]) -> None:
 
 def write_states(services: int, directory: pathlib.Path) -> None:
     """Compile the states. What changes is in the middle of the catalogue."""
+    from sluice import render
     from sluice.catalogue import model as catalogue
-    from sluice.catalogue import sources as inputs
+    from sluice.catalogue import sources
     from sluice.settings import Settings
 
     middle = services // 2
     base, more = directory / "services.yml", directory / "added.yml"
     write(base, manifests(services))
     write(more, [manifest(middle, ADDED, service_address(services))])
-    added, _warnings = inputs.build(inputs.read([str(base), str(more)]), (), inputs.checks_for([Settings()]))
+    added, _warnings = sources.catalogue_of(sources.read([str(base), str(more)]), (), render.checks_for([Settings()]))
 
     plain = added._replace(services=tuple(each for each in added.services if not each.name.endswith(ADDED)))
     place = next(i for i, each in enumerate(plain.services) if each.name == f"service-{middle:05}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.iptables import text as ruleset
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources as inputs
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources
 
 DOCUMENTATION = r"""
 name: iptables_tables
@@ -43,7 +43,9 @@ _value:
 def iptables_tables(path: str, settings: Mapping[str, Any], family: str = "IPv4") -> dict[str, str]:
     """See DOCUMENTATION."""
     node, _warnings = node_settings.from_variables(settings)
-    rules = files.rule_set(inputs.compiled(str(path)), node, str(family))
+    own = node._replace(ip_families=(str(family),))
+    written = render.render(render.views(sources.compiled(str(path)), own), own)
+    rules = ruleset.parse_files(written)[str(family)]
     return {table: "\n".join(ruleset.table_lines(table, chains)) for table, chains in rules.items()}
 
 

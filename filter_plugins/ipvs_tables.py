@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources as inputs
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.ipvs import tables
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources
 
 DOCUMENTATION = r"""
 name: ipvs_tables
@@ -36,7 +37,8 @@ _value:
 def ipvs_tables(path: str, settings: Mapping[str, Any]) -> dict[str, str]:
     """See DOCUMENTATION."""
     node, _warnings = node_settings.from_variables(settings)
-    return files.tables_files(files.rule_sets(inputs.compiled(str(path)), node)[1])
+    written = render.render(render.views(sources.compiled(str(path)), node), node)
+    return {name: written[name] for name in tables.FILES}
 
 
 class FilterModule:

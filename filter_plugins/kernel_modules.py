@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources as inputs
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources
 
 DOCUMENTATION = r"""
 name: kernel_modules
@@ -37,7 +37,8 @@ _value:
 def kernel_modules(path: str, settings: Mapping[str, Any]) -> list[str]:
     """See DOCUMENTATION."""
     node, _warnings = node_settings.from_variables(settings)
-    return files.modules(inputs.compiled(str(path)), node)
+    views = render.views(sources.compiled(str(path)), node)
+    return list(render.needs(views, node, ()).modules)
 
 
 class FilterModule:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources as inputs
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources
 
 DOCUMENTATION = r"""
 name: node_files
@@ -37,7 +37,7 @@ _value:
 def node_files(path: str, settings: Mapping[str, Any]) -> dict[str, str]:
     """See DOCUMENTATION."""
     node, _warnings = node_settings.from_variables(settings)
-    return files.render(inputs.compiled(str(path)), node)
+    return render.render(render.views(sources.compiled(str(path)), node), node)
 
 
 class FilterModule:

@@ -40,7 +40,7 @@ _value:
 def node_settings_text(settings: Mapping[str, Any]) -> str:
     """See DOCUMENTATION."""
     node, _warnings = node_settings.from_variables(settings)
-    return files.settings_text(node).rstrip()
+    return files.settings_text(node._asdict()).rstrip()
 
 
 class FilterModule:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.registry import BACKENDS
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
 
 DOCUMENTATION = r"""
@@ -53,7 +54,8 @@ def settings(variables: Mapping[str, Any], facts: Mapping[str, Any] | None = Non
     given = {key: variables[key] for key in variables if str(key).startswith(node_settings.PREFIX)}
     found.update({key: value for key, value in given.items() if value is not None})
     try:
-        result, _warnings = node_settings.from_variables(found, f"host {variables.get('inventory_hostname', '')}")
+        source = f"host {variables.get('inventory_hostname', '')}"
+        result, _warnings = node_settings.from_variables(found, source, backends=BACKENDS)
     except InputError as error:
         raise AnsibleFilterError("\n".join(str(fault) for fault in error.faults)) from None
     return node_settings.to_variables(result)

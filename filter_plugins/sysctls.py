@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import files
 
 DOCUMENTATION = r"""
 name: sysctls
@@ -44,7 +44,7 @@ _value:
 def sysctls(settings: Mapping[str, Any], kernel: Sequence[int]) -> dict[str, str]:
     """See DOCUMENTATION."""
     node, _warnings = node_settings.from_variables(settings)
-    return files.sysctls(node, kernel)
+    return dict(render.needs({}, node, kernel).sysctls)
 
 
 class FilterModule:

@@ -76,8 +76,8 @@ differences:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.iptables import kernel as iptables_kernel
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import apply, state
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import apply, files, rollback, state
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
 
 def main() -> None:
@@ -96,15 +96,15 @@ def main() -> None:
         if given["state"] == "absent":
             result = apply.remove(check=module.check_mode)
         elif given["state"] == "previous":
-            result = apply.roll_back(given["path"], check=module.check_mode)
+            result = rollback.roll_back(given["path"], check=module.check_mode)
         else:
-            wanted = apply.load(given["path"]) if given["files"] is None else apply.parse(given["files"])
+            wanted = files.load(given["path"]) if given["files"] is None else files.parse(given["files"])
             result = apply.apply(wanted, check=module.check_mode, confirm=given["confirm_timeout"])
             if given["files"] is None and not module.check_mode:
-                apply.forget_unused_files(given["path"], wanted)
+                files.put(given["path"], wanted.contents)
         if not module.check_mode and not result.pending:
             state.forget_note()  # node_facts has told of it
-    except iptables_kernel.KernelError as error:
+    except NodeError as error:
         module.fail_json(msg=str(error))
     for warning in result.warnings:
         module.warn(warning)
@@ -113,7 +113,7 @@ def main() -> None:
     module.exit_json(
         changed=result.changed,
         differences=differences,
-        variant=result.variant,
+        **result.details,
         counts=result.counts(),
         pending=result.pending,
         diff=diff,

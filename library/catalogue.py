@@ -77,6 +77,7 @@ endpoints:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import render, settings
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import compilation
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
 
@@ -100,7 +101,7 @@ def main() -> None:
             given["path"],
             manifests=given["manifests"],
             hosts=given["endpoint_hosts"],
-            nodes=given["nodes"],
+            checks=render.checks_for([settings.from_variables(node)[0] for node in given["nodes"]]),
             optional=given["optional"],
         )
     except InputError as error:

@@ -39,8 +39,8 @@ confirmed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.iptables import kernel as iptables_kernel
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import apply
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import confirmation
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
 
 def main() -> None:
@@ -48,8 +48,8 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=False, confirmed=False)
     try:
-        module.exit_json(changed=False, confirmed=apply.confirm())
-    except iptables_kernel.KernelError as error:
+        module.exit_json(changed=False, confirmed=confirmation.confirm())
+    except NodeError as error:
         module.fail_json(msg=str(error))
 
 

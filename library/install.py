@@ -51,7 +51,8 @@ import sys
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils import sluice
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import __main__ as _entry  # noqa: F401  ships the command with the engine
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, timer
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import linux
 
 
 def main() -> None:
@@ -66,7 +67,7 @@ def main() -> None:
         sluice,
         sys.executable,
         present=module.params["state"] == "present",
-        systemd=timer.has_systemd(),
+        systemd=linux.has_systemd(),
         repair_seconds=module.params["repair_seconds"],
     )
     if change and not module.check_mode:

@@ -14,7 +14,7 @@ options:
   backend:
     description: The backend that the node is going to use.
     type: str
-    choices: [iptables, ipvs, nftables]
+    choices: [iptables, ipvs]
     default: iptables
   strict_arp:
     description: Whether the node answers ARP only for addresses of the interface asked.
@@ -86,8 +86,9 @@ node:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.iptables import kernel as iptables_kernel
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts as node
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.registry import BACKENDS
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
 
 def main() -> None:
@@ -95,13 +96,13 @@ def main() -> None:
         argument_spec={
             "strict_arp": {"type": "bool", "default": False},
             "repairs": {"type": "bool", "default": False},
-            "backend": {"type": "str", "choices": ["iptables", "ipvs", "nftables"], "default": "iptables"},
+            "backend": {"type": "str", "choices": [*BACKENDS], "default": "iptables"},
         },
         supports_check_mode=True,
     )
     try:
-        found = node.facts(module.params["backend"])
-    except iptables_kernel.KernelError as error:
+        found = facts.facts(module.params["backend"])
+    except NodeError as error:
         module.fail_json(msg=str(error))
     if found["rolled_back"]:
         note = found["rolled_back"]
@@ -109,7 +110,8 @@ def main() -> None:
     if found["flushers"] and not module.params["repairs"]:
         names = ", ".join(found["flushers"])
         module.warn(f"a reload of {names} takes Sluice's rules away until the next apply; see sluice_repair_seconds")
-    if found["announcers"] and module.params["backend"] == "ipvs" and not module.params["strict_arp"]:
+    binds = any(layer.devices for layer in BACKENDS[module.params["backend"]].layers)
+    if found["announcers"] and binds and not module.params["strict_arp"]:
         names = ", ".join(found["announcers"])
         module.warn(
             f"{names} announces addresses, but without sluice_ipvs_strict_arp every node answers ARP for all of them"

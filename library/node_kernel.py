@@ -59,8 +59,9 @@ loaded:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts as node
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import owned_files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import preparation as node
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import linux, owned_files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
 
 def main() -> None:
@@ -82,26 +83,26 @@ def main() -> None:
         node.MODULES_FILE: node.modules_text(modules) if modules else None,
         **node.unmanaged_files(given["unmanaged_devices"] if present else []),
     }
-    lacking = [name for name in modules if node.lacks_module(name)]
+    lacking = [name for name in modules if linux.lacks_module(name)]
     if lacking:
         module.fail_json(msg=f"this node's kernel has no module {', '.join(lacking)}; nothing was changed")
-    missing = [name for name in modules if not node.module_loaded(name)]
+    missing = [name for name in modules if not linux.module_present(name)]
     changed_files = owned_files.differing(wanted)
     diff = owned_files.diff(changed_files)
     try:
         # Modules first: they bring sysctls with them.
-        loaded = missing if module.check_mode else [name for name in missing if node.load_module(name)]
-        differing = {name: value for name, value in sysctls.items() if node.sysctl(name) not in (value, None)}
-        before = "".join(f"{name} = {node.sysctl(name)}\n" for name in differing)
+        loaded = missing if module.check_mode else [name for name in missing if linux.load_module(name)]
+        differing = {name: value for name, value in sysctls.items() if linux.sysctl(name) not in (value, None)}
+        before = "".join(f"{name} = {linux.sysctl(name)}\n" for name in differing)
         after = "".join(f"{name} = {value}\n" for name, value in differing.items())
         if differing:
             diff.append({"before_header": "sysctl", "after_header": "sysctl", "before": before, "after": after})
         if not module.check_mode:
             for name, value in differing.items():
-                node.set_sysctl(name, value)
+                linux.set_sysctl(name, value)
             owned_files.write(changed_files)
             node.reload_networks(changed_files)
-    except (OSError, node.NodeError) as error:
+    except (OSError, NodeError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changed_files or differing or loaded), loaded=loaded, diff=diff)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice import addresses, settings
+from sluice import addresses, render, settings, view
+from sluice.backends.iptables import dispatch
+from sluice.backends.iptables import rules as iptables_rules
 from sluice.backends.iptables import text as ruleset
-from sluice.catalogue import sources as inputs
+from sluice.backends.ipvs import rules as ipvs_rules
+from sluice.catalogue import sources
 from sluice.catalogue.model import Catalogue
-from sluice.node import files
 
 NODE = {"sluice_node_name": "node1", "sluice_node_addresses": ["10.0.0.10", "127.0.0.1", "fd00:10::10", "::1"]}
 """The node that tests look from."""
@@ -71,12 +73,26 @@ def node(**variables: Any) -> settings.Settings:
 
 def catalogue(*objects: dict[str, Any], hosts: Any = ()) -> Catalogue:
     """The catalogue of ``objects``; warnings are of no interest."""
-    return inputs.build(inputs.read([], objects), hosts, inputs.checks_for([]))[0]
+    return sources.catalogue_of(sources.read([], objects), hosts, render.checks_for([]))[0]
+
+
+def rule_set(found: Catalogue, own: settings.Settings, family: str) -> ruleset.RuleSet:
+    """The iptables rule set of one node in one family, as its builder made it."""
+    seen = view.view(found, own, family)
+    if own.backend == "ipvs":
+        return ipvs_rules.state(seen, own, guard=own.ipvs_guard).rules
+    built = iptables_rules.rule_set(seen, own)
+    return dispatch.apply_prefix_dispatch(built) if own.iptables_dispatch == "prefix" else built
+
+
+def rendered(found: Catalogue, own: settings.Settings) -> dict[str, str]:
+    """All files of one node."""
+    return render.render(render.views(found, own), own)
 
 
 def rules(*objects: dict[str, Any], family: str = addresses.IPV4, **variables: Any) -> ruleset.RuleSet:
     """The rule set of ``objects`` on the tests' node."""
-    return files.rule_set(catalogue(*objects), node(**variables), family)
+    return rule_set(catalogue(*objects), node(**variables), family)
 
 
 def rules_by_chain(text: str) -> dict[tuple[str, str], list[str]]:

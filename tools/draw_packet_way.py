@@ -15,13 +15,12 @@ from xml.sax.saxutils import escape
 
 import yaml
 
-from sluice import addresses, names
+from sluice import addresses, names, render
 from sluice import settings as node_settings
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.plan import target_of
-from sluice.backends.iptables.rules import LAST_RULE
-from sluice.catalogue import sources as inputs
-from sluice.node import files
+from sluice.backends.iptables.text import NODE_PORTS_COMMENT
+from sluice.catalogue import sources
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / "inventory" / "lab"
@@ -76,8 +75,8 @@ def lab_rules() -> tuple[ruleset.RuleSet, dict[str, str]]:
     settings, _ = node_settings.from_variables(
         {**variables, "sluice_node_name": NODE, "sluice_node_addresses": ["127.0.0.1", "::1", *own]}
     )
-    catalogue, _ = inputs.build(inputs.read([str(LAB / "services")]), entries, inputs.checks_for([settings]))
-    rules = files.rule_set(catalogue, settings, addresses.IPV4)
+    catalogue, _ = sources.catalogue_of(sources.read([str(LAB / "services")]), entries, render.checks_for([settings]))
+    rules = ruleset.parse_files(render.render(render.views(catalogue, settings), settings))[addresses.IPV4]
     return rules, {entry["endpoint_ip"]: entry["name"] for entry in entries}
 
 
@@ -94,7 +93,7 @@ def short(rule: str) -> tuple[str, str, str]:
 
 def of_service(rule: str) -> bool:
     """Whether a rule of a chain that all Services share is about SERVICE, or the way to its node port."""
-    return bool(re.search(rf'"{SERVICE}[ :"]', rule)) or LAST_RULE in rule
+    return bool(re.search(rf'"{SERVICE}[ :"]', rule)) or NODE_PORTS_COMMENT in rule
 
 
 def boxes(rules: ruleset.RuleSet) -> list[list[Box]]:

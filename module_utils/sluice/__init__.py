@@ -1,9 +1,21 @@
 """Sluice's engine: Services and their endpoints to kernel rule sets, the data plane of kube-proxy without Kubernetes.
 
 Pure Python of the standard library, on purpose: the same modules serve Ansible's filters, the modules that run on the
-nodes and the ``sluice`` command. The data goes one way, a module a step::
+nodes and the ``sluice`` command. The data goes one way: manifests, catalogue, view, rule set, files, plan, kernel.
 
-    manifests -> catalogue -> view -> iptables_rules -> ruleset -> plan -> iptables_kernel
+The rooms, from the top. A module may import from its own room and from those below it::
+
+    command     the sluice command: arguments in, one call, lines out
+    render      catalogue and settings to a node's files
+    node        one node: its files, changes, memory; knows no backend by name
+    backends    what programs Services in the kernel; the rest meets it through interface and registry
+    view        the catalogue as one node sees it
+    catalogue   text to one sound catalogue; nothing of nodes or rules
+    settings    the settings of a node, their defaults and checks
+    system      the host, by its tools; knows nothing of Services
+    words       release balancing names addresses faults: small, and known to all
+
+Among the backends, ``ipvs`` may import from ``iptables``, whose rules it needs besides its own tables.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 
 IPV4 = "IPv4"
 IPV6 = "IPv6"
@@ -46,6 +47,11 @@ def network(text: object) -> str:
 def family_of(text: str) -> str:
     """``IPv4`` or ``IPv6`` of an address or network in canonical form."""
     return IPV6 if ":" in text else IPV4
+
+
+def first(texts: Iterable[str], family: str) -> str:
+    """The first of ``texts`` (addresses or networks) of ``family``, or ``""``: kube-proxy uses one per family."""
+    return next((text for text in texts if family_of(text) == family), "")
 
 
 def host_network(text: str) -> str:

@@ -8,15 +8,19 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Callable
 
 from . import __version__
-from . import settings as node_settings
-from .backends.iptables.kernel import KernelError
-from .backends.ipvs import drain
-from .catalogue.model import Catalogue
+from .backends.registry import BACKENDS
 from .faults import Fault, InputError
-from .node import apply, files
-from .settings import Settings
+from .node import apply, confirmation, files, rollback, settling
+from .system.tools import NodeError
+
+if TYPE_CHECKING:
+    from .catalogue.model import Catalogue
+    from .settings import Settings
+
+# What reads manifests and renders is imported where it is used: an apply does neither, and starts faster without.
 
 FINE, NO, FAILED = 0, 1, 2
 """Exit codes: fine; the answer is no (invalid, differs, dropped); it could not be asked or done."""
@@ -32,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         _print_faults(error.faults)
         return NO
-    except KernelError as error:
+    except NodeError as error:
         print(f"sluice: {error}", file=sys.stderr)
         return FAILED
     except OSError as error:
@@ -45,63 +49,61 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sluice {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    render = commands.add_parser("render", help="write the files of one node from manifests")
-    render.add_argument("--settings", required=True, metavar="FILE", help="sluice_* variables, YAML or JSON")
-    render.add_argument("--backend", choices=node_settings.BACKENDS, help="instead of sluice_backend")
+    def command(name: str, run: Callable[[argparse.Namespace], int], summary: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary)
+        added.set_defaults(run=run)
+        return added
+
+    def with_manifests(added: argparse.ArgumentParser, *, needs_settings: bool) -> None:
+        settings_help = "sluice_* variables, YAML or JSON"
+        added.add_argument("--settings", required=needs_settings, metavar="FILE", help=settings_help)
+        manifests_help = "a file or folder of manifests, or a compiled catalogue"
+        added.add_argument("manifests", nargs="+", metavar="MANIFEST", help=manifests_help)
+
+    def with_folder(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--dir", default=files.DIRECTORY, metavar="DIR", help="default: %(default)s")
+
+    def with_check(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--check", action="store_true", help="change nothing, say what would change")
+
+    render = command("render", _render, "write the files of one node from manifests")
+    with_manifests(render, needs_settings=True)
+    render.add_argument("--backend", choices=BACKENDS, help="instead of sluice_backend")
     render.add_argument("--out", required=True, metavar="DIR", help="where the files go")
-    render.set_defaults(run=_render)
 
-    validate = commands.add_parser("validate", help="say what is wrong with manifests")
-    validate.add_argument("--settings", metavar="FILE", help="sluice_* variables, YAML or JSON")
-    validate.set_defaults(run=_validate)
+    validate = command("validate", _validate, "say what is wrong with manifests")
+    with_manifests(validate, needs_settings=False)
 
-    for command in (render, validate):
-        command.add_argument(
-            "manifests", nargs="+", metavar="MANIFEST", help="a file or folder of manifests, or a compiled catalogue"
-        )
+    apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
+    with_check(apply)
+    apply.add_argument("--diff", action="store_true", help="show what is removed and added, chain by chain")
+    apply.add_argument("--json", action="store_true", help="print the result as JSON")
+    apply.add_argument("--backend", choices=BACKENDS, help="instead of the one in settings.json")
+    confirm_help = "take the change back unless it is confirmed by then"
+    apply.add_argument("--confirm", type=int, default=0, metavar="SECONDS", help=confirm_help)
+    boot_help = "take a change back that waited when the node went down"
+    apply.add_argument("--boot", action="store_true", help=boot_help)
+    with_folder(apply)
 
-    applying = commands.add_parser("apply", help="bring this node's kernel to what a folder of files says")
-    applying.add_argument("--check", action="store_true", help="change nothing, say what would change")
-    applying.add_argument("--diff", action="store_true", help="show each chain's rules that go and come")
-    applying.add_argument("--json", action="store_true", help="print the result as JSON")
-    applying.add_argument("--backend", choices=node_settings.BACKENDS, help="instead of the one in settings.json")
-    applying.set_defaults(run=_apply)
+    command("confirm", _confirm, "keep the change that waits for it")
+    command("drain", _drain, "remove what was kept for its connections, as far as they have ended")
 
-    applying.add_argument(
-        "--confirm", type=int, default=0, metavar="SECONDS", help="take the change back unless it is confirmed by then"
-    )
+    rollback = command("rollback", _roll_back, "put back the rules that were in force before")
+    unconfirmed_help = "only a change that waits for its confirmation (its name is in /var/lib/sluice/pending)"
+    rollback.add_argument("--unconfirmed", nargs="?", const="", metavar="CHANGE", help=unconfirmed_help)
+    with_check(rollback)
+    with_folder(rollback)
 
-    applying.add_argument("--boot", action="store_true", help="take a change back that waited when the node went down")
-
-    confirming = commands.add_parser("confirm", help="keep the change that waits for it")
-    confirming.set_defaults(run=_confirm)
-
-    draining = commands.add_parser("drain", help="remove real servers that go and whose connections have ended")
-    draining.set_defaults(run=_drain)
-
-    rolling_back = commands.add_parser("rollback", help="put back the rules that were in force before")
-    rolling_back.add_argument(
-        "--unconfirmed",
-        nargs="?",
-        const="",
-        metavar="CHANGE",
-        help="only a change that waits for its confirmation (its name is in /var/lib/sluice/pending)",
-    )
-    rolling_back.add_argument("--check", action="store_true", help="change nothing, say what would change")
-    rolling_back.set_defaults(run=_roll_back)
-
-    differing = commands.add_parser("diff", help="say how this node's kernel differs from a folder of files")
-    differing.set_defaults(run=_diff)
-
-    for command in (applying, rolling_back, differing):
-        command.add_argument("--dir", default=files.DIRECTORY, metavar="DIR", help="default: %(default)s")
+    with_folder(command("diff", _diff, "say how this node's kernel differs from a folder of files"))
     return parser
 
 
 def _render(arguments: argparse.Namespace) -> int:
+    from . import render
+
     catalogue, settings = _catalogue(arguments, {"sluice_backend": arguments.backend} if arguments.backend else {})
     os.makedirs(arguments.out, exist_ok=True)
-    for name, text in files.render(catalogue, settings).items():
+    for name, text in render.render(render.views(catalogue, settings), settings).items():
         with open(os.path.join(arguments.out, name), "w", encoding="utf-8") as stream:
             stream.write(text)
     return FINE
@@ -114,15 +116,15 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 def _apply(arguments: argparse.Namespace) -> int:
     if arguments.boot:
-        apply.take_back(arguments.dir)
+        rollback.take_back(arguments.dir)
         if not os.path.exists(os.path.join(arguments.dir, files.SETTINGS_FILE)):
             return FINE  # there was nothing before it
-    wanted = apply.load(arguments.dir, arguments.backend)
+    wanted = files.load(arguments.dir, arguments.backend)
     result = apply.apply(wanted, check=arguments.check, confirm=arguments.confirm)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if arguments.json:
-        shown = {"changed": result.changed, "variant": result.variant, **result.counts(), "diff": result.diff()}
+        shown = {"changed": result.changed, **result.details, **result.counts(), "diff": result.diff()}
         print(json.dumps(shown))
         return FINE
     if arguments.diff:
@@ -132,26 +134,26 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _confirm(_arguments: argparse.Namespace) -> int:
-    print("confirmed" if apply.confirm() else "nothing waits for a confirmation")
+    print("confirmed" if confirmation.confirm() else "nothing waits for a confirmation")
     return FINE
 
 
 def _drain(_arguments: argparse.Namespace) -> int:
-    print("connections are left" if drain.run() else "nothing is left to drain")
+    print("connections are left" if settling.run() else "nothing is left to drain")
     return FINE
 
 
 def _roll_back(arguments: argparse.Namespace) -> int:
     if arguments.unconfirmed is None:
-        result = apply.roll_back(arguments.dir, check=arguments.check)
+        result = rollback.roll_back(arguments.dir, check=arguments.check)
     else:
-        result = apply.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
+        result = rollback.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
     print(result.summary())
     return FINE
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    result = apply.apply(apply.load(arguments.dir), check=True)
+    result = apply.apply(files.load(arguments.dir), check=True)
     for line in result.diff():
         print(line)
     return NO if result.changed else FINE
@@ -159,27 +161,27 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Catalogue, Settings]:
     """The catalogue and settings that the arguments name. Faults of both are raised together."""
-    # Here, since an apply needs neither and starts a tenth quicker without them.
-    from .catalogue import manifests
-    from .catalogue import sources as inputs
+    from . import render
+    from . import settings as settings_module
+    from .catalogue import manifests, sources
 
     faults: list[Fault] = []
-    settings, hosts = Settings(), ()
+    settings, hosts = settings_module.Settings(), ()
     if arguments.settings:
         try:
             variables = {**manifests.load_variables(arguments.settings), **override}
             hosts = variables.get("sluice_endpoint_hosts") or ()
-            settings, warnings = node_settings.from_variables(variables, arguments.settings)
+            settings, warnings = settings_module.from_variables(variables, arguments.settings, backends=BACKENDS)
             _print_faults(warnings)
         except InputError as error:
             faults = error.faults
-    ready = inputs.compiled_in(arguments.manifests[0]) if len(arguments.manifests) == 1 else None
+    ready = sources.compiled_in(arguments.manifests[0]) if len(arguments.manifests) == 1 else None
     if ready is not None:
         catalogue, warnings = ready, []
     else:
         try:
-            sources = inputs.read(arguments.manifests)
-            catalogue, warnings = inputs.build(sources, hosts, inputs.checks_for([settings]))
+            found = sources.read(arguments.manifests)
+            catalogue, warnings = sources.catalogue_of(found, hosts, render.checks_for([settings]))
         except InputError as error:
             raise InputError(faults + error.faults) from None
     _print_faults(warnings)

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
 from . import addresses
-from .backends.iptables.dialect import DIALECTS
 from .balancing import SCHEDULERS
 from .faults import Fault, InputError
+from .release import RELEASES
 
 PREFIX = "sluice_"
 DROP_BIT = 15
 """The bit of KUBE-MARK-DROP's mark, which the dialects before 1.24 have (a kubelet's default)."""
-BACKENDS = ("iptables", "ipvs", "nftables")
 PRIMARY = "primary"
 
 _NOT_ON_A_NODE = (
@@ -57,18 +56,14 @@ class Settings(NamedTuple):
     ipvs_drain_seconds: int = 900
     ipvs_guard: bool = False
 
-    def first(self, networks: Sequence[str], family: str) -> str:
-        """The first of ``networks`` (or addresses) of ``family``, or ``""``: kube-proxy uses one a family."""
-        return next((net for net in networks if addresses.family_of(net) == family), "")
-
     def cluster_cidr(self, family: str) -> str:
         """The sources that are not masqueraded on their way to a ClusterIP, ``""`` where none is set."""
-        return self.first(self.cluster_cidrs, family)
+        return addresses.first(self.cluster_cidrs, family)
 
     def node_ip(self, family: str) -> str:
         """The node's primary address: the first of ``node_ips``, else of its addresses beside loopback."""
         outward = [text for text in self.node_addresses if not addresses.is_loopback(text)]
-        return self.first(self.node_ips, family) or self.first(outward, family)
+        return addresses.first(self.node_ips, family) or addresses.first(outward, family)
 
     def nodeport_networks(self, family: str) -> tuple[str, ...]:
         """The networks whose addresses serve node ports; all of them where none of the family is named."""
@@ -173,8 +168,8 @@ def _port_range(value: Any) -> tuple[int, int]:
 
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {
-    "backend": _choice(*BACKENDS),
-    "compat": _choice(*DIALECTS),
+    "backend": _text,
+    "compat": _choice(*RELEASES),
     "node_name": _text,
     "node_addresses": _several(_address),
     "node_ips": _several(_address),
@@ -201,31 +196,35 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def from_variables(variables: Mapping[str, Any], source: str = "settings") -> tuple[Settings, list[Fault]]:
+def from_variables(
+    variables: Mapping[str, Any], source: str = "settings", *, backends: Collection[str] = ()
+) -> tuple[Settings, list[Fault]]:
     """The settings that ``variables`` hold, and warnings for those that no part of Sluice knows.
 
     ``variables`` may hold anything else as well, so a group_vars file serves as it is. A value of ``None`` means the
-    default. ``source`` names the file in messages. Raises InputError with every fault.
+    default. ``source`` names the file in messages. ``backends``: those that there are; where they are not given, any
+    name is taken. Raises InputError with every fault.
     """
+    convert = {**_CONVERT, **({"backend": _choice(*backends)} if backends else {})}
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for variable in sorted(key for key in variables if isinstance(key, str) and key.startswith(PREFIX)):
         name, value = variable[len(PREFIX) :], variables[variable]
         if name in _NOT_ON_A_NODE or value is None:
             continue
-        if name not in _CONVERT:
-            near = difflib.get_close_matches(name, _CONVERT, n=1)
+        if name not in convert:
+            near = difflib.get_close_matches(name, convert, n=1)
             hint = f", did you mean {PREFIX}{near[0]}?" if near else ""
             faults.append(Fault(source, 0, "", variable, f"no such setting{hint}", warning=True))
             continue
         try:
-            values[name] = _CONVERT[name](value)
+            values[name] = convert[name](value)
         except _Wrong as wrong:
             faults.append(Fault(source, 0, "", variable, str(wrong)))
     if not values.get("ip_families", True):
         faults.append(Fault(source, 0, "", "sluice_ip_families", "must name IPv4, IPv6 or both, is empty"))
-    dialect = DIALECTS[values.get("compat", Settings().compat)]
-    if values.get("masquerade_bit") == DROP_BIT and "KUBE-MARK-DROP" in dialect.chains["nat"]:
+    release = RELEASES[values.get("compat", Settings().compat)]
+    if values.get("masquerade_bit") == DROP_BIT and release.drop_mark:
         faults.append(Fault(source, 0, "", "sluice_masquerade_bit", f"{DROP_BIT} is the bit of KUBE-MARK-DROP"))
     if any(not fault.warning for fault in faults):
         raise InputError(faults)

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from . import addresses, names
-from .backends.iptables.dialect import DIALECTS, Dialect
-from .catalogue.model import Catalogue, Endpoint, HostPort, Service, ServicePort
+from .catalogue.model import ZONE_LABEL, Catalogue, Endpoint, HostPort, Service, ServicePort
+from .release import RELEASES, Release
 from .settings import Settings
 
-ZONE_LABEL = "topology.kubernetes.io/zone"
-
 LARGE_CLUSTER = 1000
-"""Above this many endpoints kube-proxy leaves comments out of the rules that there are one an endpoint of."""
+"""Above this many endpoints kube-proxy omits the comments of per-endpoint rules."""
 
 _EXTERNAL_TYPES = ("LoadBalancer", "NodePort")
 
@@ -80,19 +78,19 @@ class View(NamedTuple):
 
 def view(catalogue: Catalogue, settings: Settings, family: str) -> View:
     """The view of the node that ``settings`` describe, in ``family``. Services of other families are not in it."""
-    dialect = DIALECTS[settings.compat]
+    release = RELEASES[settings.compat]
     zone = {**catalogue.node_labels(settings.node_name), **settings.labels}.get(ZONE_LABEL, "")
     ports: list[PortView] = []
     count = 0
     for service in catalogue.services:
         by_port = _endpoints_by_port(service, settings.node_name, family)
         count += sum(
-            dialect.counts_unready or target.endpoint.ready for targets in by_port.values() for target in targets
+            release.counts_unready or target.endpoint.ready for targets in by_port.values() for target in targets
         )
-        cluster_ip = settings.first(service.cluster_ips, family)
+        cluster_ip = addresses.first(service.cluster_ips, family)
         if cluster_ip:
             ports += (
-                _port_view(service, port, cluster_ip, by_port, dialect, settings.node_name, zone)
+                _port_view(service, port, cluster_ip, by_port, release, settings.node_name, zone)
                 for port in service.ports
             )
     return View(family, tuple(ports), tuple(_host_ports(catalogue.host_ports, settings.node_name, family)), count)
@@ -121,18 +119,18 @@ def _port_view(
     port: ServicePort,
     cluster_ip: str,
     by_port: dict[tuple[str, str], list[Target]],
-    dialect: Dialect,
+    release: Release,
     node: str,
     zone: str,
 ) -> PortView:
     family = addresses.family_of(cluster_ip)
     external_ips = _of_family(service.external_ips, family)
-    vips = (entry.address for entry in service.ingress if entry.mode == "VIP" or not dialect.ip_mode)
+    vips = (entry.address for entry in service.ingress if entry.mode == "VIP" or not release.ip_mode)
     ranges = _of_family(service.source_ranges, family)
-    accessible = service.type in _EXTERNAL_TYPES or (dialect.external_ip_policy and bool(service.external_ips))
+    accessible = service.type in _EXTERNAL_TYPES or (release.external_ip_policy and bool(service.external_ips))
     seen = PortView(
         display_name=names.display_name(
-            service.namespace, service.name, port.name, trailing_colon=dialect.trailing_colon
+            service.namespace, service.name, port.name, trailing_colon=release.trailing_colon
         ),
         protocol=port.protocol.lower(),
         cluster_ip=cluster_ip,
@@ -140,10 +138,10 @@ def _port_view(
         node_port=port.node_port,
         external_ips=external_ips,
         load_balancer_ips=_of_family(vips, family),
-        source_ranges=() if dialect.open_range and addresses.ANY[family] in ranges else ranges,
+        source_ranges=() if release.open_range and addresses.ANY[family] in ranges else ranges,
         affinity_seconds=service.affinity_seconds,
         external_local=service.external_local and accessible,
-        internal_local=service.internal_local and dialect.internal_policy,
+        internal_local=service.internal_local and release.internal_policy,
         health_check_node_port=service.health_check_node_port,
         cluster=(),
         local=(),
@@ -151,30 +149,30 @@ def _port_view(
         endpoints=(),
         annotations=service.annotations,
     )
-    return _with_endpoints(seen, by_port.get((port.name, port.protocol), []), dialect, node, zone)
+    return _with_endpoints(seen, by_port.get((port.name, port.protocol), []), release, node, zone)
 
 
-def _with_endpoints(port: PortView, targets: list[Target], dialect: Dialect, node: str, zone: str) -> PortView:
+def _with_endpoints(port: PortView, targets: list[Target], release: Release, node: str, zone: str) -> PortView:
     """``port`` with the targets that its traffic policies leave on this node.
 
     Policy Local needs the cluster's endpoints as well where the port is reached from outside: what the node itself
     sends to an external address goes to any of them. Hints narrow policy Cluster only.
     """
-    usable = _usable(targets, dialect)
+    usable = _usable(targets, release)
     uses_cluster = not port.internal_local or port.external
     # Up to 1.23 the chain of local endpoints was made whether anything led to it or not.
-    external_local = port.external_local and (port.external or dialect.policies == "xlb")
+    external_local = port.external_local and (port.external or release.local_always)
     uses_local = port.internal_local or external_local
-    local = _usable([target for target in targets if target.endpoint.node == node], dialect) if uses_local else []
-    cluster = _near(usable, node, zone) if uses_cluster and dialect.hints else usable if uses_cluster else []
-    kept = tuple(target for target in targets if dialect.counts_unready or target.endpoint.ready)
+    local = _usable([target for target in targets if target.endpoint.node == node], release) if uses_local else []
+    cluster = _near(usable, node, zone) if uses_cluster and release.hints else usable if uses_cluster else []
+    kept = tuple(target for target in targets if release.counts_unready or target.endpoint.ready)
     return port._replace(cluster=tuple(cluster), local=tuple(local), has_endpoints=bool(usable), endpoints=kept)
 
 
-def _usable(targets: list[Target], dialect: Dialect) -> list[Target]:
+def _usable(targets: list[Target], release: Release) -> list[Target]:
     """The ready targets; where there are none, those that still serve while they terminate (KEP-1669)."""
     ready = [target for target in targets if target.endpoint.ready]
-    if ready or not dialect.terminating_fallback:
+    if ready or not release.terminating_fallback:
         return ready
     return [target for target in targets if target.endpoint.serving and target.endpoint.terminating]
 

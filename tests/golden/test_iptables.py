@@ -16,13 +16,14 @@ from typing import Any
 
 import compare
 import pytest
+import support
 import yaml
 from support import rules_by_chain
 
-from sluice import settings
+from sluice import render, settings
 from sluice.addresses import IPV4, IPV6
-from sluice.catalogue import sources as inputs
-from sluice.node import files
+from sluice.backends.iptables import text as ruleset
+from sluice.catalogue import sources
 
 HERE = Path(__file__).parent
 RECORDED = {".rules": IPV4, ".rules6": IPV6}
@@ -43,10 +44,10 @@ def rendered(case: str, version: str) -> dict[str, str]:
     variables |= {"sluice_compat": version, "sluice_ip_families": [IPV4, IPV6]}
     variables |= variables.pop("per_version", {}).get(version, {})
     node, warnings = settings.from_variables(variables, case)
-    manifests = inputs.read([str(HERE / "cases" / f"{case}.yaml")])
+    manifests = sources.read([str(HERE / "cases" / f"{case}.yaml")])
     assert not warnings
-    catalogue, _ = inputs.build(manifests, (), inputs.checks_for([node]))
-    return files.render(catalogue, node)
+    catalogue, _ = sources.catalogue_of(manifests, (), render.checks_for([node]))
+    return support.rendered(catalogue, node)
 
 
 def through_the_kernel(text: str, tool: str) -> str:
@@ -68,7 +69,7 @@ def through_the_kernel(text: str, tool: str) -> str:
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 @pytest.mark.parametrize(("recorded", "version", "family"), CASES)
 def test_kernel_holds_what_kube_proxy_programmed(recorded: Path, version: str, family: str, variant: str) -> None:
-    ours = rendered(recorded.stem, version)[files.RULES_FILES[family]]
+    ours = rendered(recorded.stem, version)[ruleset.FILES[family]]
     saved = through_the_kernel(ours, f"{COMMAND[family]}-{variant}")
     differences = compare.compare(recorded.read_text(), saved)
     assert not differences, "\n".join(differences)
@@ -90,7 +91,7 @@ def walkthrough_lines(text: str) -> Iterator[str]:
 def test_published_walkthrough() -> None:
     """Its six chain names and all its rules, in their order within each chain."""
     want = WALKTHROUGH.read_text()
-    have = rendered(WALKTHROUGH.stem, "1.18")[files.RULES_FILES[IPV4]]
+    have = rendered(WALKTHROUGH.stem, "1.18")[ruleset.FILES[IPV4]]
     assert sorted(walkthrough_lines(have)) == sorted(walkthrough_lines(want))
     chains = rules_by_chain(have)
     for (_, chain), rules in rules_by_chain(f"*nat\n{want}").items():

@@ -14,18 +14,18 @@ from typing import Any
 
 import compare
 import pytest
+import support
 import yaml
 from support import rules_by_chain
 
-from sluice import settings, view
+from sluice import render, settings, view
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.iptables import text as ruleset
-from sluice.backends.ipvs import ipset_text
+from sluice.backends.ipvs import ipset_text, tables
 from sluice.backends.ipvs import rules as ipvs_rules
 from sluice.backends.ipvs import text as ipvs_text
-from sluice.catalogue import sources as inputs
+from sluice.catalogue import sources
 from sluice.catalogue.model import Catalogue
-from sluice.node import files
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.glob("[0-9]*") if (path / "ipvs").is_dir())
@@ -47,7 +47,9 @@ def seen(case: str, version: str) -> tuple[Catalogue, settings.Settings]:
     variables |= variables.pop("per_version", {}).get(version, {})
     node, warnings = settings.from_variables(variables, case)
     assert not warnings
-    catalogue, _ = inputs.build(inputs.read([str(HERE / "cases" / f"{case}.yaml")]), (), inputs.checks_for([node]))
+    catalogue, _ = sources.catalogue_of(
+        sources.read([str(HERE / "cases" / f"{case}.yaml")]), (), render.checks_for([node])
+    )
     return catalogue, node
 
 
@@ -101,11 +103,11 @@ def test_held_back_rules_are_kube_proxys(case: str, version: str) -> None:
 
 @pytest.mark.parametrize(("case", "version"), CASES)
 def test_sets_servers_and_addresses_are_kube_proxys(case: str, version: str) -> None:
-    tables = ipvs_rules.merged(states(case, version).values())
+    found = tables.merged(state.tables for state in states(case, version).values())
     for suffix, ours in (
-        (".ipset", ipset_text.text(tables.sets)),
-        (".ipvs", ipvs_text.text(tables.servers)),
-        (".addresses", ipvs_text.addresses_text(tables.addresses)),
+        (".ipset", ipset_text.text(found.sets)),
+        (".ipvs", ipvs_text.text(found.servers)),
+        (".addresses", ipvs_text.addresses_text(found.addresses)),
     ):
         want = sorted(map(bracketed, recorded(case, version, suffix).splitlines()))
         assert sorted(ours.splitlines()) == want, suffix
@@ -113,10 +115,10 @@ def test_sets_servers_and_addresses_are_kube_proxys(case: str, version: str) -> 
 
 @pytest.mark.parametrize(("case", "version"), CASES)
 def test_text_says_what_was_meant(case: str, version: str) -> None:
-    tables = ipvs_rules.merged(states(case, version).values())
-    assert ipset_text.parse(ipset_text.text(tables.sets)) == tables.sets
-    assert ipvs_text.parse(ipvs_text.text(tables.servers)) == tables.servers
-    assert ipvs_text.parse_addresses(ipvs_text.addresses_text(tables.addresses)) == tables.addresses
+    found = tables.merged(state.tables for state in states(case, version).values())
+    assert ipset_text.parse(ipset_text.text(found.sets)) == found.sets
+    assert ipvs_text.parse(ipvs_text.text(found.servers)) == found.servers
+    assert ipvs_text.parse_addresses(ipvs_text.addresses_text(found.addresses)) == found.addresses
     for state in states(case, version).values():
         assert ruleset.parse(ruleset.text(state.rules)) == state.rules
 
@@ -127,11 +129,11 @@ def test_what_is_rendered_by_default_is_what_was_compared(version: str) -> None:
     different = []
     for case in (case.values[0] for case in CASES if case.values[1] == version):
         catalogue, node = seen(str(case), version)
-        rules, tables = files.rule_sets(catalogue, node)
+        written = support.rendered(catalogue, node)
         wanted = states(str(case), version)
-        if (rules, tables) != (
+        if (ruleset.parse_files(written), tables.parse_files(written)) != (
             {family: held.rules for family, held in wanted.items()},
-            ipvs_rules.merged(wanted.values()),
+            tables.merged(held.tables for held in wanted.values()),
         ):
             different.append(case)
     assert not different, f"{len(different)} cases differ by what settings add to them"

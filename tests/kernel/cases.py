@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import support
 
-from sluice.node import files
-
 NODE_ADDRESS = "10.0.0.10"
 CLIENT_ADDRESS = "10.0.0.2"
 PODS = tuple(f"10.1.0.{number}" for number in range(11, 17))
@@ -61,7 +59,7 @@ def rendered(services: Iterable[Service], **variables: Any) -> dict[str, str]:
     both = len(variables.get("ip_families", [])) > 1
     objects = [entry for service in services for entry in service.objects(both=both)]
     settings = support.node(**{"ip_families": ["IPv4"], **variables})
-    return files.render(support.catalogue(*objects), settings)
+    return support.rendered(support.catalogue(*objects), settings)
 
 
 def random_services(source: random.Random, numbers: Iterable[int]) -> dict[int, Service]:

@@ -20,7 +20,9 @@ import network
 import sluice
 from sluice import addresses, command
 from sluice.backends.iptables import kernel as iptables_kernel
-from sluice.node import apply, files, installation
+from sluice.node import apply, files, installation, state
+from sluice.node.result import Result
+from sluice.system.tools import NodeError
 
 EMPTY = Path(namespaces.__file__).with_name("endpoint.py")
 """A host's first process. Without ports it only reaps its orphans."""
@@ -138,7 +140,7 @@ class Node(Host):
 
         def put() -> None:
             os.makedirs(directory, exist_ok=True)
-            for file in files.NAMES:
+            for file in files.names():
                 path = Path(directory, file)
                 if file in contents:
                     path.write_text(contents[file], encoding="utf-8")
@@ -147,17 +149,18 @@ class Node(Host):
 
         self.call(put)
 
-    def apply(self, contents: Mapping[str, str], *, check: bool = False, confirm: int = 0) -> apply.Result:
+    def apply(self, contents: Mapping[str, str], *, check: bool = False, confirm: int = 0) -> Result:
         """Write the files and bring the kernel to them."""
         self.write(contents)
-        return self.call(lambda: apply.apply(apply.load(files.DIRECTORY), check=check, confirm=confirm))
+        return self.call(lambda: apply.apply(files.load(files.DIRECTORY), check=check, confirm=confirm))
 
     def differs(self) -> tuple[str, ...]:
         """What ``sluice diff`` says of the files in place, by a full look at the kernel: no record is asked."""
 
         def look() -> Sequence[str]:
-            apply.state.record = lambda: None
-            return list(apply.apply(apply.load(files.DIRECTORY), check=True).diff())
+            last = state.last
+            state.last = lambda: last()._replace(records={})
+            return list(apply.apply(files.load(files.DIRECTORY), check=True).diff())
 
         return tuple(self.call(look))
 
@@ -225,7 +228,7 @@ def _run_in(pid: int, function: Callable[[], Any], writer: int) -> NoReturn:
         os.chdir("/")
         answer: tuple[bool, Any] = (True, function())
     except BaseException as error:  # the test has to hear of it, whatever it is
-        if not isinstance(error, (iptables_kernel.KernelError, SystemExit)):
+        if not isinstance(error, (NodeError, SystemExit)):
             traceback.print_exc(file=sys.stderr)
         answer = (False, error)
     try:

@@ -9,6 +9,8 @@ from typing import Any
 import cases
 import load
 
+from sluice.node import rollback
+
 SECONDS = 30
 RATE = 500
 """New connections a second."""
@@ -39,7 +41,7 @@ def test_changes_under_load(network: load.Network) -> None:
         ]
         done[what] = done.get(what, 0) + 1
         if what == "rollback":
-            node.call(load.hosts.apply.roll_back)
+            node.call(rollback.roll_back)
             continue
         if what == "dispatch":
             settings["iptables_dispatch"] = source.choice(["linear", "prefix"])
@@ -53,7 +55,7 @@ def test_changes_under_load(network: load.Network) -> None:
             always[number] = always[number]._replace(endpoints=endpoints)
         if what == "taken back":
             node.apply(files(), confirm=60)
-            node.call(load.hosts.apply.take_back)
+            node.call(rollback.take_back)
         else:
             node.apply(files())
     node.apply(files())

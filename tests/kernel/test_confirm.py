@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import time
+from types import ModuleType
 
 import cases
 import hosts
@@ -14,8 +15,9 @@ import pytest
 
 from sluice.backends.iptables import kernel as iptables_kernel
 from sluice.backends.iptables import text as ruleset
-from sluice.node import apply, files, state
-from sluice.system import locks as lock
+from sluice.node import apply, confirmation, files, flows, rollback, state
+from sluice.system import locks
+from sluice.system.tools import NodeError
 
 OLD = [cases.Service(number) for number in range(4)]
 NEW = [cases.Service(number) for number in range(1, 6)]
@@ -34,7 +36,7 @@ def contents(services: list[cases.Service], variant: str) -> dict[str, str]:
 
 
 def written(node: hosts.Node) -> dict[str, str]:
-    return node.call(lambda: dict(apply.load(files.DIRECTORY).contents))
+    return node.call(lambda: dict(files.load(files.DIRECTORY).contents))
 
 
 def wait_until_taken_back(node: hosts.Node, seconds: float = SECONDS) -> None:
@@ -128,10 +130,10 @@ def test_timer_waits_while_a_second_change_is_armed(applied: hosts.Node, variant
 
     def second() -> None:
         # As with systemd, where what a timer has started outlives the timer.
-        apply.timer.disarm = lambda _: None
-        with lock.locked():
+        confirmation.timer.disarm = lambda _: None
+        with locks.one_apply():
             time.sleep(SECONDS + 0.7)
-            apply._apply(apply.load(files.DIRECTORY), 60)
+            apply.apply_locked(files.load(files.DIRECTORY), 60)
 
     applied.call(second)
     held = applied.save(variant)
@@ -139,28 +141,28 @@ def test_timer_waits_while_a_second_change_is_armed(applied: hosts.Node, variant
     assert applied.call(state.pending), "the first timer took the second change back"
     assert applied.save(variant) == held
     assert written(applied) == contents(LATER, variant)
-    assert applied.call(apply.confirm)
+    assert applied.call(confirmation.confirm)
 
 
 def test_second_apply_confirmed(applied: hosts.Node, variant: str) -> None:
     applied.apply(contents(NEW, variant), confirm=SECONDS)
     applied.apply(contents(LATER, variant), confirm=60)
-    assert applied.call(apply.confirm)
+    assert applied.call(confirmation.confirm)
     held = applied.save(variant)
     time.sleep(SECONDS + 0.7)
     assert applied.save(variant) == held
 
 
-@pytest.mark.parametrize("where", ["_send", "_forget_flows", "_keep"])
-def test_killed_after_arming(applied: hosts.Node, variant: str, where: str) -> None:
+@pytest.mark.parametrize(("module", "where"), [(apply, "_send"), (flows, "forget"), (apply, "_keep")])
+def test_killed_after_arming(applied: hosts.Node, variant: str, module: ModuleType, where: str) -> None:
     """kill -9 of the apply: the timer is the node's, not the apply's."""
     before = rules(applied, variant)
     services = [*NEW, cases.Service(9, protocol="UDP")]
     applied.write(contents(services, variant))
 
     def killed() -> None:
-        setattr(apply, where, lambda *_, **__: os.kill(os.getpid(), hosts.signal.SIGKILL))
-        apply.apply(apply.load(files.DIRECTORY), confirm=SECONDS)
+        setattr(module, where, lambda *_, **__: os.kill(os.getpid(), hosts.signal.SIGKILL))
+        apply.apply(files.load(files.DIRECTORY), confirm=SECONDS)
 
     task = applied.start(killed)
     with pytest.raises(hosts.KilledError):
@@ -200,12 +202,12 @@ def test_rollback_that_fails_can_be_repeated(applied: hosts.Node, variant: str) 
 
     def refused() -> None:
         def restore(*_: object, **__: object) -> None:
-            raise iptables_kernel.KernelError("no")
+            raise NodeError("no")
 
         iptables_kernel.Tools.restore = restore
-        apply.roll_back()
+        rollback.roll_back()
 
-    with pytest.raises(iptables_kernel.KernelError):
+    with pytest.raises(NodeError):
         applied.call(refused)
     applied.sluice("rollback")
     assert applied.differs() == ()
@@ -300,9 +302,9 @@ def test_second_apply_cannot_be_armed(applied: hosts.Node, variant: str) -> None
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         state._write_folder = no_space
-        apply.apply(apply.load(files.DIRECTORY), confirm=60)
+        apply.apply(files.load(files.DIRECTORY), confirm=60)
 
-    with pytest.raises(iptables_kernel.KernelError):
+    with pytest.raises(NodeError):
         applied.call(refused)
     assert rules(applied, variant) == between
     until = time.monotonic() + SECONDS + 6

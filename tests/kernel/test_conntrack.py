@@ -9,6 +9,7 @@ import load
 import pytest
 
 from sluice.node import files
+from sluice.node import flows as node_flows
 
 A, B, C = cases.PODS[:3]
 DNS = cases.Service(1, (A,), "UDP", 30001)
@@ -160,9 +161,8 @@ def test_killed_before_the_flows(served: load.Network, variant: str) -> None:
     served.node.write(cases.rendered([DNS._replace(endpoints=(B,)), OTHER], iptables_variant=variant))
 
     def killed() -> None:
-        apply = load.hosts.apply
-        apply._forget_flows = lambda *_: load.hosts.os.kill(load.hosts.os.getpid(), load.signal.SIGKILL)
-        apply.apply(apply.load(files.DIRECTORY))
+        node_flows.forget = lambda *_: load.hosts.os.kill(load.hosts.os.getpid(), load.signal.SIGKILL)
+        load.hosts.apply.apply(files.load(files.DIRECTORY))
 
     with pytest.raises(load.hosts.KilledError):
         served.node.call(killed)

@@ -14,9 +14,8 @@ import pytest
 import support
 
 from sluice.backends.iptables import text as ruleset
-from sluice.backends.iptables.dispatch import PREFIX
 from sluice.backends.iptables.plan import target_of
-from sluice.node import files
+from sluice.backends.iptables.text import PREFIX_CHAIN as PREFIX
 
 TABLES = ("nat", "filter")
 DESTINATION = re.compile(r"(!?) ?-d (\S+)")
@@ -57,7 +56,7 @@ def both(manifests: dict[str, list[dict[str, object]]]) -> dict[tuple[str, str],
     catalogue = support.catalogue(*(entry for entries in manifests.values() for entry in entries))
     families = ["IPv4", "IPv6"]
     return {
-        (dispatch, family): files.rule_set(
+        (dispatch, family): support.rule_set(
             catalogue, support.node(ip_families=families, iptables_dispatch=dispatch), family
         )
         for dispatch in ("linear", "prefix")
@@ -155,6 +154,6 @@ def test_kernel_takes_it(node: hosts.Node, variant: str, family: str) -> None:
     catalogue = support.catalogue(*(entry for entries in manifests.values() for entry in entries))
     for dispatch in ("prefix", "linear", "prefix"):
         settings = support.node(ip_families=[family], iptables_dispatch=dispatch, iptables_variant=variant)
-        node.apply(files.render(catalogue, settings))
+        node.apply(support.rendered(catalogue, settings))
         assert node.differs() == ()
         assert (PREFIX in node.save(variant, family)) == (dispatch == "prefix")

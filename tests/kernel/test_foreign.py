@@ -12,6 +12,7 @@ from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.kernel import HINT_CHAIN, VARIANTS
 from sluice.backends.iptables.plan import is_ours, target_of
 from sluice.node import state
+from sluice.system import linux
 
 SERVICES = [cases.Service(number, node_port=30000 + number) for number in range(6)]
 TABLES = {
@@ -180,7 +181,7 @@ def test_kubelet_alone_is_refused(node: hosts.Node, variant: str, table: str) ->
 def test_takeover(node: hosts.Node, variant: str) -> None:
     kubernetes(node, variant)
     taken = cases.rendered(SERVICES, takeover=True)
-    assert node.apply(taken).variant == variant  # the hint says so
+    assert node.apply(taken).details["variant"] == variant  # the hint says so
     after = node.save(variant)
     assert "10.96.7.7" not in after
     assert "KUBE-PROXY-CANARY" not in after
@@ -221,7 +222,7 @@ def test_takeover_beside_ours_that_nobody_confirms(node: hosts.Node, variant: st
     take_over_unconfirmed(node, iptables_variant=variant)
     node.sluice("rollback", "--unconfirmed")
     assert ruleset.parse(node.save(variant)) == ruleset.parse(before)
-    assert node.call(lambda: dict(hosts.apply.load(hosts.files.DIRECTORY).contents)) == ours
+    assert node.call(lambda: dict(hosts.files.load(hosts.files.DIRECTORY).contents)) == ours
     assert "sluice_takeover" in node.sluice("apply", check=False).stderr
 
 
@@ -231,7 +232,7 @@ def test_unconfirmed_takeover_at_boot(node: hosts.Node, variant: str) -> None:
     take_over_unconfirmed(node)
 
     def boot() -> int:
-        hosts.apply.state.place = lambda: "after a reboot"
+        linux.place = lambda: "after a reboot"
         return hosts.command.main(["apply", "--boot"])
 
     assert node.call(boot) == 0
@@ -243,7 +244,7 @@ def test_auto_follows_the_hint(node: hosts.Node, variant: str) -> None:
     other = VARIANTS[VARIANTS[0] == variant]
     add_foreign(node, other, number=1001, place="-A")  # more rules, but the kubelet knows
     kubernetes(node, variant, f"*mangle\n:{HINT_CHAIN} - [0:0]\nCOMMIT\n")
-    assert node.apply(cases.rendered(SERVICES, takeover=True)).variant == variant
+    assert node.apply(cases.rendered(SERVICES, takeover=True)).details["variant"] == variant
 
 
 DOCKER = """\
@@ -265,8 +266,8 @@ def test_auto_follows_other_rules(node: hosts.Node, variant: str) -> None:
     """Ours were in the other variant: they go there, with a word, and nothing of them is left."""
     other = VARIANTS[VARIANTS[0] == variant]
     auto = cases.rendered(SERVICES)
-    assert node.apply(cases.rendered(SERVICES, iptables_variant=other)).variant == other
-    assert node.apply(auto).variant == other  # nobody else is there
+    assert node.apply(cases.rendered(SERVICES, iptables_variant=other)).details["variant"] == other
+    assert node.apply(auto).details["variant"] == other  # nobody else is there
     node.run(f"iptables-{variant}-restore", "--noflush", text=DOCKER)
     node.write(auto)
     said = node.sluice("apply")

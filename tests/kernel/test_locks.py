@@ -12,8 +12,11 @@ import hosts
 import pytest
 
 from sluice.backends.iptables import kernel as iptables_kernel
+from sluice.backends.iptables import layer
 from sluice.node import apply, files
-from sluice.system import locks as lock
+from sluice.node.result import Result
+from sluice.system import locks
+from sluice.system.tools import NodeError
 
 SERVICES = [cases.Service(number) for number in range(30)]
 
@@ -55,16 +58,16 @@ def held(node: hosts.Node, path: str) -> hosts.Task:
     return task
 
 
-def apply_within(seconds: int) -> apply.Result:
+def apply_within(seconds: int) -> Result:
     """An apply with shorter bounds."""
-    lock.LOCK_SECONDS = iptables_kernel.LOCK_SECONDS = seconds
-    return apply.apply(apply.load(files.DIRECTORY))
+    locks.SECONDS = iptables_kernel.LOCK_SECONDS = seconds
+    return apply.apply(files.load(files.DIRECTORY))
 
 
 def test_xtables_lock_is_held(node: hosts.Node) -> None:
     node.write(cases.rendered(SERVICES, iptables_variant="legacy"))
     task = held(node, iptables_kernel.LOCK_FILE)
-    with pytest.raises(iptables_kernel.KernelError, match=r"xtables lock .* in 1 s, \w+ \(pid \d+\) holds it"):
+    with pytest.raises(NodeError, match=r"xtables lock .* in 1 s, \w+ \(pid \d+\) holds it"):
         node.call(lambda: apply_within(1))
     assert "KUBE-" not in node.save("legacy")
     waiting = node.start(lambda: apply_within(10))
@@ -78,9 +81,9 @@ def test_xtables_lock_is_held(node: hosts.Node) -> None:
 
 def test_lock_of_another_apply_is_held(node: hosts.Node, variant: str) -> None:
     node.write(cases.rendered(SERVICES, iptables_variant=variant))
-    task = held(node, lock.LOCK_FILE)
+    task = held(node, locks.APPLY_LOCK)
     started = time.monotonic()
-    with pytest.raises(iptables_kernel.KernelError, match=r"another apply is running: \w+ \(pid \d+\) holds /run/"):
+    with pytest.raises(NodeError, match=r"another apply is running: \w+ \(pid \d+\) holds /run/"):
         node.call(lambda: apply_within(1))
     assert time.monotonic() - started >= 1
     assert node.sluice("apply", "--check").stdout.startswith("changed=")  # who only looks waits for nobody
@@ -98,18 +101,18 @@ def test_somebody_is_quicker(node: hosts.Node, variant: str) -> None:
     node.apply(cases.rendered(SERVICES, iptables_variant=variant))
     node.write(cases.rendered(SERVICES[1:], iptables_variant=variant))
 
-    def disturbed() -> apply.Result:
+    def disturbed() -> Result:
         send, disturbances = apply._send, [f"iptables-{variant} -w -t nat -F KUBE-SERVICES"]
 
         def quicker(*arguments: object) -> object:
             for script in disturbances[:]:
                 disturbances.remove(script)
-                apply.conntrack.subprocess.run(script.split(), check=True, env={"PATH": hosts.PATH})
+                subprocess.run(script.split(), check=True, env={"PATH": hosts.PATH})
             return send(*arguments)
 
         apply._send = quicker
         iptables_kernel.Tools.heeds_lock_file = lambda _: False  # else nobody could be quicker
-        return apply.apply(apply.load(files.DIRECTORY))
+        return apply.apply(files.load(files.DIRECTORY))
 
     assert node.call(disturbed).changed
     assert node.differs() == ()
@@ -120,21 +123,21 @@ def test_somebody_is_quicker_unseen(node: hosts.Node, variant: str) -> None:
     node.apply(cases.rendered(SERVICES, iptables_variant=variant))
     node.write(cases.rendered(SERVICES[1:], iptables_variant=variant))
 
-    def disturbed() -> apply.Result:
+    def disturbed() -> Result:
         send = apply._send
 
         def quicker(*arguments: object) -> object:
             script = f"iptables-{variant} -w -t filter -F KUBE-FORWARD"
-            apply.conntrack.subprocess.run(script.split(), check=True, env={"PATH": hosts.PATH})
+            subprocess.run(script.split(), check=True, env={"PATH": hosts.PATH})
             return send(*arguments)
 
         apply._send = quicker
         iptables_kernel.Tools.heeds_lock_file = lambda _: False
-        return apply.apply(apply.load(files.DIRECTORY))
+        return apply.apply(files.load(files.DIRECTORY))
 
     node.call(disturbed)
-    again = node.call(lambda: apply.apply(apply.load(files.DIRECTORY)))
-    assert [change.chain for change in again.changes] == ["KUBE-FORWARD"]
+    again = node.call(lambda: apply.apply(files.load(files.DIRECTORY)))
+    assert [change.thing for change in again.changes] == [f"iptables-{variant} -t filter KUBE-FORWARD"]
     assert node.differs() == ()
 
 
@@ -154,11 +157,11 @@ def test_somebody_has_to_wait(node: hosts.Node) -> None:
                 return send(*arguments)
 
         apply._send = slower
-        apply.apply(apply.load(files.DIRECTORY))
+        apply.apply(files.load(files.DIRECTORY))
 
     node.call(disturbed)
-    again = node.call(lambda: apply.apply(apply.load(files.DIRECTORY)))
-    assert [change.chain for change in again.changes] == ["KUBE-FORWARD"]
+    again = node.call(lambda: apply.apply(files.load(files.DIRECTORY)))
+    assert [change.thing for change in again.changes] == ["iptables-legacy -t filter KUBE-FORWARD"]
     assert node.differs() == ()
 
 
@@ -167,9 +170,9 @@ def test_nothing_is_compared_behind_a_change(node: hosts.Node, variant: str) -> 
     for services in (SERVICES, SERVICES[1:], SERVICES[2:]):
         node.apply(cases.rendered(services, iptables_variant=variant))
 
-    def compared() -> apply.Result:
-        apply._look_at_kernel = None
-        return apply.apply(apply.load(files.DIRECTORY))
+    def compared() -> Result:
+        layer._from_kernel = None
+        return apply.apply(files.load(files.DIRECTORY))
 
     assert not node.call(compared).changed
     assert node.differs() == ()

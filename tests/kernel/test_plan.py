@@ -18,7 +18,7 @@ def test_nothing_changed_writes_nothing(node: hosts.Node, variant: str) -> None:
     held, generation = node.save(variant), node.generation()
     for _ in range(3):
         again = node.apply(files)
-        assert (again.changed, again.lines, again.size) == (False, 0, 0)
+        assert (again.changed, again.counts()["lines"], again.counts()["bytes"]) == (False, 0, 0)
         assert node.differs() == ()
     assert (node.save(variant), node.generation()) == (held, generation)
 
@@ -30,11 +30,11 @@ def test_one_endpoint_changes_its_chains(node: hosts.Node, variant: str, dispatc
     changed = [service._replace(endpoints=cases.PODS[1:3]) if service.number == 7 else service for service in MANY]
     generation = node.generation()
     result = node.apply(cases.rendered(changed, **settings))
-    touched = {change.chain[:9] for change in result.changes}
+    touched = {change.thing.split()[-1][:9] for change in result.changes}
     assert touched <= {"KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-SEP-"}, result.changes
     assert [change.verb for change in result.changes].count("add") == 1
     assert [change.verb for change in result.changes].count("remove") == 1
-    assert 0 < result.lines <= 20
+    assert 0 < result.counts()["lines"] <= 20
     assert node.generation() - generation == (variant == NFT)  # one transaction of one table
     assert node.differs() == ()
 
@@ -43,14 +43,15 @@ def test_one_service_is_inserted(node: hosts.Node, variant: str) -> None:
     without = [service for service in MANY if service.number != 30]
     node.apply(cases.rendered(without, iptables_variant=variant))
     result = node.apply(cases.rendered(MANY, iptables_variant=variant))
-    changed = {(change.table, change.chain): change for change in result.changes if change.verb == "change"}
-    assert set(changed) == {("nat", "KUBE-SERVICES")}
-    assert not changed["nat", "KUBE-SERVICES"].removed
-    assert len(changed["nat", "KUBE-SERVICES"].added) == 1
-    assert 0 < result.lines <= 20
+    changed = {change.thing: change for change in result.changes if change.verb == "change"}
+    services = f"iptables-{variant} -t nat KUBE-SERVICES"
+    assert set(changed) == {services}
+    assert not changed[services].removed
+    assert len(changed[services].added) == 1
+    assert 0 < result.counts()["lines"] <= 20
     assert node.differs() == ()
     gone = node.apply(cases.rendered(without, iptables_variant=variant))
-    assert 0 < gone.lines <= 20
+    assert 0 < gone.counts()["lines"] <= 20
     assert node.differs() == ()
 
 

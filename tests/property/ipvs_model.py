@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from sluice.backends.ipvs.ipset_text import IpSet, parse
 from sluice.backends.ipvs.plan import Step
-from sluice.backends.ipvs.rules import Tables
-from sluice.backends.ipvs.text import Frontend, VirtualServer
+from sluice.backends.ipvs.tables import Tables
+from sluice.backends.ipvs.text import VirtualAddress, VirtualServer
 from sluice.backends.ipvs.text import parse as parse_servers
 
 
@@ -16,7 +16,7 @@ class Kernel:
 
     def __init__(self, tables: Tables, watch: Callable[[Kernel], None] = lambda _: None) -> None:
         self.sets: dict[str, IpSet] = dict(tables.sets)
-        self.servers: dict[Frontend, VirtualServer] = {
+        self.servers: dict[VirtualAddress, VirtualServer] = {
             frontend: server._replace(real=dict(server.real)) for frontend, server in tables.servers.items()
         }
         self.addresses = dict.fromkeys(tables.addresses)

@@ -13,7 +13,7 @@ from sluice.backends.ipvs import plan as ipvs_plan
 from sluice.backends.ipvs import text as ipvs_text
 from sluice.backends.ipvs.ipset_text import Sets
 from sluice.backends.ipvs.plan import Plan
-from sluice.backends.ipvs.rules import Tables
+from sluice.backends.ipvs.tables import Tables
 from sluice.backends.ipvs.text import Servers
 
 

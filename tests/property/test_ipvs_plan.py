@@ -15,14 +15,16 @@ from sluice.backends.ipvs import ipset_text
 from sluice.backends.ipvs import plan as ipvs_plan
 from sluice.backends.ipvs import text as ipvs_text
 from sluice.backends.ipvs.ipset_text import IpSet
-from sluice.backends.ipvs.rules import Tables, merged, state
-from sluice.backends.ipvs.text import Frontend, RealServer, VirtualServer
+from sluice.backends.ipvs.rules import state
+from sluice.backends.ipvs.tables import Tables, merged
+from sluice.backends.ipvs.text import RealServer, VirtualAddress, VirtualServer
+from sluice.node.result import lines
 
 NOTHING = Tables({}, {}, ())
 FOREIGN_SETS = {"office": IpSet("hash:net family inet", ("192.0.2.0/24",), 65536)}
 FOREIGN_SERVERS = {
-    Frontend("tcp", "172.31.0.7", 80): VirtualServer("wlc", 60, (), {"172.31.1.1:80": RealServer(5, "-g")}, "-o"),
-    Frontend("udp", "10.0.0.10", 53): VirtualServer("sh", 0, ("sh-port",), {}),
+    VirtualAddress("tcp", "172.31.0.7", 80): VirtualServer("wlc", 60, (), {"172.31.1.1:80": RealServer(5, "-g")}, "-o"),
+    VirtualAddress("udp", "10.0.0.10", 53): VirtualServer("sh", 0, ("sh-port",), {}),
 }
 
 
@@ -34,7 +36,7 @@ def wanted(draw: st.DrawFn) -> Tables:
     node, _ = settings.from_variables(draw(strategies.variables()))
     found = catalogue(*draw(strategies.catalogues(4)))
     guard = draw(st.booleans())
-    return merged(state(view.view(found, node, family), node, guard=guard) for family in node.ip_families)
+    return merged(state(view.view(found, node, family), node, guard=guard).tables for family in node.ip_families)
 
 
 def meddled(tables: Tables, chance: random.Random) -> Tables:
@@ -106,22 +108,22 @@ def test_a_plan_arrives_in_sound_steps(old: Tables, new: Tables, chance: random.
         if where not in server.real
     )
     assert set(again.draining) == set(first.draining)
-    assert all(entry.frontend.protocol != "udp" for entry in again.draining)
+    assert all(entry.virtual.protocol != "udp" for entry in again.draining)
 
 
 @given(old=wanted(), new=wanted())
 def test_a_plan_says_no_more_than_what_differs(old: Tables, new: Tables) -> None:
     found = ipvs_plan.plan(old, new, old.servers)
     assert bool(found.changes) == bool(found.before or found.after)
-    touched = {change.name for change in found.changes}
+    touched = {change.thing for change in found.changes}
     for name, held in new.sets.items():
-        assert (name in touched) == (name not in old.sets or set(held.members) != set(old.sets[name].members))
+        assert (f"set {name}" in touched) == (name not in old.sets or set(held.members) != set(old.sets[name].members))
     for frontend, server in new.servers.items():
         same = frontend in old.servers and old.servers[frontend] == server
-        assert (frontend.text in touched) != same
+        assert (f"virtual server {frontend.text}" in touched) != same
     for prefix in new.addresses:
-        assert (prefix in touched) == (prefix not in old.addresses)
-    assert len(list(ipvs_plan.diff(found.changes))) >= len(found.changes)
+        assert (f"address {prefix}" in touched) == (prefix not in old.addresses)
+    assert len(list(lines(found.changes))) >= len(found.changes)
 
 
 @given(tables=wanted())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import strategies
+import support
 from hypothesis import given
 from hypothesis import settings as profile
 from support import catalogue, endpoint, endpoint_slice, service
@@ -16,7 +17,6 @@ from sluice import settings
 from sluice.addresses import FAMILIES, IPV4, IPV6
 from sluice.backends.iptables import text as ruleset
 from sluice.catalogue.model import Catalogue
-from sluice.node import files
 
 TOOLS = {IPV4: "iptables", IPV6: "ip6tables"}
 
@@ -26,7 +26,7 @@ def check_kernel(found: Catalogue, own: settings.Settings, variant: str) -> None
     for family in FAMILIES:
         if not shutil.which(f"{TOOLS[family]}-{variant}-restore"):
             pytest.fail(f"{TOOLS[family]}-{variant}-restore is not installed: the package iptables has it")
-        tool, wanted = f"{TOOLS[family]}-{variant}", files.rule_set(found, own, family)
+        tool, wanted = f"{TOOLS[family]}-{variant}", support.rule_set(found, own, family)
         result = subprocess.run(
             ["unshare", "--net", "sh", "-ec", f"{tool}-restore --noflush; {tool}-save"],
             input=ruleset.text(wanted),

@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import strategies
+import support
 from hypothesis import given
 from hypothesis import strategies as st
 from restore_model import restore
@@ -15,7 +16,6 @@ from sluice import settings
 from sluice.addresses import IPV4
 from sluice.backends.iptables import plan
 from sluice.backends.iptables.text import BUILT_IN, RuleSet
-from sluice.node import files
 
 FOREIGN = [
     "-j DOCKER-USER",
@@ -32,7 +32,7 @@ def wanted(draw: st.DrawFn) -> RuleSet:
     if draw(st.integers(0, 9)) == 0:
         return {}
     node, _ = settings.from_variables(draw(strategies.variables()))
-    return files.rule_set(catalogue(*draw(strategies.catalogues(4))), node, IPV4)
+    return support.rule_set(catalogue(*draw(strategies.catalogues(4))), node, IPV4)
 
 
 @st.composite

@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 
 import pytest
 import strategies
+import support
 from hypothesis import given
 from hypothesis import strategies as st
 from support import NODE, catalogue, endpoint, endpoint_slice, service
 
-from sluice import names, settings
+from sluice import names, render, settings
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.iptables import text as ruleset
+from sluice.backends.registry import BACKENDS
 from sluice.catalogue import model as catalogues
-from sluice.catalogue import sources as inputs
+from sluice.catalogue import sources
 from sluice.faults import InputError
-from sluice.node import files
 
 # --- the grammar of all lines that a file may have
 
@@ -54,19 +55,19 @@ LINE = re.compile(rf"#[ \w:,.]*|\*(?:filter|nat|mangle|raw)|:{_CHAIN} - \[0:0\]|
 
 
 def node(variables: dict[str, Any]) -> settings.Settings:
-    return settings.from_variables(variables)[0]
+    return settings.from_variables(variables, backends=BACKENDS)[0]
 
 
 def check_files(found: catalogues.Catalogue, own: settings.Settings) -> None:
     """Every line of the node's files is one of the grammar, and they hold the rule set that the engine built."""
-    rendered = files.render(found, own)
+    rendered = support.rendered(found, own)
     for family in own.ip_families:
-        text = rendered[files.RULES_FILES[family]]
+        text = rendered[ruleset.FILES[family]]
         strange = [line for line in text.splitlines() if not LINE.fullmatch(line)]
         assert not strange
         assert text.isascii()
         assert text.count("\n") == len(text.splitlines())
-        assert ruleset.parse(text) == files.rule_set(found, own, family)
+        assert ruleset.parse(text) == support.rule_set(found, own, family)
 
 
 @given(objects=strategies.catalogues(), variables=strategies.variables())
@@ -74,7 +75,7 @@ def test_render_reads_back(objects: list[dict[str, Any]], variables: dict[str, A
     found, own = catalogue(*objects), node(variables)
     check_files(found, own)
     for family in own.ip_families:
-        rules = files.rule_set(found, own, family)
+        rules = support.rule_set(found, own, family)
         assert ruleset.parse(ruleset.text(rules)) == rules
 
 
@@ -83,7 +84,7 @@ def test_every_way_leads_somewhere(objects: list[dict[str, Any]], variables: dic
     """No jump to a chain that is not there, no chain of a service port that nothing leads to, the node ports last."""
     found, own = catalogue(*objects), node(variables)
     for family in own.ip_families:
-        for table, chains in files.rule_set(found, own, family).items():
+        for table, chains in support.rule_set(found, own, family).items():
             led = {
                 match[1] for lines in chains.values() for rule in lines if (match := re.search(r"-j (KUBE-\S+)$", rule))
             }
@@ -107,7 +108,7 @@ def test_shares_are_equal(count: int) -> None:
     """The chance of each endpoint: that its rule matches, times that none before it did."""
     ends = [f"10.244.{n // 250}.{n % 250 + 1}" for n in range(count)]
     own = node({**NODE, "sluice_endpoint_comments": "never"})
-    rules = files.rule_set(catalogue(service(), endpoint_slice(*ends)), own, IPV4)["nat"]
+    rules = support.rule_set(catalogue(service(), endpoint_slice(*ends)), own, IPV4)["nat"]
     chain = rules[names.chain_name("KUBE-SVC-", "shop/web", "tcp")]
     left, shares = Fraction(1), []
     for rule in chain:
@@ -153,7 +154,7 @@ def test_chain_names_never_collide(wanted: list[Name]) -> None:
 @given(objects=strategies.catalogues(8))
 def test_chains_of_a_catalogue_never_collide(objects: list[dict[str, Any]]) -> None:
     """Every endpoint chain rewrites to one destination: two ports that shared one would have two."""
-    for chain, rules in files.rule_set(catalogue(*objects), node(NODE), IPV4)["nat"].items():
+    for chain, rules in support.rule_set(catalogue(*objects), node(NODE), IPV4)["nat"].items():
         if chain.startswith(("KUBE-SEP-", "KUBE-HP-")):
             assert sum("DNAT" in rule for rule in rules) == 1
 
@@ -248,7 +249,7 @@ def spoilt(draw: st.DrawFn) -> list[dict[str, Any]]:
 def built(objects: list[Any], hosts: Any = ()) -> catalogues.Catalogue | None:
     """The catalogue, or None where the objects are refused, with one printable line a fault."""
     try:
-        return inputs.build(inputs.read([], objects), hosts, inputs.checks_for([node(NODE)]))[0]
+        return sources.catalogue_of(sources.read([], objects), hosts, render.checks_for([node(NODE)]))[0]
     except InputError as error:
         assert error.faults
         assert all(str(fault).isprintable() for fault in error.faults)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sluice import render
+from sluice.backends.iptables import text as ruleset
 from sluice.catalogue import manifests
 from sluice.catalogue import model as catalogue
 from sluice.node import files
@@ -95,15 +97,15 @@ def test_render_writes_the_files_of_the_node(tmp_path: Path, good: Path, node: P
     ran = Ran("render", "--settings", node, "--out", tmp_path / "out", good)
     assert (ran.code, ran.output, ran.errors) == (0, "", [])
     written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
-    assert set(written) == {files.SETTINGS_FILE, *files.RULES_FILES.values()}
+    assert set(written) == {files.SETTINGS_FILE, *ruleset.FILES.values()}
     assert json.loads(written[files.SETTINGS_FILE])["backend"] == "iptables"
     assert 'shop/web has no endpoints"' in written["iptables.rules"]
 
 
 def test_render_of_a_compiled_catalogue_is_the_same(tmp_path: Path, good: Path, node: Path) -> None:
-    from sluice.catalogue import sources as inputs
+    from sluice.catalogue import sources
 
-    found, _ = inputs.build(inputs.read([str(good)]), (), inputs.checks_for([]))
+    found, _ = sources.catalogue_of(sources.read([str(good)]), (), render.checks_for([]))
     kept = tmp_path / "catalogue.json"
     kept.write_text(catalogue.compiled(found))
     for name, source in (("one", good), ("two", kept)):

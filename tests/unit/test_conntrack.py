@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sluice.backends.ipvs import text as ipvs_text
-from sluice.system import conntrack
-from sluice.system.conntrack import Flow, Frontend
+from sluice.addresses import IPV4
+from sluice.backends.interface import Frontend
+from sluice.backends.ipvs.layer import LAYER
+from sluice.node import flows
+from sluice.system.conntrack import Flow
 
-TWO = ipvs_text.parse("""\
+TWO = """\
 -A -u 10.96.0.2:53 -s rr
 -a -u 10.96.0.2:53 -r 10.244.1.1:53 -m -w 1
 -a -u 10.96.0.2:53 -r 10.244.1.2:53 -m -w 1
@@ -14,8 +16,8 @@ TWO = ipvs_text.parse("""\
 -a -t 10.96.0.2:53 -r 10.244.1.3:53 -m -w 1
 -A -u [fd00::2]:53 -s rr
 -a -u [fd00::2]:53 -r [fd00::11]:53 -m -w 1
-""")
-BEFORE = conntrack.virtual_servers(TWO)
+"""
+BEFORE = LAYER.frontends({"ipvs.conf": TWO}, IPV4)
 AFTER = {**BEFORE, Frontend("10.96.0.2", 53): {("10.244.1.2", 53)}}
 EMPTY = {**BEFORE, Frontend("10.96.0.2", 53): set()}
 
@@ -25,23 +27,23 @@ def flow(answerer: str) -> Flow:
 
 
 def test_front_ends_of_ipvs() -> None:
-    assert conntrack.virtual_servers(TWO) == {
+    assert LAYER.frontends({"ipvs.conf": TWO}, IPV4) == {
         Frontend("10.96.0.2", 53): {("10.244.1.1", 53), ("10.244.1.2", 53)},
         Frontend("fd00::2", 53): {("fd00::11", 53)},
     }
 
 
 def test_flow_to_a_real_server_that_is_gone() -> None:
-    flows = [flow("10.244.1.1"), flow("10.244.1.2")]
-    assert conntrack.stale(flows, BEFORE, AFTER, ()) == [flow("10.244.1.1")]
+    tracked = [flow("10.244.1.1"), flow("10.244.1.2")]
+    assert flows.stale(tracked, BEFORE, AFTER, ()) == [flow("10.244.1.1")]
 
 
 def test_untranslated_flow_of_a_service_that_gains_its_first_endpoint() -> None:
-    assert conntrack.stale([flow("10.96.0.2")], EMPTY, AFTER, ()) == [flow("10.96.0.2")]
-    assert conntrack.stale([flow("10.96.0.2")], BEFORE, AFTER, ()) == []
+    assert flows.stale([flow("10.96.0.2")], EMPTY, AFTER, ()) == [flow("10.96.0.2")]
+    assert flows.stale([flow("10.96.0.2")], BEFORE, AFTER, ()) == []
 
 
 def test_all_translated_flows_move_with_the_backend() -> None:
-    flows = [flow("10.244.1.1"), flow("10.244.1.2"), Flow("198.51.100.2", 40000, "192.0.2.9", 53, "192.0.2.9", 53)]
-    assert conntrack.stale(flows, BEFORE, BEFORE, ()) == []
-    assert conntrack.stale(flows, BEFORE, BEFORE, (), moved=True) == flows[:2]
+    tracked = [flow("10.244.1.1"), flow("10.244.1.2"), Flow("198.51.100.2", 40000, "192.0.2.9", 53, "192.0.2.9", 53)]
+    assert flows.stale(tracked, BEFORE, BEFORE, ()) == []
+    assert flows.stale(tracked, BEFORE, BEFORE, (), moved=True) == tracked[:2]

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import support
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from sluice import settings
-from sluice.catalogue import sources as inputs
-from sluice.node import files
+from sluice import render, settings
+from sluice.backends.registry import BACKENDS
+from sluice.catalogue import sources
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "inventory/sample"
@@ -104,11 +105,11 @@ def test_choices_are_the_engine_s(name: str) -> None:
     option = options()[name]
     for choice in option["choices"]:
         value = [choice] if option["type"] == "list" else choice
-        found, faults = settings.from_variables({name: value})
+        found, faults = settings.from_variables({name: value}, backends=BACKENDS)
         assert not faults
         assert settings.to_variables(found)[name] == value
     with pytest.raises(settings.InputError) as caught:
-        settings.from_variables({name: "nonsense"})
+        settings.from_variables({name: "nonsense"}, backends=BACKENDS)
     assert f"one of {', '.join(option['choices'])}," in str(caught.value)
 
 
@@ -123,7 +124,7 @@ def test_choices_are_the_engine_s(name: str) -> None:
     ids=["defaults", "null", "text", "comma"],
 )
 def test_ansible_takes_what_the_engine_takes(variables: dict[str, Any]) -> None:
-    settings.from_variables(variables)
+    settings.from_variables(variables, backends=BACKENDS)
     spec = {name: {**option} for name, option in options().items()}
     assert ArgumentSpecValidator(spec).validate(variables).error_messages == []
 
@@ -295,11 +296,11 @@ def test_sample_renders(tmp_path: Path) -> None:
     for name in ("lb1", "lb2"):
         node, warnings = settings.from_variables({**variables, "sluice_node_name": name})
         assert warnings == []
-        sources = inputs.read([str(SAMPLE / "services")])
-        catalogue, warnings = inputs.build(sources, sample_hosts(), inputs.checks_for([node]))
+        given = sources.read([str(SAMPLE / "services")])
+        catalogue, warnings = sources.catalogue_of(given, sample_hosts(), render.checks_for([node]))
         assert warnings == []
         written = {path.name: path.read_text() for path in (inventory / "rendered" / name).iterdir()}
-        assert written == files.render(catalogue, node)
+        assert written == support.rendered(catalogue, node)
         # An endpoint that is not ready, one by a port's name, one by a slice.
         assert "192.0.2.23:8081" not in written["iptables.rules"]
         assert "192.0.2.22:8080" in written["iptables.rules"]

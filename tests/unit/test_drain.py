@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sluice.backends.ipvs.drain import NOTHING, Drains, settled
+from sluice.backends.ipvs.drain import NO_DRAINS, Drains, settled
 from sluice.backends.ipvs.kernel import connected
 from sluice.backends.ipvs.plan import Draining, Step
-from sluice.backends.ipvs.text import Frontend
+from sluice.backends.ipvs.text import VirtualAddress
 
-WEB, SIX = Frontend("tcp", "10.96.0.1", 80), Frontend("tcp", "fd00::1", 80)
+WEB, SIX = VirtualAddress("tcp", "10.96.0.1", 80), VirtualAddress("tcp", "fd00::1", 80)
 ONE, TWO = Draining(WEB, "10.244.1.1:8080"), Draining(WEB, "10.244.1.2:8080")
 STEPS = (Step("address", "del 10.96.0.1/32\n"), Step("ipvsadm", "-D -t 10.96.0.1:80\n"))
 
@@ -39,8 +39,8 @@ def test_real_server_goes_when_its_time_is_over() -> None:
 def test_former_backend_goes_when_nobody_uses_it() -> None:
     drains = Drains({}, STEPS, (WEB,), 100.0)
     assert settled(drains, {TWO}, 50.0) == ([], (), drains)
-    assert settled(drains, {TWO}, 101.0) == ([], STEPS, NOTHING._replace(deadline=100.0))
-    assert settled(drains, set(), 50.0) == ([], STEPS, NOTHING._replace(deadline=100.0))
+    assert settled(drains, {TWO}, 101.0) == ([], STEPS, NO_DRAINS._replace(deadline=100.0))
+    assert settled(drains, set(), 50.0) == ([], STEPS, NO_DRAINS._replace(deadline=100.0))
 
 
 def test_connections_of_others_do_not_count() -> None:

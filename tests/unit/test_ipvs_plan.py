@@ -5,9 +5,10 @@ from __future__ import annotations
 from sluice.backends.ipvs import ipset_text
 from sluice.backends.ipvs import text as ipvs_text
 from sluice.backends.ipvs.ipset_text import MAXELEM, IpSet, ip_set
-from sluice.backends.ipvs.plan import Draining, Plan, Step, diff, plan
-from sluice.backends.ipvs.rules import Tables
-from sluice.backends.ipvs.text import Frontend
+from sluice.backends.ipvs.plan import Draining, Plan, Step, plan
+from sluice.backends.ipvs.tables import Tables
+from sluice.backends.ipvs.text import VirtualAddress
+from sluice.node.result import lines
 
 NOTHING = Tables({}, {}, ())
 SETS = """\
@@ -25,7 +26,7 @@ SERVERS = """\
 -a -u 10.96.0.2:53 -r 10.244.1.2:53 -m -w 1
 """
 ADDRESSES = "10.96.0.1/32\n10.96.0.2/32\n"
-WEB, DNS = Frontend("tcp", "10.96.0.1", 80), Frontend("udp", "10.96.0.2", 53)
+WEB, DNS = VirtualAddress("tcp", "10.96.0.1", 80), VirtualAddress("udp", "10.96.0.2", 53)
 
 
 def tables(sets: str = SETS, servers: str = SERVERS, addresses: str = ADDRESSES) -> Tables:
@@ -48,7 +49,7 @@ def without(text: str, *parts: str) -> str:
 def test_nothing_to_do() -> None:
     found = plan(tables(), tables(), [WEB, DNS])
     assert found == Plan((), (), (), (), ())
-    assert (found.lines, found.size) == (0, 0)
+    assert (found.before, found.after) == ((), ())
 
 
 def test_everything_comes_before_the_rules() -> None:
@@ -81,7 +82,7 @@ def test_an_endpoint_of_tcp_drains_and_one_of_udp_goes() -> None:
     )
     assert found.draining == (Draining(WEB, "10.244.1.2:8080"),)
     assert found.draining[0].delete == "-d -t 10.96.0.1:80 -r 10.244.1.2:8080"
-    assert list(diff(found.changes)) == [
+    assert list(lines(found.changes)) == [
         "change virtual server -t 10.96.0.1:80",
         "  - 10.244.1.2:8080 -m -w 1",
         "  + 10.244.1.2:8080 -m -w 0",

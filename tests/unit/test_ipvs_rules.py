@@ -8,9 +8,9 @@ import pytest
 from support import NODE, catalogue, endpoint, endpoint_slice, node, service
 
 from sluice.addresses import IPV4, IPV6
-from sluice.backends.ipvs import rules as ipvs_rules
+from sluice.backends.ipvs import tables
 from sluice.backends.ipvs.rules import IpvsState, state
-from sluice.backends.ipvs.text import Frontend
+from sluice.backends.ipvs.text import VirtualAddress
 from sluice.view import view
 
 OLD, NEW = {"compat": "1.20"}, {"compat": "1.36"}
@@ -31,7 +31,7 @@ def wanted(*objects: dict[str, Any], family: str = IPV4, guard: bool = False, **
 
 def real(found: IpvsState, address: str, port: int = 80, protocol: str = "tcp") -> dict[str, int]:
     """Endpoints and weights of a virtual server."""
-    server = found.tables.servers[Frontend(protocol, address, port)]
+    server = found.tables.servers[VirtualAddress(protocol, address, port)]
     return {where: entry.weight for where, entry in server.real.items()}
 
 
@@ -220,7 +220,7 @@ def test_node_ports_stay_off_link_local_and_loopback_addresses() -> None:
 def test_no_node_address_serves_node_ports() -> None:
     found = wanted(*served("TCP"), nodeport_addresses=["172.16.0.0/12"])
     assert members(found, "KUBE-NODE-PORT-TCP") == ()
-    assert list(found.tables.servers) == [Frontend("tcp", "10.96.0.1", 80)]
+    assert list(found.tables.servers) == [VirtualAddress("tcp", "10.96.0.1", 80)]
 
 
 def test_guard_of_1_36_is_offered_to_1_20() -> None:
@@ -257,7 +257,7 @@ def balanced(annotations: dict[str, str], **variables: Any) -> str:
     """The options of the virtual server of a Service with ``annotations``."""
     said = {f"sluice.io/{key}": value for key, value in annotations.items()}
     found = wanted(service(annotations=said), BOTH, **variables)
-    return found.tables.servers[Frontend("tcp", "10.96.0.1", 80)].options
+    return found.tables.servers[VirtualAddress("tcp", "10.96.0.1", 80)].options
 
 
 def test_scheduler_of_node_and_service() -> None:
@@ -297,8 +297,8 @@ def test_weights_of_a_slice() -> None:
 def test_both_families_share_their_tables() -> None:
     dual = service(ip=["10.96.0.1", "fd00:96::1"])
     states = [wanted(dual, family=family, ip_families=[IPV4, IPV6]) for family in (IPV4, IPV6)]
-    tables = ipvs_rules.merged(states)
-    assert tables.addresses == ("10.96.0.1/32", "fd00:96::1/128")
-    assert set(tables.sets) == {*states[0].tables.sets, *states[1].tables.sets}
-    assert set(tables.sets) <= ipvs_rules.SET_NAMES
-    assert len(tables.servers) == 2
+    found = tables.merged(state.tables for state in states)
+    assert found.addresses == ("10.96.0.1/32", "fd00:96::1/128")
+    assert set(found.sets) == {*states[0].tables.sets, *states[1].tables.sets}
+    assert set(found.sets) <= tables.SET_NAMES
+    assert len(found.servers) == 2

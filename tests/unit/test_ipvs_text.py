@@ -7,7 +7,7 @@ import pytest
 from sluice.backends.ipvs import ipset_text
 from sluice.backends.ipvs import text as ipvs_text
 from sluice.backends.ipvs.ipset_text import MAXELEM, IpSet, ip_set
-from sluice.backends.ipvs.text import Frontend, RealServer, VirtualServer
+from sluice.backends.ipvs.text import RealServer, VirtualAddress, VirtualServer
 
 PRINTED_BY_IPSET = """\
 create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x6ce6fda6
@@ -58,15 +58,15 @@ def test_not_ipset(text: str) -> None:
 
 def test_ipvsadm_save() -> None:
     servers = ipvs_text.parse(PRINTED_BY_IPVSADM)
-    assert servers[Frontend("tcp", "10.96.0.1", 443)] == VirtualServer(
+    assert servers[VirtualAddress("tcp", "10.96.0.1", 443)] == VirtualServer(
         "rr", 10800, (), {"10.244.1.1:6443": RealServer(1), "10.244.1.2:6443": RealServer(0)}
     )
-    assert servers[Frontend("udp", "fd00:96::a", 53)] == VirtualServer(
+    assert servers[VirtualAddress("udp", "fd00:96::a", 53)] == VirtualServer(
         "mh", 0, ("mh-port",), {"[fd00:244::1]:53": RealServer(3)}
     )
-    foreign = servers[Frontend("sctp", "10.96.0.5", 38412)]
+    foreign = servers[VirtualAddress("sctp", "10.96.0.5", 38412)]
     assert (foreign.other, foreign.flags) == ("-M 255.255.255.0 --pe sip -o", ("sh-fallback", "sh-port"))
-    assert servers[Frontend("tcp", "192.0.2.7", 80)].real == {"10.0.0.1:80": RealServer(1, "-i")}
+    assert servers[VirtualAddress("tcp", "192.0.2.7", 80)].real == {"10.0.0.1:80": RealServer(1, "-i")}
     assert len(servers) == 4, "firewall marks are nobody we know"
 
 
@@ -78,7 +78,7 @@ def test_what_is_printed_is_written() -> None:
 
 
 def test_addresses_without_brackets_are_read_too() -> None:
-    assert list(ipvs_text.parse("-A -t fd00:96::50:80 -s rr\n")) == [Frontend("tcp", "fd00:96::50", 80)]
+    assert list(ipvs_text.parse("-A -t fd00:96::50:80 -s rr\n")) == [VirtualAddress("tcp", "fd00:96::50", 80)]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ OPTIONS = {
 
 def test_proc_says_what_ipvsadm_says() -> None:
     servers = ipvs_text.parse(PRINTED_BY_IPVSADM)
-    del servers[Frontend("sctp", "10.96.0.5", 38412)]
+    del servers[VirtualAddress("sctp", "10.96.0.5", 38412)]
     assert ipvs_text.parse(ipvs_text.from_proc(LISTED, OPTIONS)) == servers
 
 

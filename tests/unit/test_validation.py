@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 from support import endpoint, endpoint_slice, node, service
 
-from sluice.catalogue import build as validation
-from sluice.catalogue import sources as inputs
+from sluice import render
+from sluice.catalogue import checks, hosts, sources
 from sluice.faults import Fault, InputError
 
 SERVICE = """\
@@ -405,9 +405,9 @@ def build(folder: Path, text: str, **variables: Any) -> list[Fault]:
     """All faults of a file with this text."""
     path = folder / "catalogue.yml"
     path.write_text(text)
-    checks = inputs.checks_for([node(**variables)])
+    checks = render.checks_for([node(**variables)])
     try:
-        _, faults = inputs.build(inputs.read([str(path)]), (), checks)
+        _, faults = sources.catalogue_of(sources.read([str(path)]), (), checks)
     except InputError as error:
         faults = error.faults
     return [
@@ -479,7 +479,7 @@ def test_weights_of_slices_and_endpoints() -> None:
         "subsets": [{"addresses": [{"ip": "10.244.2.1"}, {"ip": "10.244.2.2"}], "ports": [{"port": 8080}]}],
     }
     objects = [service(), one, two, plain, service("old", ip="10.96.0.2"), older]
-    found, faults = inputs.build(inputs.read([], objects), (), inputs.checks_for([]))
+    found, faults = sources.catalogue_of(sources.read([], objects), (), render.checks_for([]))
     assert not faults
     weights = {end.address: end.weight for of in found.services for piece in of.slices for end in piece.endpoints}
     assert weights == {
@@ -552,7 +552,7 @@ def test_lists_within_lists_are_no_objects(tmp_path: Path) -> None:
 def test_bad_inventory_host(host: Any, field: str) -> None:
     good = {"name": "b", "endpoint_ip": "10.0.0.2"}
     with pytest.raises(InputError) as caught:
-        inputs.endpoint_hosts([good, host, good])
+        hosts.endpoint_hosts([good, host, good])
     (fault,) = caught.value.faults
     assert (fault.file, fault.field) == ("inventory", field)
 
@@ -560,7 +560,7 @@ def test_bad_inventory_host(host: Any, field: str) -> None:
 @pytest.mark.parametrize("hosts", ["abc", {"a": 1}, 3, [None]])
 def test_inventory_hosts_that_are_no_list(hosts: Any) -> None:
     with pytest.raises(InputError):
-        inputs.build(inputs.read([]), hosts, inputs.checks_for([]))
+        sources.catalogue_of(sources.read([]), hosts, render.checks_for([]))
 
 
 def test_hosts_become_endpoints_by_selector() -> None:
@@ -571,7 +571,7 @@ def test_hosts_become_endpoints_by_selector() -> None:
         {"name": "d", "labels": {"app": "web"}, "endpoint_ip": "10.0.0.4"},
     ]
     web = service(selector={"app": "web"}, ports=[{"port": 80, "targetPort": "http"}])
-    found, faults = inputs.build(inputs.read([], [web]), hosts, inputs.checks_for([]))
+    found, faults = sources.catalogue_of(sources.read([], [web]), hosts, render.checks_for([]))
     ends = {
         (end.address, port.port, end.node, end.ready)
         for piece in found.services[0].slices
@@ -586,14 +586,14 @@ def test_hosts_become_endpoints_by_selector() -> None:
 def test_slices_win_over_the_selector() -> None:
     hosts = [{"name": "a", "labels": {"app": "web"}, "endpoint_ip": "10.0.0.1"}]
     objects = [service(selector={"app": "web"}), endpoint_slice("10.244.0.1")]
-    found, _ = inputs.build(inputs.read([], objects), hosts, inputs.checks_for([]))
+    found, _ = sources.catalogue_of(sources.read([], objects), hosts, render.checks_for([]))
     assert [end.address for piece in found.services[0].slices for end in piece.endpoints] == ["10.244.0.1"]
 
 
 def test_beta_slices_name_their_node_by_topology() -> None:
     beta = endpoint_slice({**endpoint("10.244.0.1", ""), "topology": {"kubernetes.io/hostname": "node7"}})
     beta["apiVersion"] = "discovery.k8s.io/v1beta1"
-    found, faults = inputs.build(inputs.read([], [service(), beta]), (), validation.NO_CHECKS)
+    found, faults = sources.catalogue_of(sources.read([], [service(), beta]), (), checks.NO_CHECKS)
     assert not faults
     assert found.services[0].slices[0].endpoints[0].node == "node7"
 
@@ -633,6 +633,6 @@ def pod(name: str, *ports: dict[str, Any]) -> dict[str, Any]:
 )
 def test_host_ports_that_cannot_be_told_apart(pods: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        inputs.build(inputs.read([], pods), (), validation.NO_CHECKS)
+        sources.catalogue_of(sources.read([], pods), (), checks.NO_CHECKS)
     (fault,) = caught.value.faults
     assert message in fault.message

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .. import __version__
-from .. import settings as node_settings
 from ..system import owned_files
-from . import model as catalogue
-from . import sources as inputs
+from . import model, sources
+from .checks import NO_CHECKS, Checks
 
 
 class Compiled(NamedTuple):
@@ -29,24 +28,23 @@ def compile_catalogue(
     *,
     manifests: Sequence[Mapping[str, Any]] = (),
     hosts: Sequence[Mapping[str, Any]] = (),
-    nodes: Sequence[Mapping[str, Any]] = (),
+    checks: Checks = NO_CHECKS,
     optional: bool = False,
 ) -> Compiled:
     """Write the compiled catalogue of ``paths``, inline ``manifests`` and inventory ``hosts`` to ``target``.
 
-    ``nodes`` are the settings of all nodes. Raises InputError with every fault; then ``target`` is as it was.
+    ``checks``: what the nodes' settings say about it. Raises InputError with every fault; then ``target`` is as it was.
     """
     if optional:
         paths = [path for path in paths if os.path.exists(path)]
-    checks = inputs.checks_for([node_settings.from_variables(variables)[0] for variables in nodes])
-    read = inputs.read(paths, list(manifests))
-    key = _digest([__version__, catalogue.FORMAT, read.texts, manifests, hosts, checks])
+    read = sources.read(paths, list(manifests))
+    key = _digest([__version__, model.FORMAT, read.texts, manifests, hosts, checks])
     kept = owned_files.content(f"{target}.key")
     if kept and os.path.exists(target):
         record = json.loads(kept)
         if record["key"] == key:
             return Compiled(record["services"], record["endpoints"], record["warnings"])
-    found, warnings = inputs.build(read, hosts, checks)
+    found, warnings = sources.catalogue_of(read, hosts, checks)
     done = Compiled(
         services=len(found.services),
         endpoints=sum(len(piece.endpoints) for service in found.services for piece in service.slices),
@@ -54,7 +52,7 @@ def compile_catalogue(
     )
     # The key goes last: whoever finds it may rely on the catalogue beside it.
     owned_files.write({f"{target}.key": None})
-    owned_files.write({target: catalogue.compiled(found)})
+    owned_files.write({target: model.compiled(found)})
     owned_files.write({f"{target}.key": json.dumps({"key": key, **done._asdict()})})
     return done
 

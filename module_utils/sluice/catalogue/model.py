@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 FORMAT = "sluice-catalogue-1"
 """Says in a compiled catalogue what it is; changes whenever a field below does."""
 
+ZONE_LABEL = "topology.kubernetes.io/zone"
+"""The label of a Node that says in which zone it is."""
+
 AFFINITY_SECONDS = 10800
 """How long ClientIP affinity lasts where the Service does not say (Kubernetes' default, three hours)."""
 

@@ -1,9 +1,10 @@
 """What a node keeps between runs, below /var/lib/sluice.
 
-* ``generations/N/``: the rules of the last few applies, for a rollback.
+* ``generations/N/``: the files of the last few applies, for a rollback.
 * ``active``: the generation in force.
-* ``record.json``: what the kernel held after the last apply, so that the next one need not read it all again.
-* ``virtual-servers.json``: the virtual servers of IPVS that are ours; ``drains.json``: what drains (module drain).
+* ``record.json``: which generation the kernel held after the last apply, and what each layer needs to see that it
+  still does, so that the next apply need not read it all again.
+* what layers have to remember whatever happens, such as ``virtual-servers.json`` and ``drains.json``.
 * ``unfinished``: there while an apply changes the kernel, and after one that did not come to its end.
 * ``pending/``: what to put back if the last change is not confirmed in time.
 * ``rolled-back.json``: says that this happened, until a change is confirmed.
@@ -21,7 +22,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..system import owned_files
+from ..backends.interface import Files, Layer, Memory
+from ..system import linux, owned_files
 
 ROOT = "/var/lib/sluice"
 KEPT = 5
@@ -30,66 +32,82 @@ KEPT = 5
 _GENERATIONS = f"{ROOT}/generations"
 _ACTIVE = f"{ROOT}/active"
 _RECORD = f"{ROOT}/record.json"
-_CLAIMS = f"{ROOT}/virtual-servers.json"
 _UNFINISHED = f"{ROOT}/unfinished"
 _PENDING = f"{ROOT}/pending"
 _NOTE = f"{ROOT}/rolled-back.json"
 _META = "generation.json"
 
-Contents = Mapping[str, str]
-"""Files by name."""
 
+class Last(NamedTuple):
+    """What the last apply left: its files, and what the layers remember of it, by layer.
 
-class Record(NamedTuple):
-    """What the kernel held after the last apply, and which generation that was.
-
-    ``place``, and ``nft`` and ``legacy`` (iptables_kernel.Fingerprint) have to be the same again for the record to be
-    true; ``digest`` is that of the generation's files, which somebody may have edited.
+    ``records`` are there only where nothing speaks against the kernel still holding the files; then ``generation`` is
+    theirs.
     """
 
-    place: str
-    nft: int
-    legacy: str
-    variant: str
-    digest: str
     generation: int
+    files: Files
+    records: Mapping[str, Any]
 
 
-def digest(contents: Mapping[str, str | bytes]) -> str:
+def digest(files: Files) -> str:
     """A digest of files: names and contents."""
     found = hashlib.sha256()
-    for name in sorted(contents):
-        text = contents[name]
-        data = text.encode() if isinstance(text, str) else text
+    for name in sorted(files):
+        data = files[name].encode()
         found.update(f"{name} {len(data)}\n".encode())
         found.update(data)
     return found.hexdigest()
 
 
-def place() -> str:
-    """Which kernel this is: the boot, and the network namespace."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-        boot = stream.read().strip()
-    return f"{boot} {os.stat('/proc/self/ns/net').st_ino}"
-
-
-def record() -> Record | None:
-    """The record of the last apply; None where there is none, or it is not to be read."""
-    text = owned_files.content(_RECORD)
+def last() -> Last:
+    """What the last apply left: by the record where it can be relied on, else the generation in force."""
     try:
-        return Record(**json.loads(text)) if text else None
-    except (ValueError, TypeError):
-        return None
+        record = json.loads(owned_files.content(_RECORD) or "{}")
+        generation, records = record["generation"], record["layers"]
+        if record["place"] == linux.place():
+            files = contents(generation)
+            if digest(files) == record["digest"]:  # else somebody has edited them
+                return Last(generation, files, records)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    generation = active()
+    files = contents(generation) if generation else {}
+    return Last(generation, files if intact(generation, files) else {}, {})
 
 
-def set_record(entry: Record) -> None:
-    """Keep a record; the older one goes."""
-    owned_files.write({_RECORD: json.dumps(entry._asdict())}, sync=False)
+def set_record(generation: int, digest: str, records: Mapping[str, Any]) -> None:
+    """Keep what the layers remember of the kernel with this generation in it; the older record goes."""
+    record = {"place": linux.place(), "generation": generation, "digest": digest, "layers": records}
+    owned_files.write({_RECORD: json.dumps(record)}, sync=False)
 
 
 def forget_record() -> None:
     """Drop the record: what the kernel holds is not known for sure any more."""
     owned_files.write({_RECORD: None})
+
+
+# --- what layers remember whatever happens
+
+
+def memory(layer: Layer, last: Last) -> Memory:
+    """What ``layer`` remembers."""
+    texts = {name: owned_files.content(f"{ROOT}/{name}") for name in layer.remembers}
+    lasting = {name: json.loads(text) for name, text in texts.items() if text}
+    return Memory(last.records.get(layer.name, {}), lasting)
+
+
+def remember(layer: Layer, memory: Memory) -> None:
+    """Keep what lasts of ``memory``; on the disk when this returns."""
+    lasting = memory.lasting
+    wanted = {f"{ROOT}/{name}": json.dumps(lasting[name]) if name in lasting else None for name in layer.remembers}
+    owned_files.write(owned_files.differing(wanted))
+
+
+def waiting(layers: Iterable[Layer]) -> list[str]:
+    """The files that say that something waits for its connections."""
+    paths = [f"{ROOT}/{layer.waiting}" for layer in layers if layer.waiting]
+    return [path for path in paths if os.path.exists(path)]
 
 
 # --- generations
@@ -118,13 +136,13 @@ def previous(generation: int) -> int:
     return number if number in _numbers() else 0
 
 
-def intact(generation: int, files: Contents) -> bool:
+def intact(generation: int, files: Files) -> bool:
     """Whether ``files`` are what was kept as this generation: somebody may have edited them."""
     meta = owned_files.content(f"{_GENERATIONS}/{generation}/{_META}")
     return bool(meta) and json.loads(str(meta)).get("digest") == digest(files)
 
 
-def keep(files: Contents, digest: str, before: int) -> int:
+def keep(files: Files, digest: str, before: int) -> int:
     """Keep ``files``, with their digest, as a new generation in force that follows ``before``; returns its number.
 
     The oldest go.
@@ -144,22 +162,6 @@ def _numbers() -> list[int]:
         return [int(name) for name in os.listdir(_GENERATIONS) if name.isdigit()]
     except FileNotFoundError:
         return []
-
-
-# --- virtual servers
-
-
-def claims() -> set[str]:
-    """The virtual servers that are ours, as ipvsadm names them (``-t 10.96.0.1:443``): others are somebody else's."""
-    text = owned_files.content(_CLAIMS)
-    return set(json.loads(text)) if text else set()
-
-
-def set_claims(servers: Iterable[str]) -> None:
-    """Say which virtual servers are ours."""
-    wanted = json.dumps(sorted(servers))
-    if owned_files.content(_CLAIMS) != wanted:
-        owned_files.write({_CLAIMS: wanted if servers else None})
 
 
 # --- whether the last apply came to its end
@@ -240,11 +242,6 @@ def forget_note() -> None:
     owned_files.write({_NOTE: None})
 
 
-def forget_all() -> None:
-    """Nothing of Sluice is left."""
-    shutil.rmtree(ROOT, ignore_errors=True)
-
-
 def _read(folder: str) -> dict[str, str]:
     found = {}
     for name in os.listdir(folder):
@@ -254,7 +251,7 @@ def _read(folder: str) -> dict[str, str]:
     return found
 
 
-def _write_folder(folder: str, files: Contents) -> None:
+def _write_folder(folder: str, files: Files) -> None:
     """Write a folder whole: it is not there before all of it is."""
     beside = f"{folder}.new"
     shutil.rmtree(beside, ignore_errors=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
+
+from ..system import tools
 
 COMMAND = "/usr/local/sbin/sluice"
 FOLDER = "/etc/systemd/system"
-_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 # Others load whole rule sets at boot and when they reload: this one comes after them, each time.
 _OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service"
@@ -103,6 +102,5 @@ def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> No
 
 
 def _systemctl(*words: str) -> None:
-    command = shutil.which("systemctl", path=_PATH)
-    if command:
-        subprocess.run([command, "--quiet", *words], capture_output=True, check=False)
+    if tools.find("systemctl"):
+        tools.run(["systemctl", "--quiet", *words])

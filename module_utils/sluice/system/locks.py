@@ -1,4 +1,4 @@
-"""One change of a node at a time."""
+"""Locks by flock(2): one change of a node at a time."""
 
 from __future__ import annotations
 
@@ -8,27 +8,20 @@ import os
 import time
 from collections.abc import Iterator
 
-from ..backends.iptables import kernel as iptables_kernel
-from ..backends.iptables.kernel import KernelError, lock_holder
+from .tools import NodeError
 
-LOCK_FILE = "/run/sluice.lock"
-LOCK_SECONDS = 60
-
-
-def locked() -> contextlib.AbstractContextManager[None]:
-    """One apply at a time on a node. Waits, and says who holds the lock when time runs out."""
-    return _held(LOCK_FILE, LOCK_SECONDS, f"another apply is running: {{}} holds {LOCK_FILE}")
+APPLY_LOCK = "/run/sluice.lock"
+SECONDS = 60
 
 
-def xtables() -> contextlib.AbstractContextManager[None]:
-    """The lock of iptables-legacy, under which nobody else's tool changes its rules (iptables(8), ``--wait``)."""
-    seconds = iptables_kernel.LOCK_SECONDS
-    said = f"the xtables lock was not to be had in {seconds} s, {{}} holds it"
-    return _held(iptables_kernel.LOCK_FILE, seconds, said)
+def one_apply() -> contextlib.AbstractContextManager[None]:
+    """One apply at a time on a node. Raises NodeError that names the holder when SECONDS are over."""
+    return held(APPLY_LOCK, SECONDS, f"another apply is running: {{}} holds {APPLY_LOCK}")
 
 
 @contextlib.contextmanager
-def _held(path: str, seconds: float, said: str) -> Iterator[None]:
+def held(path: str, seconds: float, message: str) -> Iterator[None]:
+    """Hold the lock ``path``. Raises NodeError after ``seconds``: ``message`` with the holder in place of ``{}``."""
     with open(path, "a", encoding="ascii") as stream:
         until = time.monotonic() + seconds
         while True:
@@ -37,8 +30,23 @@ def _held(path: str, seconds: float, said: str) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise KernelError(said.format(lock_holder(path))) from None
+                    raise NodeError(message.format(holder(path))) from None
                 time.sleep(0.05)
         # What changes the kernel inherits the lock: if this process is killed, its last change still comes to an end.
         os.set_inheritable(stream.fileno(), True)
         yield
+
+
+def holder(path: str) -> str:
+    """Who holds a flock(2) on ``path``, as ``command (pid N)``; from /proc/locks."""
+    try:
+        status = os.stat(path)
+        wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        with open("/proc/locks", encoding="ascii") as stream:
+            for fields in map(str.split, stream):
+                if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == wanted and int(fields[4]) > 0:
+                    with open(f"/proc/{fields[4]}/comm", encoding="utf-8") as name:
+                        return f"{name.read().strip()} (pid {fields[4]})"
+    except (OSError, ValueError):
+        pass
+    return "a process that cannot be seen from here"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .text import HOST_PORTS_CHAIN, comment
+
 
 class Jump(NamedTuple):
     """A rule in a built-in chain that leads to a chain of ours. ``match`` is in iptables-save form."""
@@ -19,40 +21,23 @@ class Jump(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """One kube-proxy release.
+    """The iptables rules of one kube-proxy release, besides what ``release.Release`` says of it.
 
     ``chains``: the chains that exist whatever the catalogue holds, by table; ``jumps``: the rules in built-in chains,
     in the order in which they stand there.
     """
 
-    name: str
     chains: dict[str, tuple[str, ...]]
     jumps: tuple[Jump, ...]
-    trailing_colon: bool
-    policies: str
-    """``split`` (since 1.24): one chain a traffic policy, SVC, SVL and EXT; ``xlb``: SVC, and XLB for policy Local."""
-    counts_unready: bool
-    """Endpoints that are not ready are kept: they count for the threshold of the large cluster, too."""
-    external_ip_policy: bool
-    """externalTrafficPolicy counts for a ClusterIP Service with external IPs as well."""
-    ip_mode: bool
-    """An ingress with ipMode Proxy is left alone (KEP-1860)."""
-    open_range: bool
-    """A source range of all addresses is the same as no ranges (kubernetes#132722)."""
-    internal_policy: bool
-    """internalTrafficPolicy counts (KEP-2086)."""
-    terminating_fallback: bool
-    """Where no endpoint is ready, those that serve while they terminate are used (KEP-1669)."""
-    hints: bool
-    """Topology hints narrow traffic policy Cluster (KEP-2433, KEP-3015)."""
+    layout: str
+    """How a service port is cut into chains: EXT (module layout_ext) or XLB (layout_xlb)."""
+    liberal_setting: bool
+    """Packets that conntrack does not know pass with ``sluice_conntrack_tcp_be_liberal``."""
     forward_comments: tuple[str, ...]
     """The comments of KUBE-FORWARD's rules that accept what belongs to a connection."""
 
 
-def comment(text: str) -> str:
-    """A comment match. ``text`` holds no quote."""
-    return f'-m comment --comment "{text}"'
-
+EXT, XLB = "ext", "xlb"
 
 _NEW = "-m conntrack --ctstate NEW "
 _PORTALS = comment("kubernetes service portals")
@@ -67,13 +52,12 @@ NAT_JUMPS = (
 """The same in every release, and in IPVS mode as well."""
 
 HOST_PORT_JUMPS = tuple(
-    Jump("nat", chain, comment("kube hostport portals") + " -m addrtype --dst-type LOCAL", "KUBE-HOSTPORTS")
+    Jump("nat", chain, comment("kube hostport portals") + " -m addrtype --dst-type LOCAL", HOST_PORTS_CHAIN)
     for chain in ("PREROUTING", "OUTPUT")
 )
 """Appended, so that KUBE-SERVICES is asked first; only where the catalogue has host ports."""
 
 _1_20 = Dialect(
-    name="1.20",
     chains={
         "filter": ("KUBE-EXTERNAL-SERVICES", "KUBE-FIREWALL", "KUBE-FORWARD", "KUBE-SERVICES"),
         "nat": ("KUBE-MARK-DROP", "KUBE-MARK-MASQ", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-SERVICES"),
@@ -88,15 +72,8 @@ _1_20 = Dialect(
         Jump("filter", "OUTPUT", _NEW + _PORTALS, "KUBE-SERVICES"),
         *NAT_JUMPS,
     ),
-    trailing_colon=False,
-    policies="xlb",
-    counts_unready=False,
-    external_ip_policy=False,
-    ip_mode=False,
-    open_range=False,
-    internal_policy=False,
-    terminating_fallback=False,
-    hints=False,
+    layout=XLB,
+    liberal_setting=False,
     forward_comments=(
         "kubernetes forwarding conntrack pod source rule",
         "kubernetes forwarding conntrack pod destination rule",
@@ -104,7 +81,6 @@ _1_20 = Dialect(
 )
 
 _1_36 = Dialect(
-    name="1.36",
     chains={
         "filter": (
             "KUBE-EXTERNAL-SERVICES",
@@ -130,20 +106,9 @@ _1_36 = Dialect(
         Jump("filter", "OUTPUT", _NEW + _PORTALS, "KUBE-SERVICES"),
         *NAT_JUMPS,
     ),
-    trailing_colon=False,
-    policies="split",
-    counts_unready=True,
-    external_ip_policy=True,
-    ip_mode=True,
-    open_range=True,
-    internal_policy=True,
-    terminating_fallback=True,
-    hints=True,
+    layout=EXT,
+    liberal_setting=True,
     forward_comments=("kubernetes forwarding conntrack rule",),
 )
 
-DIALECTS = {
-    "1.18": _1_20._replace(name="1.18", trailing_colon=True),
-    "1.20": _1_20,
-    "1.36": _1_36,
-}
+DIALECTS = {"1.18": _1_20, "1.20": _1_20, "1.36": _1_36}

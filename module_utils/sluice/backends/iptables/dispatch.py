@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from typing import NamedTuple, Union
 
 from ... import names
-from .text import RuleSet
+from .text import NODE_PORTS_COMMENT, PREFIX_CHAIN, RuleSet, comment
 
-PREFIX = "KUBE-PFX-"
 DISPATCH_CHAINS = (("nat", "KUBE-SERVICES"), ("filter", "KUBE-SERVICES"))
 LEAF_ADDRESSES = 16
 """Addresses above which a chain is cut."""
@@ -57,7 +56,7 @@ def _split(rules: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     others = []
     for rule in rules:
         host = _HOST.search(rule)
-        if host and "! -d" not in rule and "this must be the last rule" not in rule:
+        if host and "! -d" not in rule and NODE_PORTS_COMMENT not in rule:
             by_address.setdefault(host.group(1), []).append(rule)
         else:
             others.append(rule)
@@ -87,9 +86,9 @@ def _level(entries: list[_Entry], bits: int, table: str, chains: Chains) -> list
             rules += group[0].rules
             continue
         network = _network(head << (bits - length), length, bits)
-        chain = PREFIX + names.hashed(f"{table} {network}")
+        chain = PREFIX_CHAIN + names.hashed(f"{table} {network}")
         chains[chain] = _level(group, bits, table, chains)
-        rules.append(f'-d {network} -m comment --comment "service addresses in {network}" -j {chain}')
+        rules.append(f"-d {network} {comment(f'service addresses in {network}')} -j {chain}")
     return rules
 
 

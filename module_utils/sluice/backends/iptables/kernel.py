@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
-import shutil
 import socket
 import struct
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ... import addresses
+from ...system import locks, tools
+from ...system.tools import NodeError
 from .plan import is_ours, owned, target_of
 from .text import RuleSet
 
@@ -25,17 +25,16 @@ LOCK_SECONDS = 10
 
 _COMMAND = {addresses.IPV4: "iptables", addresses.IPV6: "ip6tables"}
 _LEGACY_TABLES = {addresses.IPV4: "/proc/net/ip_tables_names", addresses.IPV6: "/proc/net/ip6_tables_names"}
-_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _POLICY = re.compile(rb"^(:\w+ [A-Z]+) \[\d+:\d+\]$", re.MULTILINE)
+_HEAD = 500
+"""Characters in which a table's name and all of its built-in chains stand."""
+
 _NO_LOCK = "/run/sluice-xtables.lock"
 """What iptables-restore locks instead of LOCK_FILE where we hold that."""
 
+_LOCKED_BY = f"the xtables lock was not to be had in {LOCK_SECONDS} s, {{}} holds it"
 _LOCKED = 4
 """Exit code of iptables-restore(8) when it did not get the xtables lock."""
-
-
-class KernelError(Exception):
-    """The kernel or one of its tools refused; the message is one line that says what to do about it."""
 
 
 class Tools(NamedTuple):
@@ -50,7 +49,7 @@ class Tools(NamedTuple):
 
     def path(self, action: str = "") -> str:
         """The tool's path (``action``: ``-save``, ``-restore``), or ``""`` where it is not installed."""
-        return shutil.which(f"{self.name}{action}", path=_PATH) or ""
+        return tools.find(f"{self.name}{action}")
 
     def text(self) -> str:
         """All rules of this variant and family in this network namespace, in iptables-save form.
@@ -60,43 +59,47 @@ class Tools(NamedTuple):
         return self.reading()().decode()
 
     def reading(self) -> Callable[[], bytes]:
-        """Start to read what ``text`` gives; what is returned waits for it. Either may raise KernelError."""
+        """Start to read what ``text`` gives; what is returned waits for it. Either may raise NodeError."""
         if not self.path("-save") or (self.variant == LEGACY and not _legacy_tables(self.family)):
             return bytes  # asking would load the modules and make empty tables
-        finish = start([self.path("-save")])
+        finish = tools.start([self.path("-save")])
 
         def wait() -> bytes:
             result = finish()
             if b"is incompatible" in result.stdout:
                 line = next(line for line in result.stdout.splitlines() if b"is incompatible" in line)
-                raise KernelError(f"{self.path('-save')}: {line.decode().lstrip('# ')}")
+                raise NodeError(f"{self.path('-save')}: {line.decode().lstrip('# ')}")
             if result.returncode:
-                raise KernelError(f"{self.path('-save')}: {_said(result)}")
+                raise NodeError(f"{self.path('-save')}: {tools.reason(result)}")
             return _lasting(result.stdout)
 
         return wait
 
     def restore(self, text: str, *, test: bool = False, locked: bool = False) -> None:
-        """Send ``text`` to the kernel beside what is there. Raises KernelError; then no table of it is changed.
+        """Send ``text`` to the kernel beside what is there. Raises NodeError; then no table of it is changed.
 
         ``test``: only ask whether the kernel's tools take it. ``locked``: this process has the xtables lock.
         """
-        command = [self.path("-restore"), "--noflush", *(["--test"] if test else [])]
+        command = [self.path("-restore") or f"{self.name}-restore", "--noflush", *(["--test"] if test else [])]
         if self.variant == LEGACY:
             command += ["--wait", str(LOCK_SECONDS)]
-        result = start(command, text, {"XTABLES_LOCKFILE": _NO_LOCK} if locked else {})()
+        result = tools.start(command, text, {"XTABLES_LOCKFILE": _NO_LOCK} if locked else {})()
         if result.returncode == _LOCKED:
-            holder = lock_holder(LOCK_FILE)
-            raise KernelError(f"the xtables lock was not to be had in {LOCK_SECONDS} s, {holder} holds it")
+            raise NodeError(_LOCKED_BY.format(locks.holder(LOCK_FILE)))
         if result.returncode:
-            raise KernelError(f"{command[0]}: {_said(result)}")
+            raise NodeError(f"{command[0]}: {tools.reason(result)}")
 
     def heeds_lock_file(self) -> bool:
         """Whether the tool, a legacy one, can be told that another process holds the lock for it: from 1.8.6 on."""
         if not self.path("-restore"):
             return False
-        version = re.search(rb"v(\d+)\.(\d+)\.(\d+)", start([self.path("-restore"), "--version"])().stdout)
+        version = re.search(rb"v(\d+)\.(\d+)\.(\d+)", tools.start([self.path("-restore"), "--version"])().stdout)
         return version is not None and tuple(map(int, version.groups())) >= (1, 8, 6)
+
+
+def xtables_lock() -> contextlib.AbstractContextManager[None]:
+    """The lock of iptables-legacy, under which nobody else's tool changes its rules (iptables(8), ``--wait``)."""
+    return locks.held(LOCK_FILE, LOCK_SECONDS, _LOCKED_BY)
 
 
 Readings = dict[Tools, RuleSet]
@@ -110,10 +113,10 @@ def choose_variant(wanted: str, readings: Readings) -> str:
     """
     there = list(dict.fromkeys(tools.variant for tools in readings))
     if not there:
-        raise KernelError("iptables is not installed, neither iptables-nft-restore nor iptables-legacy-restore")
+        raise NodeError("iptables is not installed, neither iptables-nft-restore nor iptables-legacy-restore")
     if wanted != "auto":
         if wanted not in there:
-            raise KernelError(f"iptables-{wanted} is not installed (sluice_iptables_variant: {wanted})")
+            raise NodeError(f"iptables-{wanted} is not installed (sluice_iptables_variant: {wanted})")
         return wanted
 
     def most(count: Callable[[RuleSet], int]) -> str:
@@ -173,8 +176,8 @@ def nft_generation() -> int:
 
 
 def _default_variant(there: list[str]) -> str:
-    command = shutil.which("iptables", path=_PATH)
-    legacy = bool(command) and b"legacy" in start([str(command), "--version"])().stdout
+    command = tools.find("iptables")
+    legacy = bool(command) and b"legacy" in tools.start([command, "--version"])().stdout
     return LEGACY if LEGACY in there and (legacy or NFT not in there) else NFT
 
 
@@ -184,21 +187,6 @@ def _legacy_tables(family: str) -> str:
             return stream.read()
     except OSError:
         return ""
-
-
-def lock_holder(path: str) -> str:
-    """Who holds a flock(2) on ``path``, as ``command (pid N)``; from /proc/locks."""
-    try:
-        status = os.stat(path)
-        mine = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        with open("/proc/locks", encoding="ascii") as stream:
-            for fields in map(str.split, stream):
-                if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == mine and int(fields[4]) > 0:
-                    with open(f"/proc/{fields[4]}/comm", encoding="utf-8") as name:
-                        return f"{name.read().strip()} (pid {fields[4]})"
-    except (OSError, ValueError):
-        pass
-    return "a process that cannot be seen from here"
 
 
 def _lasting(text: bytes) -> bytes:
@@ -215,56 +203,3 @@ def _lasting(text: bytes) -> bytes:
             end = rules if rules >= 0 else min(end, len(piece))
             pieces += [_POLICY.sub(rb"\1", piece[begin:end]), memoryview(piece)[end:], b"\n"]
     return b"".join(pieces)
-
-
-_HEAD = 500
-"""Characters in which a table's name and all of its built-in chains stand."""
-
-
-def run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run one of the kernel's tools with ``text`` as its input. Raises KernelError where it cannot be started."""
-    done = start(command, text)()
-    said = done.stderr.decode(errors="replace")
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), said)
-
-
-Finish = Callable[[], "subprocess.CompletedProcess[bytes]"]
-
-
-def start(command: list[str], text: str = "", environment: Mapping[str, str] | None = None) -> Finish:
-    """Start a tool with ``text`` at its input; what is returned waits for its end.
-
-    Megabytes go faster through files in memory than through pipes, and the tool has all of its input whatever becomes
-    of this process.
-    """
-    streams = [os.fdopen(os.memfd_create("sluice"), "w+b") for _ in range(3)]
-    streams[0].write(text.encode())
-    streams[0].seek(0)
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=streams[0],
-            stdout=streams[1],
-            stderr=streams[2],
-            env={"PATH": _PATH, "LC_ALL": "C", **(environment or {})},
-            close_fds=False,  # it inherits the locks (module lock)
-        )
-    except OSError as error:
-        for stream in streams:
-            stream.close()
-        raise KernelError(f"{command[0] or 'iptables'}: {error.strerror}") from None
-
-    def finish() -> subprocess.CompletedProcess[bytes]:
-        code = process.wait()
-        said = []
-        for stream in streams:
-            with stream:
-                stream.seek(0)
-                said.append(stream.read() if stream is not streams[0] else b"")
-        return subprocess.CompletedProcess(command, code, *said[1:])
-
-    return finish
-
-
-def _said(result: subprocess.CompletedProcess[bytes]) -> str:
-    return " ".join(result.stderr.decode(errors="replace").split()) or f"exit code {result.returncode}"

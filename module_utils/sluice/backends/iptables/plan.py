@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from .rules import OWNER_CHAIN
-from .text import BUILT_IN, RuleSet
+from .text import BUILT_IN, HOST_PORTS_CHAIN, OWNER_CHAIN, RuleSet
 
 PREFIXES = ("KUBE-", "SLUICE-")
 """Chains of ours begin so. KUBE-* are Kubernetes' names as well: OWNER_CHAIN beside them says whose they are."""
@@ -52,16 +51,6 @@ class Plan(NamedTuple):
 
     steps: tuple[str, ...]
     changes: tuple[Change, ...]
-
-    @property
-    def lines(self) -> int:
-        """Lines that are sent to the kernel."""
-        return sum(step.count("\n") for step in self.steps)
-
-    @property
-    def size(self) -> int:
-        """Bytes that are sent to the kernel."""
-        return sum(map(len, self.steps))
 
 
 def is_ours(chain: str) -> bool:
@@ -214,8 +203,8 @@ def _jumps(chain: str, have: list[str], want: list[str]) -> list[str]:
     The exception are jumps that a kubelet appends (host ports): they only have to come after the others.
     """
     mine = [rule for rule in have if is_ours(target_of(rule))]
-    head = [rule for rule in want if target_of(rule) != "KUBE-HOSTPORTS"]
-    tail = [rule for rule in want if target_of(rule) == "KUBE-HOSTPORTS"]
+    head = [rule for rule in want if target_of(rule) != HOST_PORTS_CHAIN]
+    tail = [rule for rule in want if target_of(rule) == HOST_PORTS_CHAIN]
     if have[: len(head)] == head and mine == want:
         return []
     lines = [f"-D {chain} {rule}" for rule in mine]
@@ -277,11 +266,3 @@ def _ordered(lines: list[str], by_chain: bool) -> list[str]:
         made.sort()
         rules.sort(key=lambda line: line.split(" ", 2)[1])
     return made + rules + gone
-
-
-def diff(changes: Iterable[Change], tool: str) -> Iterator[str]:
-    """The changes as a person reads them: a line a chain, then its rules with ``-`` and ``+``."""
-    for change in changes:
-        yield f"{change.verb} {tool} -t {change.table} {change.chain}"
-        yield from (f"  - {rule}" for rule in change.removed)
-        yield from (f"  + {rule}" for rule in change.added)

@@ -7,9 +7,19 @@ with those of their rules that matter to us, in their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from ... import addresses
 
 RuleSet = dict[str, dict[str, list[str]]]
+
+FILES = {addresses.IPV4: "iptables.rules", addresses.IPV6: "ip6tables.rules"}
+"""The file of a node that holds the rules of a family."""
+
+_HEADER = "# Written by Sluice from the catalogue of Services: change that, not this file.\n"
+
+OWNER_CHAIN = "SLUICE-OWNER"
+"""An empty chain in each table that says whose the KUBE-* chains there are: a kube-proxy's have none beside them."""
 
 TABLES = ("filter", "nat")
 """The tables that Sluice uses, in the order in which it writes them."""
@@ -20,6 +30,18 @@ BUILT_IN = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
 }
+
+PREFIX_CHAIN = "KUBE-PFX-"
+"""With this begin the chains of the prefix dispatch."""
+
+HOST_PORTS_CHAIN = "KUBE-HOSTPORTS"
+"""The host ports of Pods. A kubelet appends the jump to it, so that it comes after KUBE-SERVICES."""
+
+NODE_PORTS_COMMENT = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
+"""The comment of the rules that lead from KUBE-SERVICES to the node ports."""
+
+_FEW = 100
+"""Chains up to which ``difference`` picks lines."""
 
 _COUNTERS = re.compile(r"^\[\d+:\d+\] ")
 
@@ -71,10 +93,6 @@ def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
     if len(names) > _FEW or "" in names:
         return parse(old), parse(new)
     return _picked(pieces[0], names), _picked(pieces[1], names)
-
-
-_FEW = 100
-"""Chains up to which ``difference`` picks lines."""
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:
@@ -153,3 +171,18 @@ def text(rules: RuleSet) -> str:
 
 def _joined(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
+
+
+def files(rules: Mapping[str, RuleSet]) -> dict[str, str]:
+    """The files of a node that hold these rule sets, one per family."""
+    return {FILES[family]: _HEADER + text(found) for family, found in rules.items()}
+
+
+def parse_files(contents: Mapping[str, str]) -> dict[str, RuleSet]:
+    """The rule set of each family that ``contents`` has a file of. Raises TextError."""
+    return {family: parse(contents[name]) for family, name in FILES.items() if name in contents}
+
+
+def comment(text: str) -> str:
+    """A comment match. What it holds was checked to be names, numbers and addresses: no quote can be in it."""
+    return f'-m comment --comment "{text}"'

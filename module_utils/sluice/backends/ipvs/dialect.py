@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..iptables.dialect import NAT_JUMPS, Jump, comment
+from ..iptables.dialect import NAT_JUMPS, Jump
+from ..iptables.text import comment
 
 HASH_PORT, HASH_PORT_IP, HASH_PORT_NET, HASH_IP = "hash:ip,port", "hash:ip,port,ip", "hash:ip,port,net", "hash:ip"
 BITMAP = "bitmap:port"

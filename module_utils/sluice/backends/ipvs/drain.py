@@ -1,28 +1,15 @@
-"""Real servers that go when their connections have ended, or when the time for it is over.
+"""Which real servers may go now: those whose connections have ended, or whose time is over. Pure.
 
-A timer of the node's own does it, across runs of Ansible: an apply that leaves something to drain starts it, and it
-ends with the last. After a reboot the kernel holds no connections, and there is nothing to drain.
+After a reboot the kernel holds no connections, and there is nothing to drain.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from ...node import state, timer
-from ...system import owned_files
-from ...system.locks import locked
-from . import kernel as ipvs_kernel
 from .plan import DRAINED, Draining, Step
-from .text import Frontend
-
-UNIT = "sluice-drain"
-SECONDS = 5
-"""Between two looks: as long may a real server stay whose connections have ended."""
-
-_FILE = f"{state.ROOT}/drains.json"
+from .text import VirtualAddress
 
 
 class Drains(NamedTuple):
@@ -34,89 +21,53 @@ class Drains(NamedTuple):
 
     real: dict[Draining, float]
     steps: tuple[Step, ...]
-    frontends: tuple[Frontend, ...]
+    frontends: tuple[VirtualAddress, ...]
     deadline: float
 
     def __bool__(self) -> bool:
         return bool(self.real or self.steps)
 
 
-NOTHING = Drains({}, (), (), 0.0)
+NO_DRAINS = Drains({}, (), (), 0.0)
 
 
-def read() -> Drains:
-    """What is to be drained now."""
-    text = owned_files.content(_FILE)
-    if not text:
-        return NOTHING
-    fields = json.loads(text)
+def from_json(fields: Mapping[str, Any] | None) -> Drains:
+    """The drains that ``to_json`` wrote; none where there are none."""
+    if not fields:
+        return NO_DRAINS
     return Drains(
-        {Draining(Frontend(*frontend), where): deadline for frontend, where, deadline in fields["real"]},
+        {Draining(VirtualAddress(*virtual), where): deadline for virtual, where, deadline in fields["real"]},
         tuple(Step(*step) for step in fields["steps"]),
-        tuple(Frontend(*frontend) for frontend in fields["frontends"]),
+        tuple(VirtualAddress(*virtual) for virtual in fields["frontends"]),
         fields["deadline"],
     )
 
 
-def write(drains: Drains) -> None:
-    """Keep what is to be drained."""
-    if not drains:
-        owned_files.write({_FILE: None})
-        return
-    real = [(entry.frontend, entry.real, deadline) for entry, deadline in drains.real.items()]
-    owned_files.write({_FILE: json.dumps({**drains._asdict(), "real": real})}, sync=False)
+def to_json(drains: Drains) -> dict[str, Any]:
+    """The drains as JSON values: the content of ``drains.json``."""
+    real = [(entry.virtual, entry.real, deadline) for entry, deadline in drains.real.items()]
+    return {**drains._asdict(), "real": real}
 
 
-def update(
-    draining: Collection[Draining], seconds: int, steps: Iterable[Step] = (), frontends: Iterable[Frontend] = ()
-) -> None:
-    """What is to be drained after an apply: deadlines of earlier applies stay, what came back is not in it.
+def after_apply(
+    before: Drains,
+    draining: Collection[Draining],
+    steps: tuple[Step, ...],
+    frontends: Iterable[VirtualAddress],
+    until: float,
+) -> Drains:
+    """What is to be drained after an apply, by ``until`` at the latest.
 
-    What is empty goes at once; the node's timer sees to the rest.
+    Deadlines of earlier applies stay where they are sooner, and what came back is not drained any more.
     """
-    before, now = read(), time.time()
-    later = tuple(steps)
-    deadline = before.deadline if later and later == before.steps else now + seconds
-    real = {entry: before.real.get(entry, now + seconds) for entry in draining}
-    drains = Drains(real, later, tuple(frontend for frontend in frontends if frontend.protocol in DRAINED), deadline)
-    if drains or before:
-        write(drains)
-    if drains and _once():
-        timer.repeat(UNIT, SECONDS, _FILE, "drain")
-    elif before:
-        timer.end(UNIT)
-
-
-def pending(after: Collection[Step]) -> bool:
-    """Whether another backend serves already, and only what ``after`` still has to go waits for its connections."""
-    return bool(after) and read().steps == tuple(after)
-
-
-def run() -> bool:
-    """Remove what is empty or late. Returns whether something is left; the timer ends with the last."""
-    with locked():
-        left = _once()
-    if not left:
-        timer.end(UNIT)
-    return left
-
-
-def _once() -> bool:
-    drains = read()
-    busy = ipvs_kernel.busy({*drains.frontends, *(entry.frontend for entry in drains.real)})
-    done, steps, left = settled(drains, busy, time.time())
-    ipvs_kernel.delete(done)
-    if steps:
-        ipvs_kernel.carry_out(steps)
-        ipvs_kernel.remove_device()
-        state.set_claims(())
-    write(left)
-    return bool(left)
+    deadline = min(before.deadline, until) if steps and steps == before.steps else until
+    real = {entry: min(before.real.get(entry, until), until) for entry in draining}
+    return Drains(real, steps, tuple(each for each in frontends if each.protocol in DRAINED), deadline)
 
 
 def settled(drains: Drains, busy: Collection[Draining], now: float) -> tuple[list[Draining], tuple[Step, ...], Drains]:
     """What goes at ``now``, real servers and steps, while ``busy`` ones have connections; and what is left."""
-    done = [entry for entry, deadline in drains.real.items() if entry not in busy or now > deadline]
+    done = [entry for entry, deadline in drains.real.items() if entry not in busy or now >= deadline]
     left = drains._replace(real={entry: deadline for entry, deadline in drains.real.items() if entry not in done})
-    waits = any(entry.frontend in drains.frontends for entry in busy) and now <= drains.deadline
+    waits = any(entry.virtual in drains.frontends for entry in busy) and now < drains.deadline
     return (done, (), left) if waits else (done, drains.steps, left._replace(steps=(), frontends=()))

@@ -5,23 +5,18 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-import shutil
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ... import addresses
-from ...node import facts as node
-from ...system import links
-from ..iptables.kernel import KernelError, start
-from . import ipset_text
-from . import netlink as ipvs_netlink
-from . import text as ipvs_text
+from ...system import links, linux, tools
+from ...system.tools import NodeError
+from . import ipset_text, netlink, text
 from .plan import Draining, Step
-from .rules import DEVICE, SET_NAMES, Tables
-from .text import Frontend
+from .tables import DEVICE, SET_NAMES, Tables
+from .text import VirtualAddress
 
-_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _IN_USE = "/proc/net/ip_vs"
 _CONNECTIONS = "/proc/net/ip_vs_conn"
 _OVER = ("TIME_WAIT", "CLOSE", "CLOSED", "REJECTED")
@@ -44,7 +39,7 @@ class Held(NamedTuple):
 
     def ours(self, claims: Collection[str]) -> Tables:
         """All that is ours, as objects; of the virtual servers those that we claim."""
-        servers = ipvs_text.parse(self.servers)
+        servers = text.parse(self.servers)
         held = {frontend: server for frontend, server in servers.items() if frontend.text in claims}
         return Tables(ipset_text.parse(self.sets), held, self.addresses)
 
@@ -54,42 +49,43 @@ def device_exists() -> bool:
     return any(name == DEVICE for _, name in socket.if_nameindex())
 
 
-def require() -> None:
-    """Have the kernel do IPVS. Raises KernelError where it cannot."""
+def require(*, load: bool) -> None:
+    """Have the kernel do IPVS; without ``load`` only see whether it could. Raises NodeError where it cannot."""
     if os.path.exists(_IN_USE):
         return
-    node.load_module("ip_vs")
-    if not os.path.exists(_IN_USE):
-        raise KernelError("this node's kernel has no IPVS (module ip_vs); nothing was changed")
+    if load:
+        linux.load_module("ip_vs")
+    if not (os.path.exists(_IN_USE) if load else linux.module_loadable("ip_vs")):
+        raise NodeError("this node's kernel has no IPVS (module ip_vs); nothing was changed")
 
 
 def read() -> Held:
     """Read all of it. What is not installed holds nothing."""
-    saved = _start("ipset", "save") if _path("ipset") else str  # ipset takes its time, on another processor
+    saved = tools.reading(["ipset", "save"]) if tools.find("ipset") else str  # it takes its time, on another processor
     servers = _servers()
     devices = links.prefixes()
     sets = "".join(f"{line}\n" for line in saved().splitlines() if line.split(" ", 2)[1] in SET_NAMES)
-    return Held(sets, servers, devices.get(DEVICE, ()), frozenset(links.own_addresses(devices, DEVICE)))
+    return Held(sets, servers, devices.get(DEVICE, ()), frozenset(links.own_addresses(devices, [DEVICE])))
 
 
 def carry_out(steps: Iterable[Step]) -> None:
-    """Send steps to the kernel. Raises KernelError; lines before the one that was refused are then in force."""
+    """Send steps to the kernel. Raises NodeError; lines before the one that was refused are then in force."""
     for step in steps:
         if step.tool == "ipset":
-            _input(step.text, "ipset", "restore", "-exist")
+            tools.output(["ipset", "restore", "-exist"], step.text)
         elif step.tool == "ipvsadm":
-            _input(step.text, "ipvsadm", "-R")
+            tools.output(["ipvsadm", "-R"], step.text)
         else:
             if not device_exists():
                 # Down and without ARP, as kube-proxy leaves it: the addresses are local all the same.
-                _input(f"link add {DEVICE} type dummy\nlink set {DEVICE} arp off\n", "ip", "-batch", "-")
+                _ip([f"link add {DEVICE} type dummy", f"link set {DEVICE} arp off"])
             lines = (line.split() for line in step.text.splitlines())
-            _input("".join(f"address {verb} {prefix} dev {DEVICE}\n" for verb, prefix in lines), "ip", "-batch", "-")
+            _ip(f"address {verb} {prefix} dev {DEVICE}" for verb, prefix in lines)
 
 
 def delete(gone: Collection[Draining]) -> None:
     """Remove real servers; one that is not there any more is fine."""
-    there = {entry for entry, _ in _active({entry.frontend for entry in gone})} if gone else set()
+    there = {entry for entry, _ in _active({entry.virtual for entry in gone})} if gone else set()
     text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
     carry_out([Step("ipvsadm", text)] if text else [])
 
@@ -97,10 +93,10 @@ def delete(gone: Collection[Draining]) -> None:
 def remove_device() -> None:
     """Take kube-ipvs0 away, once nothing is bound to it."""
     if device_exists() and not links.prefixes().get(DEVICE):
-        _output("ip", "link", "delete", DEVICE)
+        _ip([f"link delete {DEVICE}"])
 
 
-def busy(frontends: Collection[Frontend]) -> set[Draining]:
+def busy(frontends: Collection[VirtualAddress]) -> set[Draining]:
     """The real servers of ``frontends`` that have connections which are not over.
 
     /proc/net/ip_vs_conn says in what state each is, and lists all connections of the node: call this only while
@@ -112,31 +108,33 @@ def busy(frontends: Collection[Frontend]) -> set[Draining]:
     return {entry for entry, active in _active(frontends) if active or entry in alive}
 
 
-def _active(frontends: Collection[Frontend]) -> Iterator[tuple[Draining, int]]:
+def _active(frontends: Collection[VirtualAddress]) -> Iterator[tuple[Draining, int]]:
     """How many active connections each real server has."""
     if not os.path.exists(_IN_USE):
         return
     with open(_IN_USE, encoding="ascii") as stream:
         found = _counted(stream, {_listed_words(each): each for each in frontends})
     for frontend, real in found.items():
-        yield from ((Draining(frontend, ipvs_text.listed_address(where)), count) for where, count in real.items())
+        yield from ((Draining(frontend, text.listed_address(where)), count) for where, count in real.items())
     hidden = [each for each in frontends if each not in found]
-    if hidden:  # gone, or not in that list though it is there (ipvs_text.from_proc)
-        printed = _output("ipvsadm", "-L", "-n").splitlines()
+    if hidden:  # gone, or not in that list though it is there (text.from_proc)
+        printed = tools.output(["ipvsadm", "-L", "-n"]).splitlines()
         words = {(each.protocol.upper(), addresses.host_port(each.address, each.port)): each for each in hidden}
         for frontend, real in _counted(printed, words).items():
             yield from ((Draining(frontend, where), count) for where, count in real.items())
 
 
-def _listed_words(frontend: Frontend) -> tuple[str, str]:
+def _listed_words(frontend: VirtualAddress) -> tuple[str, str]:
     """How /proc/net/ip_vs begins the line of a virtual server."""
     protocol, address, port = _columns(frontend)
     return protocol, f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _counted(lines: Iterable[str], wanted: Mapping[tuple[str, str], Frontend]) -> dict[Frontend, dict[str, int]]:
+def _counted(
+    lines: Iterable[str], wanted: Mapping[tuple[str, str], VirtualAddress]
+) -> dict[VirtualAddress, dict[str, int]]:
     """The active connections of each real server, in the columns that the kernel and ``ipvsadm -L`` have."""
-    found: dict[Frontend, dict[str, int]] = {}
+    found: dict[VirtualAddress, dict[str, int]] = {}
     frontend = None
     for line in lines:
         words = line.split()
@@ -149,13 +147,13 @@ def _counted(lines: Iterable[str], wanted: Mapping[tuple[str, str], Frontend]) -
     return found
 
 
-def _listed(frontends: Collection[Frontend]) -> set[Draining]:
+def _listed(frontends: Collection[VirtualAddress]) -> set[Draining]:
     with contextlib.suppress(OSError), open(_CONNECTIONS, encoding="ascii") as stream:
         return connected(stream, frontends)
     return set()
 
 
-def connected(lines: Iterable[str], frontends: Collection[Frontend]) -> set[Draining]:
+def connected(lines: Iterable[str], frontends: Collection[VirtualAddress]) -> set[Draining]:
     """The real servers of ``frontends`` that have a connection which still needs them, in /proc/net/ip_vs_conn.
 
     One in SYN_SENT is an old one that an answer woke up: the client uses its port again, for a connection that another
@@ -172,7 +170,7 @@ def connected(lines: Iterable[str], frontends: Collection[Frontend]) -> set[Drai
     return found
 
 
-def _columns(frontend: Frontend) -> tuple[str, str, str]:
+def _columns(frontend: VirtualAddress) -> tuple[str, str, str]:
     """Protocol, address and port of a virtual server as /proc/net/ip_vs_conn writes them."""
     ip = ipaddress.ip_address(frontend.address)
     address = f"{int(ip):08X}" if ip.version == 4 else ip.exploded
@@ -183,38 +181,13 @@ def _servers() -> str:
     """All virtual servers, in the form of ``ipvsadm -Sn``."""
     try:
         with open(_IN_USE, encoding="ascii") as stream:
-            return ipvs_text.from_proc(stream.read(), ipvs_netlink.options())
+            return text.from_proc(stream.read(), netlink.options())
     except FileNotFoundError:
         return ""  # the kernel does no IPVS yet, and asking would load the modules
     except (OSError, LookupError, ValueError):
         # Somebody has added one in between, or this kernel tells it in other words.
-        return _output("ipvsadm", "-S", "-n")
+        return tools.output(["ipvsadm", "-S", "-n"])
 
 
-def _path(command: str) -> str:
-    return shutil.which(command, path=_PATH) or ""
-
-
-def _output(command: str, *words: str) -> str:
-    return _start(command, *words)()
-
-
-def _input(text: str, command: str, *words: str) -> None:
-    _start(command, *words, text=text)()
-
-
-def _start(command: str, *words: str, text: str = "") -> Callable[[], str]:
-    """Start a tool; what is returned waits for what it prints. Either may raise KernelError."""
-    path = _path(command)
-    if not path:
-        raise KernelError(f"{command} is not installed")
-    finish = start([path, *words], text)
-
-    def wait() -> str:
-        result = finish()
-        if result.returncode:
-            said = " ".join(result.stderr.decode(errors="replace").split()) or f"exit code {result.returncode}"
-            raise KernelError(f"{path} {' '.join(words)}: {said}")
-        return result.stdout.decode()
-
-    return wait
+def _ip(lines: Iterable[str]) -> None:
+    tools.output(["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from ..interface import Change
 from .ipset_text import IpSet, Sets
-from .rules import SET_NAMES, Tables
-from .text import Frontend, RealServer, Servers, VirtualServer, lines
+from .tables import SET_NAMES, Tables
+from .text import RealServer, Servers, VirtualAddress, VirtualServer, lines
 
 DRAINED = ("tcp", "sctp")
 """Protocols whose connections have an end. A flow of UDP has none, so a real server of UDP goes at once."""
@@ -29,26 +30,16 @@ class Step(NamedTuple):
     text: str
 
 
-class Change(NamedTuple):
-    """What happens to one thing. ``kind``: set, virtual server or address; ``verb``: add, change or remove."""
-
-    kind: str
-    name: str
-    verb: str
-    removed: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
-
-
 class Draining(NamedTuple):
     """A real server that is to go as soon as its connections have ended."""
 
-    frontend: Frontend
+    virtual: VirtualAddress
     real: str
 
     @property
     def delete(self) -> str:
         """The line for ``ipvsadm -R`` that removes it."""
-        return f"-d {self.frontend.text} -r {self.real}"
+        return f"-d {self.virtual.text} -r {self.real}"
 
 
 class Plan(NamedTuple):
@@ -69,16 +60,6 @@ class Plan(NamedTuple):
         """The part of ``after`` that established connections still need."""
         return tuple(step for step in self.after if step.tool != "ipset")
 
-    @property
-    def lines(self) -> int:
-        """Lines that are sent to the kernel."""
-        return sum(step.text.count("\n") for step in self.before + self.after)
-
-    @property
-    def size(self) -> int:
-        """Bytes that are sent to the kernel."""
-        return sum(len(step.text) for step in self.before + self.after)
-
 
 class _Lines:
     """What a plan collects, by tool and by time."""
@@ -91,7 +72,7 @@ class _Lines:
         self.clashes: list[str] = []
 
 
-def plan(kernel: Tables, wanted: Tables, owned: Collection[Frontend]) -> Plan:
+def plan(kernel: Tables, wanted: Tables, owned: Collection[VirtualAddress]) -> Plan:
     """The plan that brings ``kernel`` to ``wanted``.
 
     ``owned`` are the virtual servers of the last apply. Others are somebody else's: one that is not wanted stays as it
@@ -120,7 +101,7 @@ def _plan_sets(have: Sets, want: Sets, found: _Lines) -> None:
         if held is None:
             coming.append(f"create {name} {wanted.create}")
             coming += (f"add {name} {member}" for member in wanted.members)
-            found.changes.append(Change("set", name, "add", added=wanted.members))
+            found.changes.append(Change(f"set {name}", "add", added=wanted.members))
             continue
         if held.header != wanted.header:
             found.clashes.append(f"set {name} is {held.header}, not {wanted.header}")
@@ -133,11 +114,11 @@ def _plan_sets(have: Sets, want: Sets, found: _Lines) -> None:
             coming += (f"add {name} {member}" for member in fresh)
             going += (f"del {name} {member}" for member in gone)
         if gone or fresh or small:
-            found.changes.append(Change("set", name, "change", gone, fresh))
+            found.changes.append(Change(f"set {name}", "change", gone, fresh))
     for name, held in have.items():
         if name in SET_NAMES and name not in want:
             going.append(f"destroy {name}")
-            found.changes.append(Change("set", name, "remove", held.members))
+            found.changes.append(Change(f"set {name}", "remove", held.members))
 
 
 def _swapped(name: str, wanted: IpSet) -> Iterator[str]:
@@ -153,13 +134,13 @@ def _swapped(name: str, wanted: IpSet) -> Iterator[str]:
 # --- virtual and real servers
 
 
-def _plan_servers(have: Servers, want: Servers, owned: Collection[Frontend], found: _Lines) -> None:
+def _plan_servers(have: Servers, want: Servers, owned: Collection[VirtualAddress], found: _Lines) -> None:
     coming, going = found.coming["ipvsadm"], found.going["ipvsadm"]
     for frontend, wanted in want.items():
         held = have.get(frontend)
         if held is None:
             coming += lines(frontend, wanted)
-            found.changes.append(Change("virtual server", frontend.text, "add", added=_told(wanted)))
+            found.changes.append(Change(f"virtual server {frontend.text}", "add", added=_told(wanted)))
         elif frontend not in owned:
             found.clashes.append(f"virtual server {frontend.text} is there and not of Sluice")
         elif held != wanted:
@@ -167,10 +148,10 @@ def _plan_servers(have: Servers, want: Servers, owned: Collection[Frontend], fou
     for frontend, held in have.items():
         if frontend in owned and frontend not in want:
             going.append(f"-D {frontend.text}")
-            found.changes.append(Change("virtual server", frontend.text, "remove", removed=_told(held)))
+            found.changes.append(Change(f"virtual server {frontend.text}", "remove", removed=_told(held)))
 
 
-def _plan_server(frontend: Frontend, held: VirtualServer, wanted: VirtualServer, found: _Lines) -> None:
+def _plan_server(frontend: VirtualAddress, held: VirtualServer, wanted: VirtualServer, found: _Lines) -> None:
     """First what comes, so that there is always somebody to answer, then what goes."""
     coming = found.coming["ipvsadm"]
     removed: list[str] = []
@@ -201,7 +182,7 @@ def _plan_server(frontend: Frontend, held: VirtualServer, wanted: VirtualServer,
             empty = RealServer(0, real.method)
             change(f"-e {frontend.text} -r {where} {empty.text}", f"{where} {real.text}", f"{where} {empty.text}")
     if removed or added:
-        found.changes.append(Change("virtual server", frontend.text, "change", tuple(removed), tuple(added)))
+        found.changes.append(Change(f"virtual server {frontend.text}", "change", tuple(removed), tuple(added)))
 
 
 def _told(server: VirtualServer) -> tuple[str, ...]:
@@ -217,8 +198,8 @@ def _plan_addresses(have: Collection[str], want: Collection[str], found: _Lines)
     gone = tuple(prefix for prefix in gone if not prefix.startswith(_LINK_LOCAL))
     found.coming["address"] += (f"add {prefix}" for prefix in fresh)
     found.going["address"] += (f"del {prefix}" for prefix in gone)
-    found.changes += (Change("address", prefix, "add") for prefix in fresh)
-    found.changes += (Change("address", prefix, "remove") for prefix in gone)
+    found.changes += (Change(f"address {prefix}", "add") for prefix in fresh)
+    found.changes += (Change(f"address {prefix}", "remove") for prefix in gone)
 
 
 # --- the rest
@@ -235,11 +216,3 @@ def _difference(have: Iterable[str], want: Iterable[str]) -> tuple[tuple[str, ..
 
 def _steps(by_tool: dict[str, list[str]]) -> tuple[Step, ...]:
     return tuple(Step(tool, "".join(f"{line}\n" for line in text)) for tool, text in by_tool.items() if text)
-
-
-def diff(changes: Iterable[Change]) -> Iterator[str]:
-    """The changes as a person reads them: a line a thing, then what goes with ``-`` and what comes with ``+``."""
-    for change in changes:
-        yield f"{change.verb} {change.kind} {change.name}"
-        yield from (f"  - {text}" for text in change.removed)
-        yield from (f"  + {text}" for text in change.added)

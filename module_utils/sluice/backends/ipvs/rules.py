@@ -7,16 +7,16 @@ matches an empty set is left out, as kube-proxy does. Everything is in the form 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ... import addresses
 from ...balancing import FLAGS, Balancing, balancing
 from ...settings import Settings
 from ...view import PortView, Target, View
-from ..iptables.dialect import comment
-from ..iptables.rules import (
+from ..iptables.common import (
     LOCAL_DESTINATION,
+    OFF_MACHINE,
     Context,
     Entry,
     collected,
@@ -25,33 +25,22 @@ from ..iptables.rules import (
     host_port_rules,
     localnet,
     masquerading,
+    node_may_enter,
     serves_localhost,
     skeleton,
 )
-from ..iptables.text import RuleSet
+from ..iptables.text import RuleSet, comment
 from .dialect import BITMAP, COMMENTS, DIALECTS, DROP_CHAIN, GUARD_JUMP, GUARD_SETS, NODE_PORTS, IpvsDialect
 from .ipset_text import Sets, ip_set
-from .text import Frontend, RealServer, Servers, VirtualServer
-
-DEVICE = "kube-ipvs0"
-"""The dummy device that holds the addresses of Services, so that the kernel takes packets to them in."""
+from .tables import Tables, set_name
+from .text import RealServer, Servers, VirtualAddress, VirtualServer
 
 _SET_FAMILY = {addresses.IPV4: "inet", addresses.IPV6: "inet6"}
-_SET_PREFIX = {addresses.IPV4: "KUBE-", addresses.IPV6: "KUBE-6-"}
-_SET_NAME_LENGTH = 31
 _HALVES = {
     addresses.ANY[addresses.IPV4]: ("0.0.0.0/1", "128.0.0.0/1"),
     addresses.ANY[addresses.IPV6]: ("::/1", "8000::/1"),
 }
 _PROTOCOL_NUMBER = {"tcp": 6, "udp": 17, "sctp": 132}
-
-
-class Tables(NamedTuple):
-    """What IPVS mode keeps outside iptables: sets, virtual servers, and the prefixes on kube-ipvs0."""
-
-    sets: Sets
-    servers: Servers
-    addresses: tuple[str, ...]
 
 
 class IpvsState(NamedTuple):
@@ -62,31 +51,7 @@ class IpvsState(NamedTuple):
 
 
 Member = tuple[str, str]
-"""(set, member); the set as in ``ipvs_dialect``."""
-
-
-def set_name(name: str, family: str) -> str:
-    """The kernel's name of a set, cut to what ipset allows: ``KUBE-6-LOAD-BALANCER-SOURCE-CID``."""
-    return (_SET_PREFIX[family] + name)[:_SET_NAME_LENGTH]
-
-
-SET_NAMES = frozenset(
-    set_name(name, family)
-    for family in addresses.FAMILIES
-    for dialect in DIALECTS.values()
-    for name in (*dialect.sets, *GUARD_SETS)
-)
-"""The names of all sets that Sluice may have made."""
-
-
-def merged(states: Iterable[IpvsState]) -> Tables:
-    """The tables of both families as one: they share one ipset, one table of servers and one device."""
-    tables = [state.tables for state in states]
-    return Tables(
-        sets={name: held for table in tables for name, held in table.sets.items()},
-        servers={frontend: server for table in tables for frontend, server in table.servers.items()},
-        addresses=tuple(prefix for table in tables for prefix in table.addresses),
-    )
+"""(set, member); the set as in ``dialect``."""
 
 
 def state(view: View, settings: Settings, *, guard: bool = False) -> IpvsState:
@@ -183,7 +148,7 @@ def _members(port: PortView, node_ips: Sequence[str], context: Context) -> Itera
                 # A set of networks cannot hold the network of all addresses, only its halves.
                 for net in _HALVES.get(source, (source,)):
                     yield "LOAD-BALANCER-SOURCE-CIDR", f"{vip},{_without_host_prefix(net)}"
-            if _node_may(port, context):
+            if node_may_enter(port, context):
                 yield "LOAD-BALANCER-SOURCE-IP", f"{vip},{ip}"
 
     if port.node_port and not node_ips:
@@ -210,18 +175,12 @@ def _without_host_prefix(net: str) -> str:
     return address if net == addresses.host_network(address) else net
 
 
-def _node_may(port: PortView, context: Context) -> bool:
-    """Whether loadBalancerSourceRanges let the node itself in."""
-    node_ip = context.settings.node_ip(context.family)
-    return bool(node_ip) and any(addresses.contains(source, node_ip) for source in port.source_ranges)
-
-
 # --- virtual servers
 
 
 def _servers(
     port: PortView, node_ips: Sequence[str], context: Context, dialect: IpvsDialect
-) -> Iterator[tuple[Frontend, VirtualServer]]:
+) -> Iterator[tuple[VirtualAddress, VirtualServer]]:
     """The virtual servers of one service port, also where it has no endpoints."""
     how = balancing(port.annotations, context.settings.ipvs_scheduler)
     inside = _virtual(port, how, port.internal_local, dialect)
@@ -229,12 +188,12 @@ def _servers(
     if port.external and port.external_local != port.internal_local:
         outside = _virtual(port, how, port.external_local, dialect)
 
-    yield Frontend(port.protocol, port.cluster_ip, port.port), inside
+    yield VirtualAddress(port.protocol, port.cluster_ip, port.port), inside
     for ip in port.external_ips + port.load_balancer_ips:
-        yield Frontend(port.protocol, ip, port.port), outside
+        yield VirtualAddress(port.protocol, ip, port.port), outside
     if port.node_port:
         for ip in node_ips:
-            yield Frontend(port.protocol, ip, port.node_port), outside
+            yield VirtualAddress(port.protocol, ip, port.node_port), outside
 
 
 def _virtual(port: PortView, how: Balancing, local: bool, dialect: IpvsDialect) -> VirtualServer:
@@ -266,7 +225,7 @@ def _rules(view: View, context: Context, dialect: IpvsDialect, filled: frozenset
         _node_blocked(view, context, dialect),
         masquerading(context),
         forwarding(context),
-        dropping(DROP_CHAIN) if "KUBE-MARK-DROP" in dialect.chains["nat"] else (),
+        dropping(DROP_CHAIN) if context.release.drop_mark else (),
         localnet(DROP_CHAIN) if opens_localnet(context.settings) and context.family == addresses.IPV4 else (),
         host_port_rules(view.host_ports),
     )
@@ -313,10 +272,8 @@ def _external(name: str, said: str, family: str) -> Iterator[Entry]:
     to_external_ip = f"{said} {_in_set(name, 'dst,dst', family)}"
     if name == "EXTERNAL-IP":
         yield "nat", "KUBE-SERVICES", f"{to_external_ip} -j KUBE-MARK-MASQ"
-    # What comes from off the machine, not from a bridged container nor from the node itself ...
-    off_machine = "-m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL"
-    yield "nat", "KUBE-SERVICES", f"{to_external_ip} {off_machine} -j ACCEPT"
-    # ... and what the node sends to an address of its own.
+    yield "nat", "KUBE-SERVICES", f"{to_external_ip} {OFF_MACHINE} -j ACCEPT"
+    # Besides, what the node sends to an address of its own.
     yield "nat", "KUBE-SERVICES", f"{to_external_ip} {LOCAL_DESTINATION} -j ACCEPT"
 
 
@@ -339,7 +296,7 @@ def _node_blocked(view: View, context: Context, dialect: IpvsDialect) -> Iterato
     if not dialect.node_blocked:
         return
     for port in view.ports:
-        if port.source_ranges and not _node_may(port, context):
+        if port.source_ranges and not node_may_enter(port, context):
             for ip in port.load_balancer_ips:
                 server = f"--vproto {_PROTOCOL_NUMBER[port.protocol]} --vaddr {ip} --vport {port.port}"
                 from_vip = f"-s {addresses.host_network(ip)} -m ipvs {server}"

@@ -19,7 +19,7 @@ NAT = "-m"
 """How Sluice forwards: the destination is rewritten, the answer comes back through this node."""
 
 
-class Frontend(NamedTuple):
+class VirtualAddress(NamedTuple):
     """What names a virtual server: ``protocol`` in small letters, address and port."""
 
     protocol: str
@@ -69,7 +69,7 @@ class VirtualServer(NamedTuple):
         return " ".join(words)
 
 
-Servers = dict[Frontend, VirtualServer]
+Servers = dict[VirtualAddress, VirtualServer]
 
 
 class TextError(ValueError):
@@ -82,8 +82,8 @@ def parse(text: str) -> Servers:
     Virtual servers of firewall marks are left out: they have no address, and none is ever ours.
     """
     servers: Servers = {}
-    real: list[tuple[int, Frontend, str, RealServer]] = []
-    known: dict[tuple[str, str], Frontend] = {}
+    real: list[tuple[int, VirtualAddress, str, RealServer]] = []
+    known: dict[tuple[str, str], VirtualAddress] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or line.startswith("#") or words[1:2] == ["-f"]:
@@ -112,7 +112,7 @@ def parse(text: str) -> Servers:
 def difference(old: str, new: str, also: Collection[str] = ()) -> tuple[Servers, Servers]:
     """The virtual servers of two texts, without (most of) those that are the same in both, but with those ``also``.
 
-    Takes a tenth of the time of two ``parse`` where few of thousands differ. ``also``: by ``Frontend.text``.
+    Takes a tenth of the time of two ``parse`` where few of thousands differ. ``also``: by ``VirtualAddress.text``.
     """
     changed = set(old.splitlines()).symmetric_difference(new.splitlines())
     found = {_name(line) for line in changed}.union(also)
@@ -122,7 +122,7 @@ def difference(old: str, new: str, also: Collection[str] = ()) -> tuple[Servers,
 
 
 def names(text: str) -> set[str]:
-    """The ``Frontend.text`` of all virtual servers in what ``text`` wrote."""
+    """The ``VirtualAddress.text`` of all virtual servers in what ``text`` wrote."""
     return {" ".join(server.split(" ", 2)[:2]) for server in f"\n{text}".split("\n-A ")[1:]}
 
 
@@ -216,8 +216,8 @@ def _end(text: str) -> str:
     return f"{int(byte, 16)}:{int(port, 16)}"
 
 
-def _frontend(option: str, text: str) -> Frontend:
-    return Frontend(_PROTOCOL[option], *addresses.split_port(text))
+def _frontend(option: str, text: str) -> VirtualAddress:
+    return VirtualAddress(_PROTOCOL[option], *addresses.split_port(text))
 
 
 def _virtual(words: list[str]) -> VirtualServer:
@@ -254,12 +254,12 @@ def _shared(weight: int, method: str) -> RealServer:
     return RealServer(weight, method)
 
 
-def text(servers: Mapping[Frontend, VirtualServer]) -> str:
+def text(servers: Mapping[VirtualAddress, VirtualServer]) -> str:
     """The servers in ``ipvsadm -Sn`` form; ``parse`` of it gives the servers again."""
     return "".join(f"{line}\n" for frontend, server in servers.items() for line in lines(frontend, server))
 
 
-def lines(frontend: Frontend, server: VirtualServer) -> Iterator[str]:
+def lines(frontend: VirtualAddress, server: VirtualServer) -> Iterator[str]:
     """The lines of one virtual server: itself, then its real servers."""
     yield f"-A {frontend.text} {server.options}"
     yield from (f"-a {frontend.text} -r {where} {real.text}" for where, real in server.real.items())

@@ -1,0 +1,194 @@
+"""All that the rest of Sluice knows of a backend.
+
+A ``Backend`` is data: a value of ``sluice_backend``, how its files are made, what they need. A ``Layer`` is one place
+in the kernel that holds Services. The two are apart since IPVS mode is two layers: its own tables, and iptables' rules.
+
+An apply asks each layer for a ``Look``, and then has the looks send their changes, phase by phase: every step of a
+phase, of all layers, comes before any step of the next. Layers that the wanted backend does not use are wanted empty.
+So moving to another backend is nothing special, nor is removal: then no layer is used.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+    from ..view import View
+
+Files = Mapping[str, str]
+"""Files of a node, contents by name."""
+
+Views = Mapping[str, "View"]
+"""What a node sees of the catalogue, by address family."""
+
+
+class Phase(enum.IntEnum):
+    """When a step is sent to the kernel."""
+
+    PREPARE = 0
+    """What the rules are going to refer to; no packet meets it yet."""
+
+    SWITCH = 1
+    """The rules, in one transaction where the kernel has one."""
+
+    CLEAN = 2
+    """What nothing refers to any more."""
+
+
+class Change(NamedTuple):
+    """What happens to one thing in the kernel: a chain, a set, a virtual server.
+
+    ``verb`` is ``add``, ``change`` or ``remove``; ``removed`` and ``added`` are its lines.
+    """
+
+    thing: str
+    verb: str
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+
+class Memory(NamedTuple):
+    """What a layer has to remember for its next look, as JSON values.
+
+    ``record`` is true only as long as nobody changes the kernel behind our back, and only together with the files of
+    the last apply; it may be lost at any time, and is empty where the layer cannot be sure. ``lasting`` has to outlive
+    a killed apply: it says by file name, below /var/lib/sluice, what is ours. A file that is not in it is removed.
+    """
+
+    record: Mapping[str, Any] = {}
+    lasting: Mapping[str, Any] = {}
+
+
+class Held(NamedTuple):
+    """What of ours a layer holds: files that would bring it back, and the settings that go with them."""
+
+    files: Files
+    settings: Mapping[str, Any]
+
+
+NOTHING_HELD = Held({}, {})
+
+
+class Frontend(NamedTuple):
+    """Where clients send UDP to: an address, or ``""`` for any of the node's own, and a port."""
+
+    address: str
+    port: int
+
+
+Frontends = dict[Frontend, set[tuple[str, int]]]
+"""The endpoints (address, port) behind each UDP front end."""
+
+
+class KernelChanged(Exception):
+    """A step was refused, as happens when the kernel is not any more what the plan was made for: look again."""
+
+
+class Look(Protocol):
+    """What a layer found in the kernel, and what it takes to bring that to what is wanted."""
+
+    @property
+    def changes(self) -> Sequence[Change]: ...
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """All that ``send`` gives to the kernel, in every phase."""
+
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        """What a result says of this layer besides its changes, such as iptables' variant."""
+
+    @property
+    def udp(self) -> bool:
+        """Whether a change is about UDP: conntrack may then hold flows that the change leaves behind."""
+
+    def holds(self, files: Files) -> bool:
+        """Whether the kernel holds just what ``files`` say."""
+
+    def held(self) -> Held:
+        """What of ours the kernel holds, whatever the files say."""
+
+    def send(self, phase: Phase) -> None:
+        """Change the kernel. Raises KernelChanged, or NodeError where looking again would not help."""
+
+    def memory(self) -> Memory:
+        """What to remember. Asked before the first ``send`` and after the last.
+
+        What is kept before has to be true whenever the apply is killed: all that is ours or is going to be, and no
+        record.
+        """
+
+
+class Layer(Protocol):
+    """One place in the kernel that holds Services."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The node's settings that a look needs, with what they are where the node has none of Sluice's files."""
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """Network devices that hold addresses of Services; those are not the node's own."""
+
+    @property
+    def remembers(self) -> Sequence[str]:
+        """The files of ``Memory.lasting``."""
+
+    @property
+    def waiting(self) -> str:
+        """The one among them that exists only while something waits for its connections to end; or ``""``."""
+
+    def files(self, families: Sequence[str]) -> Sequence[str]:
+        """The names of its files on a node with these address families."""
+
+    def look(
+        self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
+    ) -> AbstractContextManager[Look]:
+        """Compare the kernel with its files ``wanted``; without any it is to hold nothing of ours.
+
+        ``last``: the files of the last apply, for ``memory.record``. ``check``: nothing is going to be sent. The
+        context holds the locks that the layer's tools ask for. Raises NodeError, and ValueError where a file is not in
+        the form in which Sluice writes it.
+        """
+
+    def frontends(self, files: Files, family: str) -> Frontends:
+        """The UDP front ends of ``files``."""
+
+    def ours(self, files: Files) -> bool:
+        """Whether ``files``, which ``held`` gave, are Sluice's alone, with nothing that a takeover found."""
+
+    def settle(self, memory: Memory, now: float) -> Memory:
+        """Remove what waited for its connections, as far as they have ended by ``now`` (seconds of the epoch)."""
+
+
+class Needs(NamedTuple):
+    """What the files of a backend need on a node: sysctls with their values, kernel modules."""
+
+    sysctls: Mapping[str, str]
+    modules: Sequence[str]
+
+
+class Backend(NamedTuple):
+    """A value of ``sluice_backend``.
+
+    ``commands``: the programs that have to be installed. ``layers``: in the order in which they are prepared.
+    ``render``: views and settings to files. ``needs``: the same, and the release of the node's Linux ``(6, 1)``.
+    ``scheduler``: what balances a Service that does not say; ``""`` where the backend has no schedulers.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    render: Callable[[Views, Settings], dict[str, str]]
+    needs: Callable[[Views, Settings, Sequence[int]], Needs]
+    scheduler: Callable[[Settings], str]

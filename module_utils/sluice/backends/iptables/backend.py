@@ -1,0 +1,39 @@
+"""The iptables backend: kube-proxy's rules, all in iptables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..interface import Backend, Needs, Views
+from .layer import LAYER
+
+if TYPE_CHECKING:
+    from ...settings import Settings
+
+# What renders is imported where it is used: an apply renders nothing, and starts a third faster without it.
+
+
+def _render(views: Views, settings: Settings) -> dict[str, str]:
+    from . import dispatch, rules, text
+
+    found = {family: rules.rule_set(view, settings) for family, view in views.items()}
+    if settings.iptables_dispatch == "prefix":
+        found = {family: dispatch.apply_prefix_dispatch(each) for family, each in found.items()}
+    return text.files(found)
+
+
+def _needs(_views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:
+    from . import common
+
+    return Needs(common.sysctls(settings, localnet=common.serves_localhost(settings)), ["nf_conntrack"])
+
+
+BACKEND = Backend(
+    name="iptables",
+    commands=("ip", "iptables", "conntrack", "modprobe"),
+    layers=(LAYER,),
+    render=_render,
+    needs=_needs,
+    scheduler=lambda settings: "",
+)

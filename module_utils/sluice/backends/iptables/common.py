@@ -1,0 +1,180 @@
+"""Pieces of a rule, as iptables-save prints them, and the rules that IPVS mode has as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Callable
+
+from ... import addresses, names
+from ...catalogue.model import HostPort
+from ...release import RELEASES
+from ...settings import Settings
+from ...view import LARGE_CLUSTER, PortView, View
+from .dialect import DIALECTS, HOST_PORT_JUMPS, Dialect, Jump
+from .text import HOST_PORTS_CHAIN, OWNER_CHAIN, TABLES, RuleSet, comment
+
+Entry = tuple[str, str, str]
+"""(table, chain, rule); an empty rule only makes the chain."""
+
+LOCAL_DESTINATION = "-m addrtype --dst-type LOCAL"
+LOCAL_SOURCE = "-m addrtype --src-type LOCAL"
+OFF_MACHINE = "-m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL"
+"""What comes from off the machine, not from a bridged container nor from the node itself."""
+
+DROP_MARK = "0x8000/0x8000"
+_REJECT = {
+    addresses.IPV4: "REJECT --reject-with icmp-port-unreachable",
+    addresses.IPV6: "REJECT --reject-with icmp6-port-unreachable",
+}
+
+
+class Context:
+    """What every rule of one view depends on: the dialect, the node's settings, the family, whether to comment."""
+
+    def __init__(self, view: View, settings: Settings) -> None:
+        self.release = RELEASES[settings.compat]
+        self.dialect: Dialect = DIALECTS[settings.compat]
+        self.settings = settings
+        self.family = view.family
+        self.mark = f"{1 << settings.masquerade_bit:#x}"
+        self.cluster_cidr = settings.cluster_cidr(view.family)
+        large = view.endpoint_count > LARGE_CLUSTER
+        self.endpoint_comments = settings.endpoint_comments == "always" or (
+            settings.endpoint_comments == "auto" and not large
+        )
+
+    def reject(self) -> str:
+        return _REJECT[self.family]
+
+
+def collected(*parts: Iterable[Entry]) -> RuleSet:
+    """All entries of ``parts`` in their order, by table and chain."""
+    rules: RuleSet = {table: {} for table in TABLES}
+    for entries in parts:
+        for table, chain, rule in entries:
+            found = rules[table].setdefault(chain, [])
+            if rule:
+                found.append(rule)
+    return rules
+
+
+# --- rules
+
+
+def skeleton(always: Mapping[str, Sequence[str]], jumps: Iterable[Jump]) -> Iterator[Entry]:
+    """The chains that there always are, and what leads to them from built-in chains."""
+    for table in TABLES:
+        yield table, OWNER_CHAIN, ""
+    for table, chains in always.items():
+        for chain in chains:
+            yield table, chain, ""
+    for jump in jumps:
+        yield jump.table, jump.chain, jump.rule
+
+
+def masquerading(context: Context) -> Iterator[Entry]:
+    """What is marked on its way in leaves with the node's own address."""
+    mark = context.mark
+    yield "nat", "KUBE-MARK-MASQ", f"-j MARK --set-xmark {mark}/{mark}"
+    yield "nat", "KUBE-POSTROUTING", f"-m mark ! --mark {mark}/{mark} -j RETURN"
+    # Clears the mark, so that a packet that is routed twice (a tunnel) is not masqueraded twice.
+    yield "nat", "KUBE-POSTROUTING", f"-j MARK --set-xmark {mark}/0x0"
+    yield (
+        "nat",
+        "KUBE-POSTROUTING",
+        f"{comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully",
+    )
+
+
+def forwarding(context: Context) -> Iterator[Entry]:
+    """What was sent on to an endpoint may pass, also where the policy of FORWARD is DROP."""
+    forwarded = f"{comment('kubernetes forwarding rules')} -m mark --mark {context.mark}/{context.mark}"
+    yield "filter", "KUBE-FORWARD", f"{forwarded} -j ACCEPT"
+    for text in context.dialect.forward_comments:
+        yield "filter", "KUBE-FORWARD", f"{comment(text)} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+
+
+def dropping(chain: str = "KUBE-FIREWALL") -> Iterator[Entry]:
+    """Up to 1.23. In a cluster both are the kubelet's; here nobody else would drop what the firewall chains mark."""
+    marked = f"{comment('kubernetes firewall for dropping marked packets')} -m mark --mark {DROP_MARK}"
+    yield "nat", "KUBE-MARK-DROP", f"-j MARK --set-xmark {DROP_MARK}"
+    yield "filter", chain, f"{marked} -j DROP"
+
+
+def localnet(chain: str = "KUBE-FIREWALL") -> Iterator[Entry]:
+    """route_localnet opens 127.0.0.0/8 to neighbours (CVE-2020-8558); node ports on localhost need it."""
+    loopback = addresses.LOOPBACK[addresses.IPV4]
+    incoming = f"! -s {loopback} -d {loopback} {comment('block incoming localnet connections')}"
+    yield "filter", chain, f"{incoming} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
+
+
+def serves_localhost(settings: Settings) -> bool:
+    """Whether node ports answer on 127.0.0.1, which takes the sysctl route_localnet."""
+    if not RELEASES[settings.compat].localhost_setting:
+        return True
+    networks = settings.nodeport_networks(addresses.IPV4)
+    return settings.localhost_nodeports and any(
+        addresses.is_loopback(net.partition("/")[0]) or addresses.contains(net, "127.0.0.0") for net in networks
+    )
+
+
+def sysctls(settings: Settings, *, localnet: bool) -> dict[str, str]:
+    """The sysctls that a load balancer needs: it forwards, and node ports on localhost need route_localnet."""
+    found = {}
+    if addresses.IPV4 in settings.ip_families:
+        found["net.ipv4.ip_forward"] = "1"
+        if localnet:
+            found["net.ipv4.conf.all.route_localnet"] = "1"
+    if addresses.IPV6 in settings.ip_families:
+        found["net.ipv6.conf.all.forwarding"] = "1"
+    return found
+
+
+def node_may_enter(port: PortView, context: Context) -> bool:
+    """Whether loadBalancerSourceRanges let the node itself in."""
+    node_ip = context.settings.node_ip(context.family)
+    return bool(node_ip) and any(addresses.contains(source, node_ip) for source in port.source_ranges)
+
+
+def host_port_rules(host_ports: Sequence[HostPort]) -> Iterator[Entry]:
+    """The host ports of this node's Pods, as the kubelet's host port manager programmed them."""
+    if not host_ports:
+        return
+    yield "nat", HOST_PORTS_CHAIN, ""
+    for jump in HOST_PORT_JUMPS:
+        yield jump.table, jump.chain, jump.rule
+    for entry in host_ports:
+        chain = names.host_port_chain_name(entry.pod_id, entry.host_port, entry.protocol)
+        protocol = entry.protocol.lower()
+        about = comment(f"{entry.pod}_{entry.namespace} hostport {entry.host_port}")
+        to_host = f"-d {addresses.host_network(entry.host_ip)} " if entry.host_ip else ""
+        yield "nat", HOST_PORTS_CHAIN, f"{to_host}{to_port(protocol, entry.host_port, about)} -j {chain}"
+        for address in entry.addresses[:1]:
+            yield "nat", chain, f"-s {addresses.host_network(address)} {about} -j KUBE-MARK-MASQ"
+            destination = addresses.host_port(address, entry.port)
+            yield "nat", chain, f"-p {protocol} {about} -m {protocol} -j DNAT --to-destination {destination}"
+
+
+# --- pieces of a rule, in the order in which iptables-save prints them
+
+
+def commented(end: str) -> Callable[[str], str]:
+    return lambda begin: comment(f"{begin} {end}")
+
+
+def to(ip: str, protocol: str, port: int) -> Callable[[str], str]:
+    """Packets to ``ip:port``, with a comment."""
+    return lambda comment: f"-d {addresses.host_network(ip)} {to_port(protocol, port, comment)}"
+
+
+def to_port(protocol: str, port: int, matches: str) -> str:
+    return f"-p {protocol} {matches} -m {protocol} --dport {port}"
+
+
+def source(network: str) -> str:
+    """``-s`` and the network; nothing for the network of all addresses, which the kernel does not keep."""
+    return "" if network in addresses.ANY.values() else f"-s {network} "
+
+
+def words(*parts: str) -> str:
+    return " ".join(part for part in parts if part)

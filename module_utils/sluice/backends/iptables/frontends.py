@@ -1,0 +1,47 @@
+"""The UDP front ends that a rule set of iptables has: what clients send to, and the endpoints behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from ..interface import Frontend, Frontends
+from .plan import Change, target_of
+from .text import HOST_PORTS_CHAIN, PREFIX_CHAIN, RuleSet
+
+_DISPATCH = ("KUBE-SERVICES", "KUBE-NODEPORTS", HOST_PORTS_CHAIN)
+_DESTINATION = re.compile(r"(?:^| )-d ([^ /]+)/")
+_PORT = re.compile(r" --dport (\d+)")
+_DNAT = re.compile(r"-j DNAT --to-destination \[?([^\]]+?)\]?:(\d+)$")
+
+
+def touches_udp(changes: Iterable[Change]) -> bool:
+    """Whether a change is about UDP at all; most are not, and then nothing has to be looked at."""
+    return any(
+        rule.startswith("-p udp ") or " -p udp " in rule for change in changes for rule in change.removed + change.added
+    )
+
+
+def frontends(rules: RuleSet) -> Frontends:
+    """The UDP front ends of a rule set."""
+    nat = rules.get("nat", {})
+    found: Frontends = {}
+    for chain, held in nat.items():
+        if chain not in _DISPATCH and not chain.startswith(PREFIX_CHAIN):
+            continue
+        for rule in held:
+            port = _PORT.search(rule)
+            if port and "-p udp " in rule:
+                destination = _DESTINATION.search(rule.replace("! -d", ""))
+                frontend = Frontend(destination.group(1) if destination else "", int(port.group(1)))
+                found.setdefault(frontend, set()).update(_endpoints(nat, target_of(rule)))
+    return found
+
+
+def _endpoints(nat: dict[str, list[str]], chain: str, seen: frozenset[str] = frozenset()) -> Iterator[tuple[str, int]]:
+    for rule in nat.get(chain, ()) if chain not in seen else ():
+        dnat = _DNAT.search(rule)
+        if dnat:
+            yield dnat.group(1), int(dnat.group(2))
+        else:
+            yield from _endpoints(nat, target_of(rule), seen | {chain})

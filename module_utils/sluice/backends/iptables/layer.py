@@ -1,0 +1,230 @@
+"""The layer of iptables' rules, of both variants and both families."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Callable, NamedTuple
+
+from ... import addresses
+from ...system.tools import NodeError
+from ..interface import NOTHING_HELD, Change, Files, Frontends, Held, KernelChanged, Memory, Phase
+from . import frontends, text
+from .kernel import (
+    LEGACY,
+    NFT,
+    Fingerprint,
+    Tools,
+    choose_variant,
+    nft_generation,
+    xtables_lock,
+)
+from .plan import Plan, leftovers, owned, plan
+from .text import RuleSet
+
+Texts = Mapping[Tools, bytes]
+
+
+class Part(NamedTuple):
+    """The plan for one variant in one family."""
+
+    tools: Tools
+    plan: Plan
+
+
+class IptablesLook:
+    """How the rules differ, from the record of the last apply or from the kernel itself.
+
+    ``locked``: this process holds the xtables lock until the end of the look. ``recorded``: the files that the kernel
+    is known to hold, None where it was read. ``ours``: our rules in the kernel.
+    """
+
+    def __init__(
+        self,
+        variant: str,
+        parts: Sequence[Part],
+        fingerprint: Fingerprint,
+        *,
+        locked: bool,
+        recorded: Files | None = None,
+        ours: Mapping[Tools, RuleSet] | None = None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        self.variant = variant
+        self.parts = parts
+        self.warnings = warnings
+        self.details = {"variant": variant}
+        self.changes = [
+            Change(f"{tools.name} -t {change.table} {change.chain}", change.verb, change.removed, change.added)
+            for tools, wanted in parts
+            for change in wanted.changes
+        ]
+        self.texts = [step for part in parts for step in part.plan.steps]
+        self.udp = any(frontends.touches_udp(part.plan.changes) for part in parts)
+        self._fingerprint = fingerprint
+        self._locked = locked
+        self._recorded = recorded
+        self._ours = ours or {}
+        self._sent = False
+
+    def holds(self, files: Files) -> bool:
+        if self._recorded is not None:
+            return files == self._recorded
+        return text.parse_files(files) == {tools.family: rules for tools, rules in self._ours.items()}
+
+    def held(self) -> Held:
+        if self._recorded is not None:
+            families = [family for family, name in text.FILES.items() if name in self._recorded]
+            return Held(self._recorded, {"ip_families": families, "iptables_variant": self.variant})
+        if not self._ours:
+            return NOTHING_HELD
+        # The variant that is used comes first. Where both hold rules, the other one was in force before.
+        variant = [tools.variant for tools in self._ours][-1]
+        rules = {tools.family: rules for tools, rules in self._ours.items() if tools.variant == variant}
+        return Held(text.files(rules), {"ip_families": list(rules), "iptables_variant": variant})
+
+    def send(self, phase: Phase) -> None:
+        """All at once: the plan is ordered in itself, new chains first and unused ones last."""
+        if phase != Phase.SWITCH:
+            return
+        self._sent = True
+        for tools, wanted in self.parts:
+            for step in wanted.steps:
+                try:
+                    tools.restore(step, locked=self._locked)
+                except NodeError as error:
+                    raise KernelChanged(str(error)) from None
+
+    def memory(self) -> Memory:
+        now = self._fingerprint if not self.changes else self._after() if self._sent else None
+        return Memory({**now._asdict(), "variant": self.variant}) if now else Memory()
+
+    def _after(self) -> Fingerprint | None:
+        """The fingerprint after the change, or None where somebody else may have changed a rule meanwhile.
+
+        nf_tables counts transactions, so ours can be taken from the count. iptables-legacy counts nothing: what it
+        holds now is ours only while we hold its lock.
+        """
+        legacy = self._fingerprint.legacy
+        if any(part.tools.variant == LEGACY for part in self.parts):
+            if not self._locked:
+                return None
+            legacy = _digest(_start_to_read(LEGACY)())
+        steps = [step for part in self.parts if part.tools.variant == NFT for step in part.plan.steps]
+        now = Fingerprint(self._fingerprint.nft + sum(step.count("\nCOMMIT\n") for step in steps), legacy)
+        return now if nft_generation() == now.nft else None
+
+
+class IptablesLayer:
+    """See ``interface.Layer``. The record is the fingerprint of both variants, and the variant in use."""
+
+    name = "iptables"
+    settings: Mapping[str, Any] = {"iptables_variant": "auto", "takeover": False}
+    devices = ()
+    remembers = ()
+    waiting = ""
+
+    def files(self, families: Sequence[str]) -> list[str]:
+        return [text.FILES[family] for family in families]
+
+    @contextlib.contextmanager
+    def look(
+        self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
+    ) -> Iterator[IptablesLook]:
+        locked = not check and _changes_legacy_again(wanted, last, memory.record)
+        with xtables_lock() if locked else contextlib.nullcontext():
+            legacy = _start_to_read(LEGACY)()
+            now = Fingerprint(nft_generation(), _digest(legacy))
+            record = memory.record
+            if (
+                record
+                and Fingerprint(record["nft"], record["legacy"]) == now
+                and settings["iptables_variant"] in ("auto", record["variant"])
+            ):
+                yield _from_record(wanted, last, record["variant"], now, locked=locked)
+            else:
+                yield _from_kernel(wanted, legacy, now, settings, locked=locked)
+
+    def frontends(self, files: Files, family: str) -> Frontends:
+        rules = files.get(text.FILES[family])
+        return frontends.frontends(text.parse(rules)) if rules else {}
+
+    def ours(self, files: Files) -> bool:
+        return not any(leftovers(rules) for rules in text.parse_files(files).values())
+
+    def settle(self, memory: Memory, now: float) -> Memory:
+        return memory
+
+
+LAYER = IptablesLayer()
+
+
+def _changes_legacy_again(wanted: Files, last: Files, record: Mapping[str, Any]) -> bool:
+    """True if iptables-legacy rules are about to change, and it is not the first apply.
+
+    legacy has no change counter, so we hold its lock from the look to the second reading; then the digest that we
+    store is trustworthy. That reading costs little beside a change, and much beside a first apply.
+    """
+    if not last or (record and (record["variant"] != LEGACY or wanted == last)):
+        return False
+    return Tools(LEGACY, addresses.IPV4).heeds_lock_file()
+
+
+def _start_to_read(variant: str) -> Callable[[], dict[Tools, bytes]]:
+    """Start to read both families' rules; what is returned waits for them."""
+    waiting = {Tools(variant, family): Tools(variant, family).reading() for family in addresses.FAMILIES}
+    return lambda: {tools: wait() for tools, wait in waiting.items()}
+
+
+def _digest(texts: Texts) -> str:
+    found = hashlib.sha256()
+    for tools, rules in texts.items():
+        found.update(f"{tools.name} {len(rules)}\n".encode())
+        found.update(rules)
+    return found.hexdigest()
+
+
+def _from_record(wanted: Files, last: Files, variant: str, now: Fingerprint, *, locked: bool) -> IptablesLook:
+    """Nobody has changed a rule since the last apply, so the kernel holds what that one left."""
+    parts = []
+    for family, name in text.FILES.items():
+        old, new = last.get(name, ""), wanted.get(name, "")
+        if old != new:
+            have, want = text.difference(old, new)
+            parts.append(Part(Tools(variant, family), plan(have, want, batches=variant != LEGACY)))
+    return IptablesLook(variant, parts, now, locked=locked, recorded=last)
+
+
+def _from_kernel(
+    wanted: Files, legacy: Texts, now: Fingerprint, settings: Mapping[str, Any], *, locked: bool
+) -> IptablesLook:
+    """All rules, of both variants and families: ours may be in any of them. ``legacy`` has been read already."""
+    texts = {**_start_to_read(NFT)(), **legacy}
+    readings = {tools: text.parse(rules.decode()) for tools, rules in texts.items() if tools.path("-restore")}
+    variant = choose_variant(settings["iptables_variant"], readings)
+    rules = text.parse_files(wanted)
+    parts: list[Part] = []
+    warnings: list[str] = []
+    ours: dict[Tools, RuleSet] = {}
+    # The wanted variant comes first: the new rules are there before the old ones let go.
+    for tools in sorted(readings, key=lambda each: each.variant != variant):
+        kernel, used = readings[tools], tools.variant == variant
+        want = rules.get(tools.family, {}) if used else {}
+        strange = leftovers(kernel)
+        if strange and not settings["takeover"]:
+            if want:
+                raise NodeError(
+                    f"a kube-proxy or a kubelet has left {strange[0]} and {len(strange) - 1} more chains here; "
+                    "sluice_takeover: true says that they may be replaced"
+                )
+            # Not ours, in a variant or family that we do not use: not ours to remove.
+            kernel = {table: chains for table, chains in kernel.items() if not leftovers({table: chains})}
+        found = owned(kernel)
+        if found:
+            ours[tools] = found
+            if not used and wanted:
+                warnings.append(f"rules of Sluice in iptables-{tools.variant} ({tools.family}) go: {variant} is used")
+        parts.append(Part(tools, plan(kernel, want, batches=tools.variant != LEGACY)))
+    needed = [part for part in parts if part.plan.changes]
+    return IptablesLook(variant, needed, now, locked=locked, ours=ours, warnings=warnings)

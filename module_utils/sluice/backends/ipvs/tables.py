@@ -1,0 +1,73 @@
+"""What IPVS mode keeps outside iptables: its sets, virtual servers and addresses, and the files that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ... import addresses
+from . import ipset_text, text
+from .dialect import DIALECTS, GUARD_SETS
+from .ipset_text import Sets
+from .text import Servers
+
+DEVICE = "kube-ipvs0"
+"""The dummy device that holds the addresses of Services, so that the kernel takes packets to them in."""
+
+IPSET_FILE, IPVS_FILE, ADDRESSES_FILE = FILES = ("ipset.conf", "ipvs.conf", "addresses")
+
+_SET_PREFIX = {addresses.IPV4: "KUBE-", addresses.IPV6: "KUBE-6-"}
+_SET_NAME_LENGTH = 31
+
+
+class Tables(NamedTuple):
+    """Sets, virtual servers, and the prefixes on kube-ipvs0."""
+
+    sets: Sets
+    servers: Servers
+    addresses: tuple[str, ...]
+
+
+NO_TABLES = Tables({}, {}, ())
+
+
+def set_name(name: str, family: str) -> str:
+    """The kernel's name of a set, cut to what ipset allows: ``KUBE-6-LOAD-BALANCER-SOURCE-CID``."""
+    return (_SET_PREFIX[family] + name)[:_SET_NAME_LENGTH]
+
+
+SET_NAMES = frozenset(
+    set_name(name, family)
+    for family in addresses.FAMILIES
+    for dialect in DIALECTS.values()
+    for name in (*dialect.sets, *GUARD_SETS)
+)
+"""The names of all sets that Sluice may have made."""
+
+
+def merged(several: Iterable[Tables]) -> Tables:
+    """The tables of both families as one: they share one ipset, one table of servers and one device."""
+    tables = list(several)
+    return Tables(
+        sets={name: held for table in tables for name, held in table.sets.items()},
+        servers={name: server for table in tables for name, server in table.servers.items()},
+        addresses=tuple(prefix for table in tables for prefix in table.addresses),
+    )
+
+
+def files(tables: Tables) -> dict[str, str]:
+    """The files of a node that hold ``tables``. ipvsadm takes no comments, so they have no header."""
+    return {
+        IPSET_FILE: ipset_text.text(tables.sets),
+        IPVS_FILE: text.text(tables.servers),
+        ADDRESSES_FILE: text.addresses_text(tables.addresses),
+    }
+
+
+def parse_files(contents: Mapping[str, str]) -> Tables:
+    """The tables that files hold; none where the files are not there. Raises ValueError (TextError)."""
+    return Tables(
+        sets=ipset_text.parse(contents.get(IPSET_FILE, "")),
+        servers=text.parse(contents.get(IPVS_FILE, "")),
+        addresses=text.parse_addresses(contents.get(ADDRESSES_FILE, "")),
+    )

@@ -1,0 +1,82 @@
+"""What one object may not take from another: names, addresses, ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from .. import addresses, names
+from .checks import Checks
+from .model import HostPort, Service
+from .reader import ObjectReader, place
+from .syntax import Path
+
+
+def duplicates(objects: Iterable[ObjectReader]) -> None:
+    first: dict[tuple[str, str, str], ObjectReader] = {}
+    for entry in objects:
+        other = first.setdefault((entry.kind, *entry.key), entry)
+        if other is not entry and entry.name:
+            entry.fault(("metadata", "name"), f"is declared a second time, first at {place(other)}")
+
+
+def service_conflicts(services: Iterable[tuple[ObjectReader, Service]], checks: Checks) -> None:
+    """Two Services with one address:port:protocol or one node port; addresses that are a node's own."""
+    taken: dict[tuple[str, int, str], ObjectReader] = {}
+    node_ports: dict[tuple[int, str], ObjectReader] = {}
+    own = set(checks.node_addresses)
+    for entry, service in services:
+        for path, address in _service_addresses(service):
+            for port in service.ports:
+                other = taken.setdefault((address, port.port, port.protocol), entry)
+                if other is not entry:
+                    message = f"{addresses.host_port(address, port.port)}/{port.protocol} is {other.subject}'s as well"
+                    entry.fault(path, f"{message} ({place(other)})")
+            if address in own:
+                entry.fault(path, f"{address} is a node's own address", warning=True)
+        for address in service.cluster_ips:
+            if checks.service_cidrs and not any(addresses.contains(net, address) for net in checks.service_cidrs):
+                message = f"{address} is not in sluice_service_cidrs ({', '.join(checks.service_cidrs)})"
+                entry.fault(("spec", "clusterIP"), message, warning=True)
+        wanted: list[tuple[Path, int, str]] = [
+            (("spec", "ports", index, "nodePort"), port.node_port, port.protocol)
+            for index, port in enumerate(service.ports)
+        ]
+        wanted.append((("spec", "healthCheckNodePort"), service.health_check_node_port, "TCP"))
+        here: set[tuple[int, str]] = set()
+        for path, number, protocol in wanted:
+            if not number:
+                continue
+            other = node_ports.setdefault((number, protocol), entry)
+            if other is not entry:
+                message = f"node port {number}/{protocol} is {other.subject}'s as well ({place(other)})"
+                entry.fault(path, message)
+            elif (number, protocol) in here:
+                entry.fault(path, f"node port {number}/{protocol} is there twice")
+            here.add((number, protocol))
+
+
+def _service_addresses(service: Service) -> Iterator[tuple[Path, str]]:
+    for address in service.cluster_ips:
+        yield ("spec", "clusterIP"), address
+    for index, address in enumerate(service.external_ips):
+        yield ("spec", "externalIPs", index), address
+    for index, entry in enumerate(service.ingress):
+        yield ("status", "loadBalancer", "ingress", index, "ip"), entry.address
+
+
+def host_port_conflicts(host_ports: Iterable[tuple[ObjectReader, HostPort]]) -> None:
+    first: dict[tuple[str, str, str, int], ObjectReader] = {}
+    chains: dict[tuple[str, str], ObjectReader] = {}
+    for entry, port in host_ports:
+        other = first.setdefault((port.node, port.host_ip, port.protocol, port.host_port), entry)
+        what = f"host port {port.host_port}/{port.protocol} on node {port.node}"
+        if other is not entry:
+            entry.fault(("spec", "containers"), f"{what} is {other.subject}'s as well ({place(other)})")
+            continue
+        # A chain leads to one container. Its name knows no hostIP, and without a uid the Pod shop/a with port 1234 has
+        # the same as shop/a1 with port 234.
+        key = port.node, names.host_port_chain_name(port.pod_id, port.host_port, port.protocol)
+        if key in chains:
+            message = f"{what} has the same chain as one of {chains[key].subject} ({place(chains[key])})"
+            entry.fault(("spec", "containers"), f"{message}: one hostIP a port, and a uid a Pod")
+        chains[key] = entry

@@ -1,0 +1,57 @@
+"""The host ports of a Pod, from its manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .model import HostPort
+from .reader import PROTOCOLS, ObjectReader, distinct, short
+from .syntax import Path
+
+MAX_COMMENT = 255
+"""Bytes that an iptables comment may have (XT_MAX_COMMENT_LEN less its end)."""
+
+_POD_ID = re.compile(r"[-A-Za-z0-9._:/]{1,317}")
+
+
+def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
+    spec, status = entry.mapping(entry.value, "spec", ()), entry.mapping(entry.value, "status", ())
+    if spec.get("hostNetwork") is True or status.get("phase") in ("Succeeded", "Failed"):
+        return
+    found = [
+        (path, value)
+        for where, container in entry.mappings(spec, "containers", ("spec",))
+        for path, value in entry.mappings(container, "ports", where)
+        if value.get("hostPort") not in (None, 0)
+    ]
+    node, texts = entry.node_name(spec, "nodeName", ("spec",)), _pod_addresses(entry, status)
+    if not found or (status.get("phase") == "Pending" and not texts):
+        return
+    if not node:
+        entry.fault(("spec", "nodeName"), "is missing: a host port is one node's")
+    if not texts:
+        entry.fault(("status", "podIP"), "is missing: a host port leads to the Pod's address")
+    uid = entry.text(entry.metadata, "uid", ("metadata",)) or f"{entry.namespace}/{entry.name}"
+    if not _POD_ID.fullmatch(uid):
+        entry.fault(("metadata", "uid"), f"{short(uid)} is not a uid")
+    # Both halves of the name go into a rule's comment beside the port, and the kernel keeps 255 bytes of it.
+    longest = len(f"{entry.name}_{entry.namespace} hostport 65535")
+    if longest > MAX_COMMENT:
+        entry.fault(("metadata", "name"), f"makes a comment of {longest} bytes, iptables takes {MAX_COMMENT}")
+    for path, value in found:
+        number = entry.port(value, "hostPort", path)
+        protocol = entry.choice(value, "protocol", path, PROTOCOLS, "TCP")
+        port = entry.port(value, "containerPort", path)
+        host_ip = value.get("hostIP")
+        host_ip = "" if host_ip in (None, "", "0.0.0.0", "::") else entry.address(host_ip, (*path, "hostIP"))
+        if number and port and not entry.faulty:
+            yield HostPort(entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port)
+
+
+def _pod_addresses(entry: ObjectReader, status: dict[str, Any]) -> tuple[str, ...]:
+    """podIP and podIPs, which repeats it."""
+    found: list[tuple[Path, Any]] = [(("status", "podIP"), status.get("podIP"))]
+    found += (((*path, "ip"), value.get("ip")) for path, value in entry.mappings(status, "podIPs", ("status",)))
+    return distinct(entry.outward(value, path) for path, value in found if value not in (None, ""))

@@ -1,0 +1,217 @@
+"""Reads the fields of one object and says what is wrong with them, each with its place."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from .. import addresses
+from ..faults import Fault
+from .manifests import Manifest
+from .syntax import Path
+
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+ANNOTATION_PREFIX = "sluice.io/"
+ANNOTATIONS = {
+    "Service": ("scheduler", "scheduler-flags", "weight"),
+    "EndpointSlice": ("weight",),
+    "Endpoints": ("weight",),
+}
+"""The annotations that are read, by kind of object, without their prefix."""
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+_T = TypeVar("_T")
+
+
+class ObjectReader:
+    """One manifest and its faults. Reads a field and says what is wrong with it, never raises."""
+
+    def __init__(self, manifest: Manifest, kind: str, faults: list[Fault]) -> None:
+        self.manifest = manifest
+        self.kind = kind
+        self.value: dict[str, Any] = manifest.value
+        self._faults = faults
+        self.subject = kind
+        self.faulty = False
+        self.metadata = self.mapping(self.value, "metadata", ())
+        pattern, form = (LABEL, "a DNS label") if kind == "Service" else (SUBDOMAIN, "a DNS subdomain")
+        self.name = self.text(self.metadata, "name", ("metadata",))
+        self.namespace = "" if kind == "Node" else self.text(self.metadata, "namespace", ("metadata",), "default")
+        shown = "/".join(filter(None, (self.namespace, self.name)))
+        self.subject = f"{kind} {shown}".rstrip()
+        if self.metadata.get("name") in (None, ""):
+            self.fault(("metadata", "name"), "is missing")
+        elif self.name and not pattern.fullmatch(self.name):
+            self.fault(("metadata", "name"), f"{short(self.name)} is not {form}")
+        if self.namespace and not LABEL.fullmatch(self.namespace):
+            self.fault(("metadata", "namespace"), f"{short(self.namespace)} is not a DNS label")
+        self.labels = self.strings(self.metadata, "labels", ("metadata",))
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.namespace, self.name
+
+    def fault(self, path: Path, message: str, *, warning: bool = False) -> None:
+        line = self.manifest.line(path)
+        self._faults.append(Fault(self.manifest.document.file, line, self.subject, shown(path), message, warning))
+        self.faulty = self.faulty or not warning
+
+    # Each reader takes the mapping that holds the field, the field's key and the path of the mapping. A missing field
+    # and null are the default; a wrong one is a fault and the default.
+
+    def text(self, holder: dict[str, Any], key: str, path: Path, default: str = "") -> str:
+        return self._read(holder, key, path, str, default, "a string")
+
+    def flag(self, holder: dict[str, Any], key: str, path: Path, default: bool) -> bool:
+        return self._read(holder, key, path, bool, default, "true or false")
+
+    def mapping(self, holder: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
+        return self._read(holder, key, path, dict, {}, "a mapping")
+
+    def items(self, holder: dict[str, Any], key: str, path: Path) -> list[Any]:
+        return self._read(holder, key, path, list, [], "a list")
+
+    def mappings(self, holder: dict[str, Any], key: str, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The entries of a list of mappings, each with its path."""
+        for index, entry in enumerate(self.items(holder, key, path)):
+            if isinstance(entry, dict):
+                yield (*path, key, index), entry
+            else:
+                self.fault((*path, key, index), f"must be a mapping, is {short(entry)}")
+
+    def number(self, holder: dict[str, Any], key: str, path: Path, low: int, high: int, default: int) -> int:
+        value = self._read(holder, key, path, int, default, "a whole number")
+        if type(holder.get(key)) is int and not low <= value <= high:
+            self.fault((*path, key), f"{short(value)} is not in {low}-{high}")
+            return default
+        return value
+
+    def port(self, holder: dict[str, Any], key: str, path: Path) -> int:
+        """A port number; 0 (after a fault) where there is none."""
+        if holder.get(key) is None:
+            self.fault((*path, key), "is missing")
+        return self.number(holder, key, path, 1, 65535, 0)
+
+    def choice(self, holder: dict[str, Any], key: str, path: Path, choices: Sequence[str], default: str) -> str:
+        value = self.text(holder, key, path, default)
+        if value not in choices:
+            self.fault((*path, key), f"{short(value)} is not one of {', '.join(choices)}")
+            return default
+        return value
+
+    def address(self, value: Any, path: Path, family: str = "") -> str:
+        """``value`` as a canonical address (of ``family``, if one is given); ``""`` after a fault."""
+        text = addresses.address(value)
+        if not text or text in ("0.0.0.0", "::"):
+            self.fault(path, f"{short(value)} is not an IP address")
+            return ""
+        if family and addresses.family_of(text) != family:
+            self.fault(path, f"{value!r} is not an {family} address")
+            return ""
+        return text
+
+    def outward(self, value: Any, path: Path, family: str = "") -> str:
+        """``address``, and no host's own: the API server refuses these for endpoints and external addresses, too."""
+        text = self.address(value, path, family)
+        if text and addresses.is_special(text):
+            self.fault(path, f"{text} is a loopback or link-local address")
+            return ""
+        return text
+
+    def node_name(self, holder: dict[str, Any], key: str, path: Path) -> str:
+        value = self.text(holder, key, path)
+        if value and not SUBDOMAIN.fullmatch(value):
+            self.fault((*path, key), f"{short(value)} is not a node's name")
+            return ""
+        return value
+
+    def strings(self, holder: dict[str, Any], key: str, path: Path) -> dict[str, str]:
+        """A mapping of text to text, such as labels."""
+        found: dict[str, str] = {}
+        for name, value in self.mapping(holder, key, path).items():
+            if isinstance(name, str) and isinstance(value, str):
+                found[name] = value
+            else:
+                wrong = name if not isinstance(name, str) else value
+                self.fault((*path, key, str(name)), f"must be text, is {short(wrong)}: put it in quotes")
+        return found
+
+    def _read(self, holder: dict[str, Any], key: str, path: Path, kind: type[_T], default: _T, form: str) -> _T:
+        value = holder.get(key)
+        if value is None:
+            return default
+        if type(value) is not kind:  # a bool is an int, but not where a number is asked for
+            self.fault((*path, key), f"must be {form}, is {short(value)}")
+            return default
+        return value
+
+
+def port_name(entry: ObjectReader, value: dict[str, Any], path: Path) -> str:
+    name = entry.text(value, "name", path)
+    if name and not LABEL.fullmatch(name):
+        entry.fault((*path, "name"), f"{short(name)} is not a DNS label")
+        return ""
+    return name
+
+
+def known_annotations(entry: ObjectReader) -> dict[str, str]:
+    """The annotations that are read, without their prefix. Others that have the prefix get a warning."""
+    known = ANNOTATIONS[entry.kind]
+    found: dict[str, str] = {}
+    for key, value in entry.strings(entry.metadata, "annotations", ("metadata",)).items():
+        name = key[len(ANNOTATION_PREFIX) :]
+        if not key.startswith(ANNOTATION_PREFIX):
+            continue
+        if name in known:
+            found[name] = value
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f", did you mean {ANNOTATION_PREFIX}{near[0]}?" if near else ""
+        article = "a" if entry.kind == "Service" else "an"
+        entry.fault(annotation(name), f"no such annotation of {article} {entry.kind}{hint}", warning=True)
+    return found
+
+
+def annotation(name: str) -> Path:
+    return "metadata", "annotations", ANNOTATION_PREFIX + name
+
+
+# --- words of a message
+
+
+def plain_fault(faults: list[Fault], manifest: Manifest, field: str, message: str, *, warning: bool = False) -> None:
+    line = manifest.line((field,) if field else ())
+    faults.append(Fault(manifest.document.file, line, "", field, message, warning))
+
+
+def place(entry: ObjectReader) -> str:
+    document = entry.manifest.document
+    return f"{document.file}:{entry.manifest.line(('metadata', 'name'))}" if document.line else document.file
+
+
+def shown(path: Path) -> str:
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def short(value: Any) -> str:
+    """``value`` in a message: what it is, cut where it is long."""
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "a mapping"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"

@@ -1,0 +1,56 @@
+"""What an apply changed, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from ..backends.interface import Change
+
+
+class Result(NamedTuple):
+    """What an apply changed, or in check mode would change.
+
+    ``texts``: what was sent to the kernel; ``details``: what layers say besides, such as iptables' ``variant``;
+    ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation.
+    """
+
+    changes: tuple[Change, ...] = ()
+    texts: tuple[str, ...] = ()
+    details: Mapping[str, str] = {}
+    flows: int = 0
+    warnings: tuple[str, ...] = ()
+    pending: bool = False
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.changes)
+
+    def counts(self) -> dict[str, int]:
+        """Things added, modified and removed; lines and bytes sent to the kernel; UDP flows deleted."""
+        verbs = [change.verb for change in self.changes]
+        return {
+            "added": verbs.count("add"),
+            "modified": verbs.count("change"),
+            "removed": verbs.count("remove"),
+            "lines": sum(text.count("\n") for text in self.texts),
+            "bytes": sum(map(len, self.texts)),
+            "flows": self.flows,
+        }
+
+    def diff(self) -> list[str]:
+        """How the kernel differed: a line per thing, and below it its lines."""
+        return list(lines(self.changes))
+
+    def summary(self) -> str:
+        """The last line of ``sluice apply``."""
+        details = " ".join(f"{name}={count}" for name, count in self.counts().items())
+        return f"changed={len(self.changes)} {details}" if self.changed else "changed=0"
+
+
+def lines(changes: Iterable[Change]) -> Iterator[str]:
+    """Changes as a person reads them: the thing, then what is removed with ``-`` and what is added with ``+``."""
+    for change in changes:
+        yield f"{change.verb} {change.thing}"
+        yield from (f"  - {text}" for text in change.removed)
+        yield from (f"  + {text}" for text in change.added)

@@ -1,0 +1,51 @@
+"""What a node gets for a catalogue and its settings: files, and what those need of the node."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from .backends import registry
+from .backends.interface import Backend, Needs, Views
+from .catalogue.checks import Checks
+from .catalogue.model import Catalogue
+from .faults import Fault, InputError
+from .node import files
+from .settings import Settings
+from .view import view
+
+
+def views(catalogue: Catalogue, settings: Settings) -> Views:
+    """What the node sees of the catalogue, by address family: for ``render`` and ``needs``."""
+    return {family: view(catalogue, settings, family) for family in settings.ip_families}
+
+
+def render(views: Views, settings: Settings) -> dict[str, str]:
+    """All files of a node, by name. Raises InputError for an unknown backend."""
+    values = settings._asdict()
+    return {files.SETTINGS_FILE: files.settings_text(values), **_backend(settings).render(views, settings)}
+
+
+def needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
+    """What those files need of a node with this release of Linux, ``(6, 1)``. Raises InputError."""
+    return _backend(settings).needs(views, settings, kernel)
+
+
+def checks_for(nodes: Collection[Settings]) -> Checks:
+    """What the settings of all ``nodes`` say about the catalogue as a whole. Raises InputError."""
+    ranges = {settings.nodeport_range for settings in nodes} or {Settings().nodeport_range}
+    schedulers = dict.fromkeys(_backend(settings).scheduler(settings) for settings in nodes)
+    return Checks(
+        # A node port is served by every node, so it has to lie in the range of each.
+        nodeport_range=(max(low for low, _ in ranges), min(high for _, high in ranges)),
+        service_cidrs=tuple(dict.fromkeys(net for settings in nodes for net in settings.service_cidrs)),
+        schedulers=tuple(filter(None, schedulers)),
+        node_addresses=tuple(dict.fromkeys(text for settings in nodes for text in settings.node_addresses)),
+    )
+
+
+def _backend(settings: Settings) -> Backend:
+    try:
+        return registry.BACKENDS[settings.backend]
+    except KeyError:
+        message = f"must be one of {', '.join(registry.BACKENDS)}, is {settings.backend!r}"
+        raise InputError([Fault("settings", 0, "", "sluice_backend", message)]) from None

@@ -1,0 +1,113 @@
+"""A tiny backend whose kernel is a folder: what the interface asks for is all that an apply needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sluice.backends.interface import Backend, Change, Files, Frontends, Held, Memory, Needs, Phase, Views
+from sluice.settings import Settings
+
+KERNEL = Path("/run/folder-backend")
+FILE = "folder.conf"
+CLAIM = "folder-claim.json"
+
+
+class FolderLook:
+    """The folder has a file per Service; each of its lines is an endpoint."""
+
+    warnings: Sequence[str] = ()
+    details: Mapping[str, str] = {}
+    udp = False
+
+    def __init__(self, wanted: dict[str, str], claimed: bool) -> None:
+        self.wanted = wanted
+        self.have = {path.name: path.read_text() for path in KERNEL.glob("*")} if claimed else {}
+        self.changes = [
+            Change(
+                f"folder {name}",
+                "add" if name not in self.have else "change" if name in wanted else "remove",
+                tuple(self.have.get(name, "").split()),
+                tuple(wanted.get(name, "").split()),
+            )
+            for name in sorted({*wanted, *self.have})
+            if wanted.get(name) != self.have.get(name)
+        ]
+        self.texts = [wanted[name] for name in wanted if wanted[name] != self.have.get(name)]
+        self.sent: list[Phase] = []
+
+    def holds(self, files: Files) -> bool:
+        return services(files) == self.have
+
+    def held(self) -> Held:
+        text = "".join(f"{name} {' '.join(lines.split())}\n" for name, lines in self.have.items())
+        return Held({FILE: text} if text else {}, {"ip_families": ["IPv4"]} if text else {})
+
+    def send(self, phase: Phase) -> None:
+        assert self.sent == list(Phase)[:phase], "phases come in their order"
+        self.sent.append(phase)
+        if phase == Phase.SWITCH:
+            KERNEL.mkdir(exist_ok=True)
+            for name, text in self.wanted.items():
+                (KERNEL / name).write_text(text)
+        elif phase == Phase.CLEAN:
+            for name in self.have.keys() - self.wanted.keys():
+                (KERNEL / name).unlink()
+            with contextlib.suppress(OSError):
+                KERNEL.rmdir()
+
+    def memory(self) -> Memory:
+        return Memory(lasting={CLAIM: True} if self.wanted or not self.sent else {})
+
+
+class FolderLayer:
+    name = "folder"
+    settings: Mapping[str, Any] = {}
+    devices = ()
+    remembers = (CLAIM,)
+    waiting = ""
+
+    def files(self, families: Sequence[str]) -> Sequence[str]:
+        return (FILE,)
+
+    @contextlib.contextmanager
+    def look(
+        self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
+    ) -> Iterator[FolderLook]:
+        yield FolderLook(services(wanted), bool(memory.lasting.get(CLAIM)))
+
+    def frontends(self, files: Files, family: str) -> Frontends:
+        return {}
+
+    def ours(self, files: Files) -> bool:
+        return True
+
+    def settle(self, memory: Memory, now: float) -> Memory:
+        return memory
+
+
+def services(files: Files) -> dict[str, str]:
+    rows = (line.split() for line in files.get(FILE, "").splitlines())
+    return {name: "".join(f"{each}\n" for each in endpoints) for name, *endpoints in rows}
+
+
+def render(views: Views, settings: Settings) -> dict[str, str]:
+    lines = (
+        f"{port.display_name.replace('/', '_')} {' '.join(target.text for target in port.cluster)}\n"
+        for view in views.values()
+        for port in view.ports
+    )
+    return {FILE: "".join(lines)}
+
+
+BACKEND = Backend(
+    name="folder",
+    commands=(),
+    layers=(FolderLayer(),),
+    render=render,
+    needs=lambda views, settings, kernel: Needs({}, [os.devnull]),
+    scheduler=lambda settings: "",
+)
