@@ -147,17 +147,19 @@ def test_somebody_has_to_wait(node: hosts.Node) -> None:
     node.write(cases.rendered(SERVICES[1:], iptables_variant="legacy"))
 
     def disturbed() -> None:
-        send = apply._send
+        send, waiting = apply._send, []
 
         def slower(*arguments: object) -> object:
             script = "iptables-legacy -w -t filter -F KUBE-FORWARD"
-            with subprocess.Popen(script.split(), env={"PATH": hosts.PATH}) as somebody:
-                time.sleep(0.3)
-                assert somebody.poll() is None
-                return send(*arguments)
+            somebody = subprocess.Popen(script.split(), env={"PATH": hosts.PATH})
+            waiting.append(somebody)
+            time.sleep(0.3)
+            assert somebody.poll() is None
+            return send(*arguments)
 
         apply._send = slower
         apply.apply(files.load(files.DIRECTORY))
+        assert [somebody.wait(10) for somebody in waiting] == [0]
 
     node.call(disturbed)
     again = node.call(lambda: apply.apply(files.load(files.DIRECTORY)))

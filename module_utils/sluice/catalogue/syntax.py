@@ -25,7 +25,7 @@ Path = Sequence[Union[str, int]]
 _TAG = "tag:yaml.org,2002:"
 _STR, _MERGE = f"{_TAG}str", f"{_TAG}merge"
 _ANSIBLE_TAGS = ("!vault", "!unsafe")
-"""A file of variables may hold these beside what is read here."""
+"""A file of variables may hold these besides what is read here."""
 
 
 class SyntaxFault(Exception):

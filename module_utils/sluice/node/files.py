@@ -106,6 +106,6 @@ def of_nothing() -> Wanted:
 
 
 def put(directory: str, contents: Files) -> None:
-    """Have ``directory`` hold these files, and none beside them that is Sluice's."""
+    """Have ``directory`` hold these files, and no other one of Sluice's."""
     wanted: owned_files.Contents = {os.path.join(directory, name): contents.get(name) for name in names()}
     owned_files.write(owned_files.differing(wanted))

@@ -1,4 +1,4 @@
-"""What a node has to be told for good: sysctls, kernel modules, and devices that network managers leave alone."""
+"""What a node needs for good: sysctls, kernel modules, and devices that network managers leave alone."""
 
 from __future__ import annotations
 

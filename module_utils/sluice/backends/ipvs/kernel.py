@@ -156,8 +156,8 @@ def _listed(frontends: Collection[VirtualAddress]) -> set[Draining]:
 def connected(lines: Iterable[str], frontends: Collection[VirtualAddress]) -> set[Draining]:
     """The real servers of ``frontends`` that have a connection which still needs them, in /proc/net/ip_vs_conn.
 
-    One in SYN_SENT is an old one that an answer woke up: the client uses its port again, for a connection that another
-    backend has translated. It would lose conntrack's entry with the old one (ip_vs_conn_drop_conntrack), so it counts.
+    One in SYN_SENT counts: the client uses its port again for a connection that another backend has translated, and
+    the answer revived IPVS's old entry. Deleting that would delete conntrack's entry too (ip_vs_conn_drop_conntrack).
     """
     wanted = {_columns(frontend): frontend for frontend in frontends}
     found: set[Draining] = set()
