@@ -10,7 +10,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings a
 
 DOCUMENTATION = r"""
 name: node_files
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: All files of one node, as text
 description:

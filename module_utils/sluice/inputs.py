@@ -17,7 +17,7 @@ def checks_for(nodes: Sequence[Settings]) -> validation.Checks:
     ranges = {settings.nodeport_range for settings in nodes} or {Settings().nodeport_range}
     return validation.Checks(
         # A node port is served by every node, so it has to lie in the range of each.
-        nodeport_range=(max(low for low, _ in ranges), min(high for _, high in ranges)),
+        nodeport_range=(max(low for low, _high in ranges), min(high for _low, high in ranges)),
         service_cidrs=tuple(dict.fromkeys(net for settings in nodes for net in settings.service_cidrs)),
         schedulers=tuple(dict.fromkeys(entry.ipvs_scheduler for entry in nodes if entry.backend == "ipvs")),
         node_addresses=tuple(dict.fromkeys(text for settings in nodes for text in settings.node_addresses)),

@@ -80,7 +80,7 @@ def disarm(timer: str) -> None:
     if timer.startswith(UNIT):
         _stop(f"{timer}.timer")
         return
-    pid, _, started = timer.partition(" ")
+    pid, _blank, started = timer.partition(" ")
     # A process id is used again sooner or later: only with the same start is it ours.
     if pid.isdigit() and int(pid) != os.getpid() and _start_time(int(pid)) == started:
         os.killpg(int(pid), signal.SIGKILL)

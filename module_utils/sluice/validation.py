@@ -147,7 +147,7 @@ class _Object:
 
     def number(self, holder: dict[str, Any], key: str, path: Path, low: int, high: int, default: int) -> int:
         value = self._read(holder, key, path, int, default, "a whole number")
-        if type(holder.get(key)) is int and not low <= value <= high:
+        if _is(holder.get(key), int) and not low <= value <= high:
             self.fault((*path, key), f"{_short(value)} is not in {low}-{high}")
             return default
         return value
@@ -206,7 +206,7 @@ class _Object:
         value = holder.get(key)
         if value is None:
             return default
-        if type(value) is not kind:  # a bool is an int, but not where a number is asked for
+        if not _is(value, kind):
             self.fault((*path, key), f"must be {form}, is {_short(value)}")
             return default
         return value
@@ -260,8 +260,8 @@ def build(
     host_ports = [(entry, port) for entry in by_kind["Pod"] for port in _host_ports(entry)]
     _host_port_conflicts(host_ports)
     catalogue = Catalogue(
-        services=tuple(service for _, service in sorted(services, key=lambda pair: pair[0].key)),
-        host_ports=tuple(port for _, port in host_ports),
+        services=tuple(service for _entry, service in sorted(services, key=lambda pair: pair[0].key)),
+        host_ports=tuple(port for _entry, port in host_ports),
         nodes=tuple(map(_node, by_kind["Node"])),
     )
     return catalogue, faults
@@ -673,7 +673,7 @@ def _ports_have_slices(entry: _Object, service: Service) -> None:
     Slices without endpoints do not count: a cluster's have no ports either.
     """
     offered = {(port.name, port.protocol) for piece in service.slices if piece.endpoints for port in piece.ports}
-    called = {name for name, _ in offered}
+    called = {name for name, _protocol in offered}
     if not any(piece.endpoints for piece in service.slices):
         return
     for index, port in enumerate(service.ports):
@@ -822,6 +822,11 @@ def _shown(path: Path) -> str:
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value is of that type. Python has bool as a kind of int; where a number is asked for it is none."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _short(value: Any) -> str:
