@@ -55,18 +55,18 @@ lab-down: $(RUNTIME) ## remove the lab
 # pytest runs last: its closing lines end the output.
 test: lint sanity docs compat molecule pytest ## all checks
 
-LINTERS := ruff format mypy yamllint shellcheck ansible-lint antsibull-changelog antsibull-docs
-ruff         = ruff check .
-format       = ruff format --check .
-mypy         = mypy
-yamllint     = yamllint --strict .
-shellcheck   = tools/shellcheck
-ansible-lint = ansible-lint -q --nocolor
-antsibull-changelog = antsibull-changelog lint
-antsibull-docs      = antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self $(TREE)
+LINTERS := ruff format mypy yamllint shellcheck ansible-lint antsibull-docs fragments
+ruff           = ruff check .
+format         = ruff format --check .
+mypy           = mypy
+yamllint       = yamllint --strict .
+shellcheck     = tools/shellcheck
+ansible-lint   = ansible-lint -q --nocolor
+antsibull-docs = antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self $(TREE)
+fragments      = antsibull-changelog lint
 
 .PHONY: lint $(LINTERS) sanity
-lint: $(LINTERS) ## ruff (rules and format), mypy, yamllint, shellcheck, ansible-lint, antsibull's; each is a target too
+lint: $(LINTERS) ## ruff (rules and format), mypy, yamllint, shellcheck, ansible-lint, antsibull; each is a target too
 antsibull-docs: tree
 $(LINTERS): $(DEV)
 	$(STEP) lint/$@ $($@)

@@ -63,6 +63,8 @@ def write(project: Path, folder: Path) -> Path:
         target = place / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)  # with its mode
+    # Tools that ask git for a collection's files would get those of a project around, which may ignore this folder.
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", place], check=True)
     return place
 
 

@@ -52,11 +52,14 @@ def prepare() -> None:
 def main() -> int:
     place = release_tree.write(release_tree.ROOT, release_tree.ROOT / ".cache/collection")
     prepare()
-    # It is told where the collection is, or it would ask the git of the project around, which ignores .cache.
-    environment = {**os.environ, "HOME": str(HOME), "ANSIBLE_TEST_CONTENT_ROOT": str(place)}
-    command = ["ansible-test", "sanity", "--color", "no", "--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     with subprocess.Popen(
-        command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [Path(sys.executable).with_name("ansible-test"), "sanity", "--color", "no", "--python", version],
+        cwd=place,
+        env={**os.environ, "HOME": str(HOME)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)

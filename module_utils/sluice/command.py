@@ -31,10 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_faults(error.faults)
         return NO
     except KernelError as error:
-        print(f"sluice: {error}", file=sys.stderr)
+        _complain(f"sluice: {error}")
         return FAILED
     except OSError as error:
-        print(f"{error.filename or 'sluice'}: {error.strerror or error}", file=sys.stderr)
+        _complain(f"{error.filename or 'sluice'}: {error.strerror or error}")
         return FAILED
 
 
@@ -118,24 +118,24 @@ def _apply(arguments: argparse.Namespace) -> int:
     wanted = apply.load(arguments.dir, arguments.backend)
     result = apply.apply(wanted, check=arguments.check, confirm=arguments.confirm)
     for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        _complain(f"warning: {warning}")
     if arguments.json:
         shown = {"changed": result.changed, "variant": result.variant, **result.counts(), "diff": result.diff()}
-        print(json.dumps(shown))
+        _say(json.dumps(shown))
         return FINE
     if arguments.diff:
-        print("\n".join(result.diff()))
-    print(result.summary())
+        _say("\n".join(result.diff()))
+    _say(result.summary())
     return FINE
 
 
 def _confirm(_arguments: argparse.Namespace) -> int:
-    print("confirmed" if apply.confirm() else "nothing waits for a confirmation")
+    _say("confirmed" if apply.confirm() else "nothing waits for a confirmation")
     return FINE
 
 
 def _drain(_arguments: argparse.Namespace) -> int:
-    print("connections are left" if drain.run() else "nothing is left to drain")
+    _say("connections are left" if drain.run() else "nothing is left to drain")
     return FINE
 
 
@@ -144,14 +144,14 @@ def _roll_back(arguments: argparse.Namespace) -> int:
         result = apply.roll_back(arguments.dir, check=arguments.check)
     else:
         result = apply.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
-    print(result.summary())
+    _say(result.summary())
     return FINE
 
 
 def _diff(arguments: argparse.Namespace) -> int:
     result = apply.apply(apply.load(arguments.dir), check=True)
     for line in result.diff():
-        print(line)
+        _say(line)
     return NO if result.changed else FINE
 
 
@@ -187,4 +187,12 @@ def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple
 
 def _print_faults(faults: Sequence[Fault]) -> None:
     for fault in faults:
-        print(fault, file=sys.stderr)
+        _complain(fault)
+
+
+def _say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _complain(line: object) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -147,7 +147,7 @@ class _Object:
 
     def number(self, holder: dict[str, Any], key: str, path: Path, low: int, high: int, default: int) -> int:
         value = self._read(holder, key, path, int, default, "a whole number")
-        if _is(holder.get(key), int) and not low <= value <= high:
+        if value is holder.get(key) and not low <= value <= high:
             self.fault((*path, key), f"{_short(value)} is not in {low}-{high}")
             return default
         return value
@@ -206,7 +206,8 @@ class _Object:
         value = holder.get(key)
         if value is None:
             return default
-        if not _is(value, kind):
+        # Python has true and false as numbers; where a number is asked for they are none.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             self.fault((*path, key), f"must be {form}, is {_short(value)}")
             return default
         return value
@@ -822,11 +823,6 @@ def _shown(path: Path) -> str:
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
-
-
-def _is(value: Any, kind: type) -> bool:
-    """Whether a value is of that type. Python has bool as a kind of int; where a number is asked for it is none."""
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _short(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from docutils import nodes
+from sphinx.application import Sphinx
 
 project = "sluice.lb"
 extensions = ["sphinx_antsibull_ext"]
@@ -20,11 +21,13 @@ LABELS = {
 }
 
 
-def link_to_ansible(_app, _environment, node, content):
-    """A reference to one of LABELS, which are pages of Ansible; None for others, which are reported as broken."""
+def link_to_ansible(
+    _app: Sphinx, _environment: object, node: nodes.Element, content: nodes.Element
+) -> nodes.Node | None:
+    """A reference to one of LABELS leads to a page of Ansible's; any other is reported as broken."""
     target = LABELS.get(node["reftarget"])
     return nodes.reference("", "", content, refuri=target, internal=False) if target else None
 
 
-def setup(app):
+def setup(app: Sphinx) -> None:
     app.connect("missing-reference", link_to_ansible)
