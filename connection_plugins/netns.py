@@ -5,7 +5,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: netns
 author: The Sluice authors (!UNKNOWN)
-short_description: run tasks on a host that is a set of namespaces of this machine
+short_description: Run tasks on a host that is a set of namespaces of this machine
 version_added: 0.1.0
 description:
   - Reaches the hosts of the embedded lab (C(lab/network.py)). Each is a process of the controller in network, mount,
