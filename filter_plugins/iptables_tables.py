@@ -12,7 +12,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import 
 
 DOCUMENTATION = r"""
 name: iptables_tables
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: The iptables rules of one node, table by table
 description:

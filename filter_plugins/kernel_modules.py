@@ -11,7 +11,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import 
 
 DOCUMENTATION = r"""
 name: kernel_modules
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: The kernel modules that a node needs for its settings and the catalogue
 description:

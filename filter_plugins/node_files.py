@@ -11,7 +11,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import 
 
 DOCUMENTATION = r"""
 name: node_files
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: All files of one node, as text
 description:

@@ -10,7 +10,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import files
 
 DOCUMENTATION = r"""
 name: node_settings
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: The settings that an apply on the node needs
 description:

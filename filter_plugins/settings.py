@@ -12,7 +12,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import Inp
 
 DOCUMENTATION = r"""
 name: settings
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: The settings of a node, complete and checked
 description:

@@ -10,7 +10,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings a
 
 DOCUMENTATION = r"""
 name: sysctls
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: The sysctls that a node needs for its settings
 description:

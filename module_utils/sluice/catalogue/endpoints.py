@@ -193,7 +193,7 @@ def ports_have_slices(entry: ObjectReader, service: Service) -> None:
     Slices without endpoints do not count: a cluster's have no ports either.
     """
     offered = {(port.name, port.protocol) for piece in service.slices if piece.endpoints for port in piece.ports}
-    called = {name for name, _ in offered}
+    called = {name for name, _protocol in offered}
     if not any(piece.endpoints for piece in service.slices):
         return
     for index, port in enumerate(service.ports):

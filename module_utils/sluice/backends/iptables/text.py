@@ -59,7 +59,7 @@ def parse(text: str) -> RuleSet:
         if line.startswith("["):
             line = _COUNTERS.sub("", line)
         if line.startswith("-A ") and table is not None:
-            chain, _, rule = line[3:].partition(" ")
+            chain, _blank, rule = line[3:].partition(" ")
             table.setdefault(chain, []).append(rule)
         elif line.startswith(":") and table is not None:
             table.setdefault(line[1:].partition(" ")[0], [])
@@ -79,10 +79,10 @@ def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
     lines only between the common start and the common end of each table's chains and rules.
     """
     pieces = _pieces(old), _pieces(new)
-    if [table for table, _ in pieces[0]] != [table for table, _ in pieces[1]]:
+    if [table for table, _text in pieces[0]] != [table for table, _text in pieces[1]]:
         return parse(old), parse(new)
     names: dict[str, None] = {}
-    for (_, before), (_, after) in zip(*pieces):
+    for (_table, before), (_same, after) in zip(*pieces):
         middle = _middles(before, after)
         here = dict.fromkeys(map(_chain_of, sorted(set(middle[0]).symmetric_difference(middle[1]))))
         heads = tuple(head for name in here for head in (f"-A {name} ", f":{name} "))

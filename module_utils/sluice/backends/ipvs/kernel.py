@@ -46,7 +46,7 @@ class Held(NamedTuple):
 
 def device_exists() -> bool:
     """Whether kube-ipvs0 is there, in this network namespace."""
-    return any(name == DEVICE for _, name in socket.if_nameindex())
+    return any(name == DEVICE for _index, name in socket.if_nameindex())
 
 
 def require(*, load: bool) -> None:
@@ -85,7 +85,7 @@ def carry_out(steps: Iterable[Step]) -> None:
 
 def delete(gone: Collection[Draining]) -> None:
     """Remove real servers; one that is not there any more is fine."""
-    there = {entry for entry, _ in _active({entry.virtual for entry in gone})} if gone else set()
+    there = {entry for entry, _connections in _active({entry.virtual for entry in gone})} if gone else set()
     text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
     carry_out([Step("ipvsadm", text)] if text else [])
 

@@ -168,11 +168,11 @@ def from_proc(listed: str, options: Mapping[str, str]) -> str:
     head = ""
     for line in listed.splitlines()[_HEAD:]:
         if line.startswith("  -> "):
-            where, _, rest = line[5:].partition(_GAP)
+            where, _gap, rest = line[5:].partition(_GAP)
             if head:
                 found.append(f"{head}{listed_address(where)}{_how(rest[:_HOW])}\n")
             continue
-        protocol, where, *_ = line.split()
+        protocol, where, *_options = line.split()
         head = ""
         if protocol != "FWM":
             key = f"{protocol} {where}"
@@ -197,7 +197,7 @@ def _how(columns: str) -> str:
 def listed_address(words: str) -> str:
     """What /proc/net/ip_vs has for an address and a port: ``0A600001:0050`` or ``[fd00:0000:…]:0050``."""
     if words[0] == "[":
-        address, _, port = words.rpartition(":")
+        address, _colon, port = words.rpartition(":")
         return addresses.host_port(addresses.address(address.strip("[]")), int(port, 16))
     return _begin(words[:6]) + _end(words[6:])
 
