@@ -86,6 +86,6 @@ def test_git_takes_the_tree_for_a_checkout_of_its_own(project: Path) -> None:
     assert set(git(place, "ls-files", "--others").splitlines()) == EXPECTED
 
 
-@pytest.mark.parametrize("kind", ["connection", "doc_fragments", "filter", "module_utils", "modules"])
+@pytest.mark.parametrize("kind", ["action", "connection", "filter", "module_utils", "modules"])
 def test_every_kind_of_plugin_is_there(kind: str) -> None:
     assert [name for name in release_tree.layout(release_tree.ROOT) if name.startswith(f"plugins/{kind}/")]
