@@ -59,7 +59,6 @@ def without(*pods: str) -> list[str]:
 
 def test_endpoint_that_goes_finishes_its_connections(node: Node) -> None:
     with load(rate=0, held=9, targets=[LASTING]) as long:
-        time.sleep(1)
         apply(node, edit(node, *without(GONE)))
         assert node.virtual_servers()[FRONTEND].servers == {PODS[0]: 1, GONE: 0, PODS[2]: 1}
         assert UNIT in timers(node)
@@ -82,7 +81,6 @@ def test_endpoint_that_goes_finishes_its_connections(node: Node) -> None:
 
 def test_draining_has_an_end(node: Node) -> None:
     with load(rate=0, held=3, targets=[LASTING]) as long:
-        time.sleep(1)
         folder = edit(node, *without(GONE))
         node.host.check_output("sed -i 's/drain_seconds.: [0-9]*/drain_seconds\": 3/' /tmp/edited/settings.json")
         apply(node, folder)
@@ -188,7 +186,6 @@ def test_virtual_servers_of_another_network_namespace_hide_none_of_ours(node: No
         assert "changed=0" in apply(node, "/etc/sluice")
         # A drain looks there too.
         with load(rate=0, held=9, targets=[LASTING]) as long:
-            time.sleep(1)
             apply(node, edit(node, *without(*PODS)))
             assert node.virtual_servers()[FRONTEND].servers == dict.fromkeys(PODS, 0)
             assert node.host.check_output("sluice drain") == "connections are left"
