@@ -23,6 +23,8 @@ from sluice import addresses, apply, command, files, installation, iptables_kern
 EMPTY = Path(namespaces.__file__).with_name("endpoint.py")
 """A host's first process. Without ports it only reaps its orphans."""
 
+CHECKOUT = EMPTY.parent.parent
+
 PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES = (("net", namespaces.CLONE_NEWNET), ("uts", namespaces.CLONE_NEWUTS), ("ipc", namespaces.CLONE_NEWIPC))
 
@@ -84,7 +86,8 @@ class Host:
     def __init__(self, name: str) -> None:
         self.name = name
         self.tasks: list[Task] = []
-        self.pid = namespaces.start(name, EMPTY, [], _sysctls)
+        # Functions run in a host as they are in this checkout, wherever it lies.
+        self.pid = namespaces.start(name, EMPTY, [], _sysctls, [CHECKOUT])
         self.ip("link set lo up")
 
     def __enter__(self) -> Host:
@@ -234,11 +237,10 @@ def _run_in(pid: int, function: Callable[[], Any], writer: int) -> NoReturn:
 
 
 def _sysctls() -> None:
-    if Path(__file__).is_relative_to("/tmp"):
-        # Functions run in a host as they are in this checkout: it is not to be hidden by files of the host's own.
-        namespaces._check(namespaces._libc.umount2(b"/tmp", 0), "umount")
+    # A new namespace takes those of IPv4's devices from the machine (net.core.devconf_inherit_init_net).
     for scope in ("all", "default"):
-        namespaces.sysctl(f"net/ipv4/conf/{scope}/rp_filter", 0)
+        for name in ("arp_announce", "arp_ignore", "rp_filter"):
+            namespaces.sysctl(f"net/ipv4/conf/{scope}/{name}", 0)
         namespaces.sysctl(f"net/ipv4/conf/{scope}/route_localnet", 1)
         namespaces.sysctl(f"net/ipv6/conf/{scope}/accept_dad", 0)
     namespaces.sysctl("net/ipv4/ip_forward", 1)
