@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -80,6 +82,18 @@ class KilledError(Exception):
     """The task was killed before it could answer."""
 
 
+PATIENCE = 120.0
+"""Seconds that a slow machine is given; whoever waits goes on at once when it is time."""
+
+
+def wait_for(what: Callable[[], object], fault: str) -> None:
+    """Return as soon as ``what`` is true."""
+    until = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < until, fault
+        time.sleep(0.02)
+
+
 class Host:
     """Namespaces with an empty network and private files. Use as a context manager: they end with it."""
 
@@ -106,6 +120,18 @@ class Host:
         """Start ``function`` here. It ends with the host if nobody asks for its answer."""
         task = Task(self, function)
         self.tasks.append(task)
+        return task
+
+    def hold(self, path: str) -> Task:
+        """A process here that has the lock of a file until it is killed."""
+
+        def keep() -> None:
+            with open(path, "a", encoding="ascii") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                signal.pause()
+
+        task = self.start(keep)
+        wait_for(lambda: self.run("flock", "--nonblock", path, "true", check=False).returncode, f"no lock of {path}")
         return task
 
     def call(self, function: Callable[[], Answer]) -> Answer:

@@ -8,9 +8,10 @@ import cases
 import hosts
 import namespaces
 import pytest
+import support
 
 import sluice
-from sluice import installation
+from sluice import installation, iptables_kernel
 from sluice.node import MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE, SYSCTL_FILE
 
 LISTED = "find /etc /usr/local /var/lib -name '*sluice*'"
@@ -41,3 +42,11 @@ def install_all() -> None:
 def listed_within() -> str:
     with hosts.Host("inner") as inner:
         return inner.shell(LISTED)
+
+
+def test_the_lock_of_the_machine_is_not_waited_for(node: hosts.Node) -> None:
+    """A node stands for the machine again: somebody holds the lock of iptables-legacy there."""
+    node.hold(iptables_kernel.LOCK_FILE)
+    look = "iptables-legacy --wait 1 -S INPUT"
+    assert node.run(*look.split(), check=False).returncode == 4
+    assert node.call(lambda: support.in_a_namespace(look)) == "-P INPUT ACCEPT\n"
