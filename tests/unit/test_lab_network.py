@@ -180,7 +180,7 @@ def lab(state: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str
     """Run lab/network.py beside a lab that may be up already: it keeps its state elsewhere and shares nothing else."""
     environment = {**os.environ, "SLUICE_LAB_STATE": str(state)}
     command = [sys.executable, str(ROOT / "lab/network.py"), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
 @needs_root
@@ -211,7 +211,7 @@ def test_machine_outside_does_not_notice(tmp_path: pathlib.Path) -> None:
 
 ASK = """
 import urllib.request
-print(urllib.request.urlopen("http://10.244.1.11:8080/", timeout=5).read().decode(), end="")
+print(urllib.request.urlopen("http://10.244.1.11:8080/", timeout=60).read().decode(), end="")
 """
 # Rules, sysctls and files of a host, and the sysctls that are not its own.
 WRITE = """

@@ -153,11 +153,13 @@ class Load:
 
 @contextlib.contextmanager
 def load(rate: float, held: int, targets: list[str], last: float = 3600) -> typing.Iterator[Load]:
-    """Connections from ``client`` while the block runs; those that are held last so many seconds."""
+    """Connections from ``client`` while the block runs; those that are held are there, and last so many seconds."""
     options = [f"--rate={rate}", f"--held={held}", f"--last={last}"]
     command = [*IN_CLIENT, sys.executable, MOLECULE / "shared" / "load.py", "ask", *options]
     result = Load()
     with subprocess.Popen([*command, *targets], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
         yield result
         result.seen = json.loads(process.communicate()[0])
 
