@@ -11,10 +11,12 @@ import pytest
 import support
 
 import sluice
-from sluice import installation, iptables_kernel
-from sluice.node import MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE, SYSCTL_FILE
+from sluice.backends.iptables import kernel as iptables_kernel
+from sluice.node import installation
+from sluice.node.preparation import MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE, SYSCTL_FILE
 
-LISTED = "find /etc /usr/local /var/lib -name '*sluice*'"
+LISTED = "find /etc /usr/local /var/lib -path /var/lib/containers -prune -o -name '*sluice*' -print"
+"""Containers that a test left behind hold a Sluice of their own, which no node reads."""
 
 
 def test_a_sluice_of_the_machine_is_not_seen(node: hosts.Node) -> None:
