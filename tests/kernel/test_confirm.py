@@ -225,7 +225,7 @@ def test_rollback_that_fails_can_be_repeated(applied: hosts.Node, variant: str) 
         def restore(*_: object, **__: object) -> None:
             raise NodeError("no")
 
-        iptables_kernel.Tools.restore = restore
+        iptables_kernel.Tools.restore = iptables_kernel.Tools.restoring = restore
         rollback.roll_back()
 
     with pytest.raises(NodeError):

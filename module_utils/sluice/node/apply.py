@@ -6,12 +6,15 @@ An apply looks at every layer, has the looks send their changes phase by phase, 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from ..backends import registry
 from ..backends.interface import Files, KernelChanged, Layer, Look, Memory, Phase
 from ..system import locks
+from ..system.threads import beside
 from ..system.tools import NodeError
 from . import confirmation, files, flows, settling, state
 from .files import Wanted
@@ -61,7 +64,9 @@ def apply_locked(wanted: Wanted, confirm: int = 0, *, keep: bool = True) -> Resu
                     state.forget_record()
                     with contextlib.suppress(OSError):
                         state.begin()
-                memories = _send(looks)
+                # Written while the kernel is changed: both take their time.
+                with beside(functools.partial(_prepare, wanted, last, keep=keep)) as prepared:
+                    memories = _send(looks)
             break
         except KernelChanged as error:
             # Somebody else was quicker: look again. The record may have been what was wrong.
@@ -71,8 +76,10 @@ def apply_locked(wanted: Wanted, confirm: int = 0, *, keep: bool = True) -> Resu
     settling.begin(waited=waited)
     warnings: list[str] = []
     deleted = flows.forget([before, unfinished], wanted, warnings) if udp or unfinished else 0
-    if keep:
-        _keep(wanted, looks, memories, last, warnings)
+    try:
+        _keep(prepared(), memories, last, changes=changes)
+    except OSError as error:
+        warnings.append(f"{error.filename or state.ROOT}: {error.strerror}: the next apply has to read all rules")
     state.finish()
     # A change of an earlier run may still wait: this run is as good to confirm it.
     return _result(looks, deleted, warnings, pending=bool(confirm) and state.waits())
@@ -138,20 +145,37 @@ def _generation(number: int) -> Files:
         return {}
 
 
-def _keep(wanted: Wanted, looks: Looks, memories: Memories, last: Last, warnings: list[str]) -> None:
-    """Keep this generation and what the kernel holds now; without it the next apply is slower, not wrong."""
-    records = {layer.name: memory.record for layer, memory in memories.items() if memory.record}
-    if not _changes(looks) and last.files == wanted.contents and last.records == records:
+class _Prepared(NamedTuple):
+    """The generation that has the wanted files, with their digest; ``new``: it is written, but not yet in force."""
+
+    generation: int
+    digest: str
+    new: bool
+
+
+def _prepare(wanted: Wanted, last: Last, *, keep: bool) -> _Prepared | None:
+    """Write the generation that is to be kept; None where nothing is. Raises OSError."""
+    if not keep:
+        return None
+    generation = state.active()
+    if last.generation == generation and last.files == wanted.contents:
+        return _Prepared(generation, last.digest, new=False)
+    digest = state.digest(wanted.contents)
+    if _generation(generation) == wanted.contents:
+        return _Prepared(generation, digest, new=False)
+    return _Prepared(state.prepare(wanted.contents, digest, generation), digest, new=True)
+
+
+def _keep(prepared: _Prepared | None, memories: Memories, last: Last, *, changes: bool) -> None:
+    """Keep a generation, and what the kernel holds now. Without it the next apply is slower, not wrong."""
+    if prepared is None:
         return
-    try:
-        digest, generation = state.digest(wanted.contents), state.active()
-        now = last.files if last.generation == generation else _generation(generation)
-        if now != wanted.contents:
-            generation = state.keep(wanted.contents, digest, generation)
-        if records:
-            state.set_record(generation, digest, records)
-    except OSError as error:
-        warnings.append(f"{error.filename or state.ROOT}: {error.strerror}: the next apply has to read all rules")
+    if prepared.new:
+        state.keep(prepared.generation)
+    records = {layer.name: memory.record for layer, memory in memories.items() if memory.record}
+    same = (last.generation, last.records) == (prepared.generation, records)
+    if records and (changes or not same):
+        state.set_record(prepared.generation, prepared.digest, records)
 
 
 def _changes(looks: Looks) -> bool:

@@ -22,9 +22,9 @@ import sys
 
 sys.path.insert(0, "{library}")
 
-from sluice.__main__ import main
+from sluice.__main__ import run
 
-sys.exit(main())
+run()
 """
 
 

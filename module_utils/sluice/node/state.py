@@ -47,6 +47,7 @@ class Last(NamedTuple):
 
     generation: int
     files: Files
+    digest: str
     records: Mapping[str, Any]
 
 
@@ -67,13 +68,14 @@ def last() -> Last:
         generation, records = record["generation"], record["layers"]
         if record["place"] == linux.place():
             files = contents(generation)
-            if digest(files) == record["digest"]:  # else somebody has edited them
-                return Last(generation, files, records)
+            found = digest(files)
+            if found == record["digest"]:  # else somebody has edited them
+                return Last(generation, files, found, records)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     generation = active()
     files = contents(generation) if generation else {}
-    return Last(generation, files if intact(generation, files) else {}, {})
+    return Last(generation, files if intact(generation, files) else {}, digest(files), {})
 
 
 def set_record(generation: int, digest: str, records: Mapping[str, Any]) -> None:
@@ -142,19 +144,23 @@ def intact(generation: int, files: Files) -> bool:
     return bool(meta) and json.loads(str(meta)).get("digest") == digest(files)
 
 
-def keep(files: Files, digest: str, before: int) -> int:
-    """Keep ``files``, with their digest, as a new generation in force that follows ``before``; returns its number.
+def prepare(files: Files, digest: str, before: int) -> int:
+    """Write ``files``, with their digest, as a generation that follows ``before``; returns its number.
 
-    The oldest go.
+    It is none before it is kept.
     """
     number = max(_numbers(), default=0) + 1
-    folder = f"{_GENERATIONS}/{number}"
     meta = {"previous": before, "time": _now(), "digest": digest}
-    _write_folder(folder, {**files, _META: json.dumps(meta)})
+    _write_new(f"{_GENERATIONS}/{number}", {**files, _META: json.dumps(meta)})
+    return number
+
+
+def keep(number: int) -> None:
+    """Keep the generation that was prepared, as the one in force. The oldest go."""
+    _put_in_place(f"{_GENERATIONS}/{number}")
     set_active(number)
     for old in sorted(_numbers())[:-KEPT]:
         shutil.rmtree(f"{_GENERATIONS}/{old}", ignore_errors=True)
-    return number
 
 
 def _numbers() -> list[int]:
@@ -253,15 +259,23 @@ def _read(folder: str) -> dict[str, str]:
 
 def _write_folder(folder: str, files: Files) -> None:
     """Write a folder whole: it is not there before all of it is."""
+    _write_new(folder, files)
+    _put_in_place(folder)
+
+
+def _write_new(folder: str, files: Files) -> None:
     new = f"{folder}.new"
     shutil.rmtree(new, ignore_errors=True)
     os.makedirs(new)
     for name, text in files.items():
         with open(f"{new}/{name}", "w", encoding="utf-8") as stream:
             stream.write(text)
+
+
+def _put_in_place(folder: str) -> None:
     owned_files.write({f"{folder}/{_META}": None})  # without it half a folder is none
     shutil.rmtree(folder, ignore_errors=True)
-    os.rename(new, folder)
+    os.rename(f"{folder}.new", folder)
 
 
 def _now() -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import Callable
+from typing import BinaryIO, Callable
 
 PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 """Where programs are searched, whatever the environment says."""
@@ -32,22 +33,33 @@ def start(command: Sequence[str], text: str = "", environment: Mapping[str, str]
     Megabytes go faster through files in memory than through pipes, and the program has all of its input whatever
     becomes of this process.
     """
-    streams = [os.fdopen(os.memfd_create("sluice"), "w+b") for _stream in range(3)]
-    streams[0].write(text.encode())
-    streams[0].seek(0)
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=streams[0],
-            stdout=streams[1],
-            stderr=streams[2],
-            env={**ENVIRONMENT, **(environment or {})},
-            close_fds=False,  # it inherits the locks (module locks)
-        )
-    except OSError as error:
-        for stream in streams:
-            stream.close()
-        raise _not_started(command[0], error) from None
+    with _memory() as source:
+        source.write(text.encode())
+        source.seek(0)
+        return launch(command, source.fileno(), environment)[1]
+
+
+def launch(
+    command: Sequence[str], source: int, environment: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[bytes], Finish]:
+    """Start a program that reads the file descriptor ``source``: the process, and what waits for its end.
+
+    Raises NodeError.
+    """
+    with contextlib.ExitStack() as opened:
+        streams = [opened.enter_context(_memory()) for _stream in range(2)]
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=source,
+                stdout=streams[0],
+                stderr=streams[1],
+                env={**ENVIRONMENT, **(environment or {})},
+                close_fds=False,  # it inherits the locks (module locks)
+            )
+        except OSError as error:
+            raise _not_started(command[0], error) from None
+        opened.pop_all()
 
     def finish() -> Done[bytes]:
         code = process.wait()
@@ -55,10 +67,14 @@ def start(command: Sequence[str], text: str = "", environment: Mapping[str, str]
         for stream in streams:
             with stream:
                 stream.seek(0)
-                outputs.append(stream.read() if stream is not streams[0] else b"")
-        return subprocess.CompletedProcess(command, code, *outputs[1:])
+                outputs.append(stream.read())
+        return subprocess.CompletedProcess(command, code, *outputs)
 
-    return finish
+    return process, finish
+
+
+def _memory() -> BinaryIO:
+    return os.fdopen(os.memfd_create("sluice"), "w+b")
 
 
 def run(command: Sequence[str], text: str = "") -> Done[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ... import addresses
 from ...system import locks, tools
 from ...system.tools import NodeError
+from . import legacy_tables
 from .plan import is_ours, owned, target_of
 from .text import RuleSet
 
@@ -23,14 +25,13 @@ HINT_CHAIN = "KUBE-IPTABLES-HINT"
 LOCK_FILE = "/run/xtables.lock"
 LOCK_SECONDS = 10
 
+PIPE = 65_000
+"""Bytes that a pipe takes though nobody reads them yet (pipe(7))."""
+
 _COMMAND = {addresses.IPV4: "iptables", addresses.IPV6: "ip6tables"}
-_LEGACY_TABLES = {addresses.IPV4: "/proc/net/ip_tables_names", addresses.IPV6: "/proc/net/ip6_tables_names"}
 _POLICY = re.compile(rb"^(:\w+ [A-Z]+) \[\d+:\d+\]$", re.MULTILINE)
 _HEAD = 500
 """Characters in which a table's name and all of its built-in chains stand."""
-
-_NO_LOCK = "/run/sluice-xtables.lock"
-"""What iptables-restore locks instead of LOCK_FILE where we hold that."""
 
 _LOCKED = 4
 """Exit code of iptables-restore(8) when it did not get the xtables lock."""
@@ -59,7 +60,7 @@ class Tools(NamedTuple):
 
     def reading(self) -> Callable[[], bytes]:
         """Start to read what ``text`` gives; what is returned waits for it. Either may raise NodeError."""
-        if not self.path("-save") or (self.variant == LEGACY and not _legacy_tables(self.family)):
+        if not self.path("-save") or (self.variant == LEGACY and not legacy_tables.names(self.family)):
             return bytes  # asking would load the modules and make empty tables
         finish = tools.start([self.path("-save")])
 
@@ -75,18 +76,50 @@ class Tools(NamedTuple):
         return wait
 
     def restore(self, text: str, *, test: bool = False, locked: bool = False) -> None:
-        """Send ``text`` to the kernel beside what is there. Raises NodeError; then no table of it is changed.
+        """Send ``text`` to the kernel in addition to what is there. Raises NodeError; then no table of it is changed.
 
         ``test``: only ask whether the kernel's tools take it. ``locked``: this process has the xtables lock.
         """
-        command = [self.path("-restore") or f"{self.name}-restore", "--noflush", *(["--test"] if test else [])]
+        command, environment = self._restore_command(locked=locked)
+        _require_success(tools.start([*command, *(["--test"] if test else [])], text, environment)())
+
+    @contextlib.contextmanager
+    def restoring(self, text: str, *, locked: bool = False) -> Iterator[Callable[[], None]]:
+        """Start what ``restore`` does. The tool reads the table, then waits until what is given is called.
+
+        Only that changes the kernel; it raises NodeError as ``restore`` does. Without the call the tool is killed at
+        the end of the context. Of ``text`` no more than PIPE bytes may come before the first COMMIT.
+        """
+        reader, writer = os.pipe()
+        command, environment = self._restore_command(locked=locked)
+        with os.fdopen(writer, "wb", buffering=0) as link:
+            try:
+                process, finish = tools.launch(command, reader, environment)
+            finally:
+                os.close(reader)
+            cut = text.index("\nCOMMIT\n") + 1
+
+            def perform() -> None:
+                with contextlib.suppress(BrokenPipeError):  # it has ended, and said why
+                    link.write(text[cut:].encode())
+                link.close()
+                _require_success(finish())
+
+            try:
+                with contextlib.suppress(BrokenPipeError):
+                    link.write(text[:cut].encode())
+                yield perform
+            finally:
+                if not link.closed:
+                    process.kill()
+                    finish()
+
+    def _restore_command(self, *, locked: bool) -> tuple[list[str], dict[str, str]]:
+        """The command and its environment."""
+        command = [self.path("-restore") or f"{self.name}-restore", "--noflush"]
         if self.variant == LEGACY:
             command += ["--wait", str(LOCK_SECONDS)]
-        result = tools.start(command, text, {"XTABLES_LOCKFILE": _NO_LOCK} if locked else {})()
-        if result.returncode == _LOCKED:
-            raise NodeError(_somebody_holds_it().format(locks.holder(LOCK_FILE)))
-        if result.returncode:
-            raise NodeError(f"{command[0]}: {tools.reason(result)}")
+        return command, {"XTABLES_LOCKFILE": f"/run/sluice-{self.name}.lock"} if locked else {}
 
     def heeds_lock_file(self) -> bool:
         """Whether the tool, a legacy one, can be told that another process holds the lock for it: from 1.8.6 on."""
@@ -147,8 +180,8 @@ def _foreign_rules(rules: RuleSet) -> int:
 class Fingerprint(NamedTuple):
     """Two of them are the same only if nobody has changed an iptables rule in between.
 
-    ``nft`` is the generation of nf_tables, which counts every change in the network namespace; ``legacy`` a digest of
-    what the other variant holds, which counts nothing.
+    ``nft`` is the generation of nf_tables, which counts every change in the network namespace. The other variant counts
+    nothing: ``legacy`` is the name of what is kept of its tables (module legacy_tables), or a digest of their text.
     """
 
     nft: int
@@ -184,12 +217,12 @@ def _default_variant(there: list[str]) -> str:
     return LEGACY if LEGACY in there and (legacy or NFT not in there) else NFT
 
 
-def _legacy_tables(family: str) -> str:
-    try:
-        with open(_LEGACY_TABLES[family], encoding="ascii") as stream:
-            return stream.read()
-    except OSError:
-        return ""
+def _require_success(result: tools.Done[bytes]) -> None:
+    """Raises NodeError with what iptables-restore said if it failed."""
+    if result.returncode == _LOCKED:
+        raise NodeError(_somebody_holds_it().format(locks.holder(LOCK_FILE)))
+    if result.returncode:
+        raise NodeError(f"{result.args[0]}: {tools.reason(result)}")
 
 
 def _lasting(text: bytes) -> bytes:

@@ -10,10 +10,12 @@ from typing import Any, Callable, NamedTuple
 from ... import addresses
 from ...system.tools import NodeError
 from ..interface import NOTHING_HELD, Change, Files, Frontends, Held, KernelChanged, Memory, Phase
-from . import frontends, text
+from . import frontends, legacy_tables, text
 from .kernel import (
     LEGACY,
     NFT,
+    PIPE,
+    VARIANTS,
     Fingerprint,
     Tools,
     choose_variant,
@@ -66,6 +68,7 @@ class IptablesLook:
         self._locked = locked
         self._recorded = recorded
         self._ours = ours or {}
+        self._started: dict[tuple[Tools, str], Callable[[], None]] = {}
         self._sent = False
 
     def holds(self, files: Files) -> bool:
@@ -84,6 +87,13 @@ class IptablesLook:
         rules = {tools.family: rules for tools, rules in self._ours.items() if tools.variant == variant}
         return Held(text.files(rules), {"ip_families": list(rules), "iptables_variant": variant})
 
+    def start(self, ready: contextlib.ExitStack) -> None:
+        """Have iptables-legacy-restore read what it is going to change. Leaving ``ready`` before ``send`` ends it."""
+        for tools, wanted in self.parts:
+            for step in wanted.steps:
+                if tools.variant == LEGACY and len(step) < PIPE:
+                    self._started[tools, step] = ready.enter_context(tools.restoring(step, locked=True))
+
     def send(self, phase: Phase) -> None:
         """All at once: the plan is ordered in itself, new chains first and unused ones last."""
         if phase != Phase.SWITCH:
@@ -92,12 +102,15 @@ class IptablesLook:
         for tools, wanted in self.parts:
             for step in wanted.steps:
                 try:
-                    tools.restore(step, locked=self._locked)
+                    if (tools, step) in self._started:
+                        self._started[tools, step]()
+                    else:
+                        tools.restore(step, locked=self._locked)
                 except NodeError as error:
                     raise KernelChanged(str(error)) from None
 
     def memory(self) -> Memory:
-        now = self._fingerprint if not self.changes else self._after() if self._sent else None
+        now = self._after() if self._sent else None
         return Memory({**now._asdict(), "variant": self.variant}) if now else Memory()
 
     def _after(self) -> Fingerprint | None:
@@ -106,14 +119,19 @@ class IptablesLook:
         nf_tables counts transactions, so ours can be taken from the count. iptables-legacy counts nothing: what it
         holds now is ours only while we hold its lock.
         """
-        legacy = self._fingerprint.legacy
-        if any(part.tools.variant == LEGACY for part in self.parts):
-            if not self._locked:
-                return None
-            legacy = _digest(_start_to_read(LEGACY)())
-        steps = [step for part in self.parts if part.tools.variant == NFT for step in part.plan.steps]
-        now = Fingerprint(self._fingerprint.nft + sum(step.count("\nCOMMIT\n") for step in steps), legacy)
-        return now if nft_generation() == now.nft else None
+        before, legacy = self._fingerprint, self._fingerprint.legacy
+        changed = {(part.tools.family, change.table) for part in self._of(LEGACY) for change in part.plan.changes}
+        if changed and not self._locked:
+            return None
+        if changed or (self._locked and self._recorded is None):
+            known = legacy if legacy.startswith(legacy_tables.PREFIX) else ""
+            legacy = legacy_tables.keep(known, changed) or _digest(_start_to_read(LEGACY)())
+        steps = [step for part in self._of(NFT) for step in part.plan.steps]
+        now = Fingerprint(before.nft + sum(step.count("\nCOMMIT\n") for step in steps), legacy)
+        return now if not steps or nft_generation() == now.nft else None
+
+    def _of(self, variant: str) -> list[Part]:
+        return [part for part in self.parts if part.tools.variant == variant]
 
 
 class IptablesLayer:
@@ -132,19 +150,15 @@ class IptablesLayer:
     def look(
         self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
     ) -> Iterator[IptablesLook]:
-        locked = not check and _changes_legacy_again(wanted, last, memory.record)
-        with xtables_lock() if locked else contextlib.nullcontext():
-            legacy = _start_to_read(LEGACY)()
-            now = Fingerprint(nft_generation(), _digest(legacy))
-            record = memory.record
-            if (
-                record
-                and Fingerprint(record["nft"], record["legacy"]) == now
-                and settings["iptables_variant"] in ("auto", record["variant"])
-            ):
-                yield _from_record(wanted, last, record["variant"], now, locked=locked)
-            else:
-                yield _from_kernel(wanted, legacy, now, settings, locked=locked)
+        known = _remembered(memory.record)
+        locked = not check and _changes_legacy_again(wanted, last, known)
+        with contextlib.ExitStack() as held:
+            if locked:
+                held.enter_context(xtables_lock())
+            found = None
+            if known and settings["iptables_variant"] in ("auto", known.variant):
+                found = _from_record(wanted, last, known, held, locked=locked)
+            yield found or _from_kernel(wanted, settings, locked=locked)
 
     def frontends(self, files: Files, family: str) -> Frontends:
         rules = files.get(text.FILES[family])
@@ -160,13 +174,28 @@ class IptablesLayer:
 LAYER = IptablesLayer()
 
 
-def _changes_legacy_again(wanted: Files, last: Files, record: Mapping[str, Any]) -> bool:
+class _Remembered(NamedTuple):
+    """What the last apply left in the kernel, if nobody has changed it since."""
+
+    variant: str
+    fingerprint: Fingerprint
+
+
+def _remembered(record: Mapping[str, Any]) -> _Remembered | None:
+    """The record; None without one, or where somebody has edited it."""
+    variant, nft, legacy = (record.get(name) for name in ("variant", "nft", "legacy"))
+    if variant in VARIANTS and isinstance(nft, int) and isinstance(legacy, str):
+        return _Remembered(variant, Fingerprint(nft, legacy))
+    return None
+
+
+def _changes_legacy_again(wanted: Files, last: Files, known: _Remembered | None) -> bool:
     """True if iptables-legacy rules are about to change, and it is not the first apply.
 
     legacy has no change counter, so we hold its lock from the look to the second reading; then the digest that we
     store is trustworthy. That reading costs little beside a change, and much beside a first apply.
     """
-    if not last or (record and (record["variant"] != LEGACY or wanted == last)):
+    if not last or (known and (known.variant != LEGACY or wanted == last)):
         return False
     return Tools(LEGACY, addresses.IPV4).heeds_lock_file()
 
@@ -185,22 +214,46 @@ def _digest(texts: Texts) -> str:
     return found.hexdigest()
 
 
-def _from_record(wanted: Files, last: Files, variant: str, now: Fingerprint, *, locked: bool) -> IptablesLook:
-    """Nobody has changed a rule since the last apply, so the kernel holds what that one left."""
-    parts = []
-    for family, name in text.FILES.items():
-        old, new = last.get(name, ""), wanted.get(name, "")
-        if old != new:
-            have, want = text.difference(old, new)
-            parts.append(Part(Tools(variant, family), plan(have, want, batches=variant != LEGACY)))
-    return IptablesLook(variant, parts, now, locked=locked, recorded=last)
+def _from_record(
+    wanted: Files, last: Files, known: _Remembered, held: contextlib.ExitStack, *, locked: bool
+) -> IptablesLook | None:
+    """If nobody has changed a rule since the last apply, the kernel holds what that one left; else None.
+
+    While the kernel is compared with the record, the change is worked out, and the tools get ready; ``held`` ends them.
+    """
+    variant = known.variant
+    with contextlib.ExitStack() as ready, _comparing(known.fingerprint) as unchanged:
+        parts = []
+        for family, name in text.FILES.items():
+            old, new = last.get(name, ""), wanted.get(name, "")
+            if old != new:
+                have, want = text.difference(old, new)
+                parts.append(Part(Tools(variant, family), plan(have, want, batches=variant != LEGACY)))
+        look = IptablesLook(variant, parts, known.fingerprint, locked=locked, recorded=last)
+        if locked:
+            look.start(ready)
+        if unchanged():
+            held.push(ready.pop_all())
+            return look
+    return None
 
 
-def _from_kernel(
-    wanted: Files, legacy: Texts, now: Fingerprint, settings: Mapping[str, Any], *, locked: bool
-) -> IptablesLook:
-    """All rules, of both variants and families: ours may be in any of them. ``legacy`` has been read already."""
-    texts = {**_start_to_read(NFT)(), **legacy}
+@contextlib.contextmanager
+def _comparing(known: Fingerprint) -> Iterator[Callable[[], bool]]:
+    """Start to look whether nobody has changed a rule since ``known``; what is given waits for the answer."""
+    if known.legacy.startswith(legacy_tables.PREFIX):
+        with legacy_tables.checking(known.legacy) as unchanged:
+            yield lambda: unchanged() and nft_generation() == known.nft
+    else:
+        finish = _start_to_read(LEGACY)
+        yield lambda: Fingerprint(nft_generation(), _digest(finish())) == known
+
+
+def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) -> IptablesLook:
+    """All rules, of both variants and families: ours may be in any of them."""
+    generation, finish = nft_generation(), _start_to_read(LEGACY)
+    nft, legacy = _start_to_read(NFT)(), finish()
+    now, texts = Fingerprint(generation, _digest(legacy)), {**nft, **legacy}
     readings = {tools: text.parse(rules.decode()) for tools, rules in texts.items() if tools.path("-restore")}
     variant = choose_variant(settings["iptables_variant"], readings)
     rules = text.parse_files(wanted)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from ... import addresses
 
@@ -42,6 +43,9 @@ NODE_PORTS_COMMENT = "kubernetes service nodeports; NOTE: this must be the last 
 
 _FEW = 100
 """Chains up to which ``difference`` picks lines."""
+
+_BLOCK = 1 << 16
+"""Characters that ``_shared`` compares at once."""
 
 _COUNTERS = re.compile(r"^\[\d+:\d+\] ")
 
@@ -79,10 +83,10 @@ def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
     lines only between the common start and the common end of each table's chains and rules.
     """
     pieces = _pieces(old), _pieces(new)
-    if [table for table, _text in pieces[0]] != [table for table, _text in pieces[1]]:
+    if [piece.table for piece in pieces[0]] != [piece.table for piece in pieces[1]]:
         return parse(old), parse(new)
     names: dict[str, None] = {}
-    for (_table, before), (_same, after) in zip(*pieces):
+    for before, after in zip(*pieces):
         middle = _middles(before, after)
         here = dict.fromkeys(map(_chain_of, sorted(set(middle[0]).symmetric_difference(middle[1]))))
         heads = tuple(head for name in here for head in (f"-A {name} ", f":{name} "))
@@ -95,55 +99,79 @@ def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
     return _picked(pieces[0], names), _picked(pieces[1], names)
 
 
-def _pieces(text: str) -> list[tuple[str, str]]:
-    """The tables of a text in two pieces each, chains and rules, with the table's name."""
+class _Piece(NamedTuple):
+    """Lines of a text: the chains of a table, or its rules. ``begin`` and ``end`` are where lines start."""
+
+    table: str
+    text: str
+    begin: int
+    end: int
+
+
+def _pieces(text: str) -> list[_Piece]:
+    """The tables of a text in two pieces each, chains and rules. Places in the text: copies take time."""
     found = []
-    for part in text.split("COMMIT\n"):
-        star = part.find("*") if part.startswith("*") else part.find("\n*") + 1
-        if part[star : star + 1] == "*":
-            end = part.find("\n", star)
-            rules = part.find("\n-A ", end)
-            cut = len(part) if rules < 0 else rules + 1
-            found += [(part[star + 1 : end], part[end:cut]), (part[star + 1 : end], "\n" + part[cut:])]
+    star = 0 if text.startswith("*") else text.find("\n*") + 1 or len(text)
+    while star < len(text):
+        begin = text.find("\n", star) + 1 or len(text)
+        end = text.find("\nCOMMIT\n", begin - 1) + 1 or len(text)
+        cut = text.find("\n-A ", begin - 1, end) + 1 or end
+        table = text[star + 1 : begin - 1]
+        found += [_Piece(table, text, begin, cut), _Piece(table, text, cut, end)]
+        star = text.find("\n*", end) + 1 or len(text)
     return found
 
 
-def _middles(before: str, after: str) -> tuple[list[str], list[str]]:
-    """The lines of two texts between their common start and their common end."""
-    begin = _shared(before, after, lambda text, low, high: text[low:high])
-    begin = before.rfind("\n", 0, begin) + 1
-    rest = before[begin:], after[begin:]
-    end = _shared(*rest, lambda text, low, high: text[len(text) - high : len(text) - low])
-    end = len(rest[0][len(rest[0]) - end :].partition("\n")[2])  # whole lines
-    return rest[0][: len(rest[0]) - end].splitlines(), rest[1][: len(rest[1]) - end].splitlines()
+def _middles(before: _Piece, after: _Piece) -> tuple[list[str], list[str]]:
+    """The lines of two pieces between their common start and their common end."""
+    old, new = before.text, after.text
+    shortest = min(before.end - before.begin, after.end - after.begin)
+    begin = _shared(
+        shortest,
+        lambda low, high: old[before.begin + low : before.begin + high] == new[after.begin + low : after.begin + high],
+    )
+    begin = old.rfind("\n", before.begin - 1, before.begin + begin) + 1 - before.begin  # whole lines
+    end = _shared(
+        shortest - begin,
+        lambda low, high: old[before.end - high : before.end - low] == new[after.end - high : after.end - low],
+    )
+    end = before.end - ((old.find("\n", before.end - end, before.end) + 1) or before.end)
+    return (
+        old[before.begin + begin : before.end - end].splitlines(),
+        new[after.begin + begin : after.end - end].splitlines(),
+    )
 
 
-def _shared(before: str, after: str, piece: Callable[[str, int, int], str]) -> int:
-    """How many characters two texts share, by halving: the comparisons are the C library's."""
-    low, high = 0, min(len(before), len(after))
+def _shared(most: int, same: Callable[[int, int], bool]) -> int:
+    """How far two texts are the same, ``most`` at most: by blocks, then by halving. ``same`` compares a range."""
+    low = 0
+    while low < most and same(low, min(low + _BLOCK, most)):
+        low = min(low + _BLOCK, most)
+    high = min(low + _BLOCK, most)
     while low < high:
         middle = (low + high + 1) // 2
-        if piece(before, low, middle) == piece(after, low, middle):
+        if same(low, middle):
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def _picked(pieces: Iterable[tuple[str, str]], names: Iterable[str]) -> RuleSet:
+def _picked(pieces: Iterable[_Piece], names: Iterable[str]) -> RuleSet:
     """The chains ``names`` of a text."""
     rules: RuleSet = {}
-    for table, piece in pieces:
+    for table, text, begin, end in pieces:
         chains = rules.setdefault(table, {})
         for name in names:
-            if f"\n:{name} " in piece:
+            if name not in chains and text.find(f"\n:{name} ", begin - 1, end) >= 0:
                 chains.setdefault(name, [])
             head = f"\n-A {name} "
-            at = piece.find(head)
+            at = text.find(head, begin - 1, end)
             while at >= 0:
-                end = piece.find("\n", at + 1)
-                chains.setdefault(name, []).append(piece[at + len(head) : end if end >= 0 else len(piece)].rstrip())
-                at = piece.find(head, at + 1)
+                line_end = text.find("\n", at + 1)
+                line_end = line_end if line_end >= 0 else len(text)
+                chains.setdefault(name, []).append(text[at + len(head) : line_end].rstrip())
+                at = text.find(head, line_end, end)
     return rules
 
 
