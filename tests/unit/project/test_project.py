@@ -11,7 +11,7 @@ import yaml
 
 import sluice
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 LINKS = {
     "plugins/module_utils": "../module_utils",

@@ -20,7 +20,7 @@ from sluice import render, settings
 from sluice.backends.registry import BACKENDS
 from sluice.catalogue import sources
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "inventory/sample"
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 PAGES = sorted(

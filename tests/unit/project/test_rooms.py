@@ -15,7 +15,7 @@ import yaml
 import sluice
 from sluice.backends import registry
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ENGINE = ROOT / "module_utils" / "sluice"
 MODULES = sorted(path.relative_to(ENGINE).with_suffix("") for path in ENGINE.rglob("*.py"))
 AMONG_BACKENDS = {("ipvs", "iptables")}

@@ -13,7 +13,7 @@ import pytest
 import traffic
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 INVENTORY = ROOT / "inventory/lab/hosts.yml"
 MACHINES = ROOT / "inventory/lab-machines/hosts.yml"
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ansible_collections.sluice.lb.plugins.connection import netns
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 def test_keeper_is_this_process(tmp_path: pathlib.Path) -> None:
