@@ -95,6 +95,14 @@ def rules(*objects: dict[str, Any], family: str = addresses.IPV4, **variables: A
     return rule_set(catalogue(*objects), node(**variables), family)
 
 
+def ipvs_state(
+    *objects: dict[str, Any], family: str = addresses.IPV4, guard: bool = False, **variables: Any
+) -> ipvs_rules.IpvsState:
+    """What ``objects`` want on the tests' node in IPVS mode."""
+    own = node(**variables)
+    return ipvs_rules.state(view.view(catalogue(*objects), own, family), own, guard=guard)
+
+
 def rules_by_chain(text: str) -> dict[tuple[str, str], list[str]]:
     """Every chain of an iptables-save text that has rules or is ours, and its rules; their order counts in a chain."""
     return {

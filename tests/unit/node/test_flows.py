@@ -26,13 +26,6 @@ def flow(answerer: str) -> Flow:
     return Flow("198.51.100.2", 40000, "10.96.0.2", 53, answerer, 53)
 
 
-def test_front_ends_of_ipvs() -> None:
-    assert LAYER.frontends({"ipvs.conf": TWO}, IPV4) == {
-        Frontend("10.96.0.2", 53): {("10.244.1.1", 53), ("10.244.1.2", 53)},
-        Frontend("fd00::2", 53): {("fd00::11", 53)},
-    }
-
-
 def test_flow_to_a_real_server_that_is_gone() -> None:
     tracked = [flow("10.244.1.1"), flow("10.244.1.2")]
     assert flows.stale(tracked, BEFORE, AFTER, ()) == [flow("10.244.1.1")]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import NODE, catalogue, endpoint, endpoint_slice, node, service
+from support import NODE, endpoint, endpoint_slice, service
+from support import ipvs_state as wanted
 
-from sluice.addresses import IPV4, IPV6
-from sluice.backends.ipvs import tables
-from sluice.backends.ipvs.rules import IpvsState, state
+from sluice.addresses import IPV6
+from sluice.backends.ipvs.rules import IpvsState
 from sluice.backends.ipvs.text import VirtualAddress
-from sluice.view import view
 
 OLD, NEW = {"compat": "1.20"}, {"compat": "1.36"}
 BOTH_DIALECTS = pytest.mark.parametrize("dialect", [OLD, NEW], ids=["1.20", "1.36"])
@@ -21,12 +20,6 @@ NODE_PORT = [{"port": 80, "targetPort": 8080, "nodePort": 30080}]
 HERE, THERE = "10.244.1.1", "10.244.2.1"
 BOTH = endpoint_slice(endpoint(HERE, "node1"), endpoint(THERE, "node2"))
 ONLY_THERE = endpoint_slice(endpoint(THERE, "node2"))
-
-
-def wanted(*objects: dict[str, Any], family: str = IPV4, guard: bool = False, **variables: Any) -> IpvsState:
-    """The state of the tests' node."""
-    settings = node(**variables)
-    return state(view(catalogue(*objects), settings, family), settings, guard=guard)
 
 
 def real(found: IpvsState, address: str, port: int = 80, protocol: str = "tcp") -> dict[str, int]:
@@ -292,13 +285,3 @@ def test_weights_of_a_slice() -> None:
     assert real(wanted(service(), piece), "10.96.0.1") == {f"{HERE}:8080": 5, f"{THERE}:8080": 5}
     said = {"annotations": {"sluice.io/weight": f"3, {THERE}=7"}}
     assert real(wanted(service(**said), piece), "10.96.0.1") == {f"{HERE}:8080": 5, f"{THERE}:8080": 7}
-
-
-def test_both_families_share_their_tables() -> None:
-    dual = service(ip=["10.96.0.1", "fd00:96::1"])
-    states = [wanted(dual, family=family, ip_families=[IPV4, IPV6]) for family in (IPV4, IPV6)]
-    found = tables.merged(state.tables for state in states)
-    assert found.addresses == ("10.96.0.1/32", "fd00:96::1/128")
-    assert set(found.sets) == {*states[0].tables.sets, *states[1].tables.sets}
-    assert set(found.sets) <= tables.SET_NAMES
-    assert len(found.servers) == 2
