@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from iptables_rules import BOTH, HERE, LB, LOCAL, OLD, THERE, balanced, chains_of_services, web
-from support import endpoint, endpoint_slice, rules, service
+from support import catalogue, endpoint, endpoint_slice, node, rules, service
+
+from sluice.addresses import IPV4, IPV6
+from sluice.view import View, view
 
 
 def test_range_of_all_addresses_is_no_restriction_in_1_36() -> None:
@@ -96,3 +101,43 @@ def test_endpoint_in_two_slices_counts_once() -> None:
 def test_trailing_colon_until_1_18() -> None:
     found = rules(service(ports=[{"port": 80}, {"name": "b", "port": 81}]), compat="1.18")["filter"]["KUBE-SERVICES"]
     assert ['"shop/web: has no' in found[0], '"shop/web:b has no' in found[1]] == [True, True]
+
+
+def seen(*objects: dict[str, Any], family: str = IPV4, **variables: Any) -> View:
+    return view(catalogue(*objects), node(**variables), family)
+
+
+def test_services_of_another_family_are_not_in_it() -> None:
+    dual = service(ip=["10.96.0.1", "fd00:96::1"])
+    assert [port.cluster_ip for port in seen(dual, family=IPV6).ports] == ["fd00:96::1"]
+    assert seen(service(), family=IPV6).ports == ()
+
+
+def test_targets_are_sorted_as_text() -> None:
+    """kube-proxy's order: 10.244.0.10 comes before 10.244.0.9."""
+    (port,) = seen(service(), endpoint_slice("10.244.0.9", "10.244.0.10")).ports
+    assert [target.text for target in port.cluster] == ["10.244.0.10:8080", "10.244.0.9:8080"]
+    assert port.targets == list(port.cluster)
+
+
+def test_targets_are_only_what_a_policy_uses() -> None:
+    (plain,) = seen(service(), BOTH).ports
+    assert (len(plain.cluster), plain.local, plain.has_endpoints, plain.external) == (2, (), True, False)
+    (inside,) = seen(service(internalTrafficPolicy="Local"), BOTH).ports
+    assert (inside.cluster, [target.address for target in inside.local]) == ((), [HERE])
+    (both,) = seen(service(**LB, internalTrafficPolicy="Local"), BOTH).ports
+    assert (len(both.cluster), len(both.local), both.external) == (2, 1, True)
+    assert [target.address for target in both.targets] == [HERE, THERE], "each once"
+
+
+@pytest.mark.parametrize(("compat", "count"), [("1.20", 1), ("1.36", 2)])
+def test_endpoints_that_count_for_a_large_cluster(compat: str, count: int) -> None:
+    found = seen(service(), endpoint_slice(HERE, endpoint(THERE, ready=False)), compat=compat)
+    assert found.endpoint_count == len(found.ports[0].endpoints) == count
+
+
+@pytest.mark.parametrize(("compat", "captured"), [("1.20", ("192.0.2.1",)), ("1.36", ())])
+def test_an_ingress_of_mode_proxy_is_not_for_the_node(compat: str, captured: tuple[str, ...]) -> None:
+    proxied = service(**LB)
+    proxied["status"]["loadBalancer"]["ingress"][0]["ipMode"] = "Proxy"
+    assert seen(proxied, compat=compat).ports[0].load_balancer_ips == captured

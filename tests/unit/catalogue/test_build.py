@@ -10,7 +10,10 @@ from bad_input import GOOD, Bad, build, line_of
 from support import endpoint_slice, service
 
 from sluice import render
-from sluice.catalogue import sources
+from sluice.catalogue import build as build_module
+from sluice.catalogue import manifests, sources
+from sluice.catalogue.model import Catalogue
+from sluice.faults import Fault, InputError
 
 CASES = {
     "unknown kind": Bad(
@@ -63,3 +66,18 @@ def test_slices_win_over_the_selector() -> None:
     objects = [service(selector={"app": "web"}), endpoint_slice("10.244.0.1")]
     found, _ = sources.catalogue_of(sources.read([], objects), hosts, render.checks_for([]))
     assert [end.address for piece in found.services[0].slices for end in piece.endpoints] == ["10.244.0.1"]
+
+
+def test_services_come_by_name() -> None:
+    objects = [service(name, ip=f"10.96.0.{number}") for number, name in enumerate("bca", 1)]
+    found, faults = build_module.build(manifests.inline(objects))
+    assert not faults
+    assert [each.name for each in found.services] == ["a", "b", "c"]
+
+
+def test_a_fault_makes_the_catalogue_unusable_and_a_warning_does_not() -> None:
+    warning = Fault("f", 1, "", "", "odd", warning=True)
+    assert build_module.checked(Catalogue(), [warning]) == Catalogue()
+    with pytest.raises(InputError) as caught:
+        build_module.checked(Catalogue(), [warning, warning._replace(warning=False)])
+    assert len(caught.value.faults) == 2

@@ -8,8 +8,9 @@ from typing import Any
 import bad_input
 import pytest
 from bad_input import PORT, WEB, Bad
+from support import service
 
-from sluice.catalogue import checks, sources
+from sluice.catalogue import build, checks, manifests, sources
 from sluice.faults import InputError
 
 CASES = {
@@ -97,3 +98,38 @@ def test_host_ports_that_cannot_be_told_apart(pods: list[dict[str, Any]], messag
         sources.catalogue_of(sources.read([], pods), (), checks.NO_CHECKS)
     (fault,) = caught.value.faults
     assert message in fault.message
+
+
+def faults_of(*services: dict[str, Any], **more: Any) -> list[tuple[str, bool]]:
+    """The messages, and whether they are warnings."""
+    found, faults = build.build(manifests.inline(list(services)), checks=checks.Checks(**more))
+    assert len(found.services) == len(services)
+    return [(fault.message, fault.warning) for fault in faults]
+
+
+def test_what_two_services_may_share() -> None:
+    udp = [{"port": 80, "protocol": "UDP", "nodePort": 30080}]
+    tcp = [{"port": 80, "nodePort": 30080}]
+    assert faults_of(service("a", type="NodePort", ports=tcp), service("b", type="NodePort", ports=udp)) == []
+    assert faults_of(service("a", ip="10.96.0.2"), service("b", ip="10.96.0.3")) == []
+
+
+def test_a_health_check_takes_a_node_port_as_well() -> None:
+    checked = service("a", type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=30080)
+    other = service("b", ip="10.96.0.2", type="NodePort", ports=[{"port": 80, "nodePort": 30080}])
+    ((message, warning),) = faults_of(checked, other)
+    assert (message.partition(" (")[0], warning) == ("node port 30080/TCP is Service shop/a's as well", False)
+    both = [{"port": 80, "name": "a", "nodePort": 30080}, {"port": 81, "name": "b", "nodePort": 30080}]
+    assert faults_of(service(type="NodePort", ports=both)) == [("node port 30080/TCP is there twice", False)]
+
+
+def test_addresses_outside_the_network_of_services() -> None:
+    found = faults_of(service(), service_cidrs=("10.97.0.0/16", "fd00::/64"))
+    assert found == [("10.96.0.1 is not in sluice_service_cidrs (10.97.0.0/16, fd00::/64)", True)]
+    assert faults_of(service(), service_cidrs=("10.96.0.0/16",)) == []
+
+
+def test_objects_of_two_kinds_or_namespaces_may_have_one_name() -> None:
+    other = service(ip="10.96.0.2")
+    other["metadata"]["namespace"] = "other"
+    assert faults_of(service(), other) == []

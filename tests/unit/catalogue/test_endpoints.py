@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bad_input
 import pytest
@@ -12,6 +13,7 @@ from support import endpoint, endpoint_slice, service
 
 from sluice import render
 from sluice.catalogue import checks, sources
+from sluice.catalogue.model import Endpoint, EndpointSlice, SlicePort
 
 CASES = {
     "weight of a slice": Bad('weight: "3"', "weight: -3", WEB_1, f"{SAYS}/weight", "must be text, is -3"),
@@ -147,3 +149,55 @@ def test_publish_not_ready_addresses_of_endpoints() -> None:
     }
     assert balanced(web({"publishNotReadyAddresses": True}, legacy)) == [f"{HERE}:8080"]
     assert balanced(web({}, legacy)) == []
+
+
+def slices_of(*objects: dict[str, Any]) -> tuple[EndpointSlice, ...]:
+    found, faults = sources.catalogue_of(sources.read([], [service(), *objects]))
+    assert not faults
+    return found.services[0].slices
+
+
+def test_the_first_address_stands_for_all() -> None:
+    several = {"addresses": ["10.244.0.1", "10.244.0.2"], "nodeName": "node1"}
+    (found,) = slices_of(endpoint_slice(several))
+    assert found.endpoints == (Endpoint("10.244.0.1", "node1"),)
+
+
+def test_what_no_port_can_use_is_left_out() -> None:
+    ports = [{"name": "", "port": 8080}, {"name": "all", "port": None}]
+    (found,) = slices_of(endpoint_slice("10.244.0.1", ports=ports))
+    assert found.ports == (SlicePort("", "TCP", 8080),)
+    names = endpoint_slice({"addresses": ["web.example.com"]}, name="names")
+    assert slices_of({**names, "addressType": "FQDN"}) == ()
+
+
+def test_endpoints_become_a_slice_for_each_family() -> None:
+    legacy = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "subsets": [
+            {
+                "addresses": [{"ip": "10.244.0.1", "nodeName": "node1"}, {"ip": "fd00::1"}],
+                "notReadyAddresses": [{"ip": "10.244.0.2"}],
+                "ports": [{"port": 8080}],
+            }
+        ],
+    }
+    found = slices_of(legacy)
+    assert [(piece.family, [(end.address, end.ready) for end in piece.endpoints]) for piece in found] == [
+        ("IPv4", [("10.244.0.1", True), ("10.244.0.2", False)]),
+        ("IPv6", [("fd00::1", True)]),
+    ]
+    assert found[0].endpoints[0].node == "node1"
+
+
+def test_a_host_is_a_hint_to_its_zone_where_that_is_preferred() -> None:
+    labels = {"app": "web", "topology.kubernetes.io/zone": "a"}
+    host = {"name": "a", "labels": labels, "endpoint_ip": "10.0.0.1", "weight": 3}
+    for preference, zones, nodes in (("", (), ()), ("PreferClose", ("a",), ()), ("PreferSameNode", ("a",), ("a",))):
+        web = service(selector={"app": "web"}, trafficDistribution=preference)
+        found, faults = sources.catalogue_of(sources.read([], [web]), [host])
+        assert not faults
+        (end,) = found.services[0].slices[0].endpoints
+        assert (end.zone_hints, end.node_hints, end.weight) == (zones, nodes, 3)

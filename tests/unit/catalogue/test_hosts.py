@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from sluice.catalogue import hosts
+from sluice.catalogue.hosts import EndpointHost
+from sluice.catalogue.model import ZONE_LABEL
 from sluice.faults import InputError
 
 
@@ -29,3 +31,38 @@ def test_bad_inventory_host(host: Any, field: str) -> None:
         hosts.endpoint_hosts([good, host, good])
     (fault,) = caught.value.faults
     assert (fault.file, fault.field) == ("inventory", field)
+
+
+def test_what_is_not_said() -> None:
+    (host,) = hosts.endpoint_hosts([{"name": "a", "endpoint_ip": "FD00::1"}])
+    assert host == EndpointHost("a", {}, ("fd00::1",), {}, "a", "", True, None)
+
+
+def test_what_is_said() -> None:
+    (host,) = hosts.endpoint_hosts(
+        [
+            {
+                "name": "a",
+                "labels": {"app": 1, ZONE_LABEL: "z"},
+                "endpoint_ip": ["10.0.0.1", "fd00::1", "10.0.0.1"],
+                "ports": {"http": 8080},
+                "node": "node1",
+                "ready": False,
+                "weight": 0,
+            }
+        ]
+    )
+    assert host.labels == {"app": "1", ZONE_LABEL: "z"}
+    assert host.addresses == ("10.0.0.1", "fd00::1")
+    assert (host.ports, host.node, host.zone, host.ready, host.weight) == ({"http": 8080}, "node1", "z", False, 0)
+
+
+def test_every_fault_of_every_host() -> None:
+    with pytest.raises(InputError) as caught:
+        hosts.endpoint_hosts([{"name": "a", "labels": 1, "ready": 2}, {"endpoint_ip": "10.0.0.1", "weight": 70000}])
+    assert [(fault.subject, fault.field) for fault in caught.value.faults] == [
+        ("host a", "sluice_labels"),
+        ("host a", "sluice_endpoint_ip"),
+        ("host a", "sluice_ready"),
+        ("host number 1", "sluice_weight"),
+    ]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bad_input
 import pytest
 from bad_input import PORT, SAYS, WEB, WEB_1, Bad
+
+from sluice.catalogue.manifests import inline
+from sluice.catalogue.reader import ObjectReader, short
+from sluice.faults import Fault
 
 CASES = {
     "wrong type: number": Bad("port: 80\n", "port: http\n", WEB, f"{PORT}.port", "must be a whole number, is 'http'"),
@@ -83,3 +88,62 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input(name: str, tmp_path: Path) -> None:
     bad_input.check(CASES[name], tmp_path)
+
+
+def reader(value: dict[str, Any], kind: str = "Service") -> tuple[ObjectReader, list[Fault]]:
+    faults: list[Fault] = []
+    (manifest,) = inline({"metadata": {"name": "web"}, **value})
+    return ObjectReader(manifest, kind, faults), faults
+
+
+def test_null_is_the_default() -> None:
+    entry, faults = reader({"a": None})
+    for holder in ({}, {"a": None}):
+        assert entry.text(holder, "a", (), "x") == "x"
+        assert entry.flag(holder, "a", (), True) is True
+        assert entry.number(holder, "a", (), 1, 9, 5) == 5
+        assert entry.items(holder, "a", ()) == []
+        assert entry.mapping(holder, "a", ()) == {}
+        assert entry.choice(holder, "a", (), ("b", "c"), "c") == "c"
+    assert (faults, entry.faulty) == ([], False)
+
+
+def test_who_an_object_is() -> None:
+    entry, _ = reader({"metadata": {"name": "web", "labels": {"a": "b"}}})
+    assert (entry.key, entry.subject, entry.labels) == (("default", "web"), "Service default/web", {"a": "b"})
+    node, faults = reader({"metadata": {"name": "node1.example.com"}}, "Node")
+    assert (node.key, node.subject, faults) == (("", "node1.example.com"), "Node node1.example.com", [])
+
+
+def test_a_warning_makes_no_object_faulty() -> None:
+    entry, faults = reader({})
+    entry.fault(("spec", "ports", 0, "name"), "is odd", warning=True)
+    assert not entry.faulty
+    entry.fault(("spec", "ports", 0, "name"), "is wrong")
+    assert entry.faulty
+    assert {fault.field for fault in faults} == {"spec.ports[0].name"}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.0.1", "::1", "fe80::1"])
+def test_addresses_that_only_this_host_knows(address: str) -> None:
+    entry, faults = reader({})
+    assert entry.address(address, ("a",)) == address
+    assert not faults
+    assert entry.outward(address, ("a",)) == ""
+    assert [fault.message for fault in faults] == [f"{address} is a loopback or link-local address"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        ([1], "a list"),
+        ({}, "a mapping"),
+        ("x", "'x'"),
+        (80, "80"),
+        ("x" * 100, "'" + "x" * 59 + "… (102 characters)"),
+    ],
+)
+def test_values_in_messages(value: object, text: str) -> None:
+    assert short(value) == text

@@ -11,6 +11,9 @@ from bad_input import GOOD, PORT, SAYS, WEB, Bad, build
 from iptables_rules import BOTH, HERE, LB
 from support import endpoint_slice, rules, service
 
+from sluice.catalogue import sources
+from sluice.catalogue.model import AFFINITY_SECONDS, Ingress, Service, ServicePort
+
 CASES = {
     "scheduler": Bad(
         "sluice.io/scheduler: sh",
@@ -161,3 +164,44 @@ def test_service_of_another_proxy_programs_nothing() -> None:
 @pytest.mark.parametrize("spec", [{"ip": "None"}, {"type": "ExternalName", "externalName": "example.com"}])
 def test_headless_and_external_name_program_nothing(spec: dict[str, Any]) -> None:
     assert rules(service(**spec), BOTH) == rules()
+
+
+def read(manifest: dict[str, Any]) -> Service:
+    found, faults = sources.catalogue_of(sources.read([], [manifest]))
+    assert not faults
+    return found.services[0]
+
+
+def test_defaults_are_filled_in() -> None:
+    manifest = service(ports=[{"port": 80}])
+    assert read(manifest) == Service("shop", "web", "ClusterIP", ("10.96.0.1",), (ServicePort("", "TCP", 80, 80, 0),))
+
+
+def test_status_comes_before_the_address_that_was_asked_for() -> None:
+    asked = {"type": "LoadBalancer", "loadBalancerIP": "192.0.2.9"}
+    assert read(service(**asked)).ingress == (Ingress("192.0.2.9"),)
+    assert read(service(**asked, ingress=["192.0.2.1"])).ingress == (Ingress("192.0.2.1"),)
+    assert read(service(loadBalancerIP="192.0.2.9")).ingress == (), "only a load balancer has one"
+
+
+def test_affinity() -> None:
+    assert read(service(sessionAffinity="ClientIP")).affinity_seconds == AFFINITY_SECONDS
+    config = {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}}
+    assert read(service(sessionAffinity="ClientIP", **config)).affinity_seconds == 60
+    assert read(service(**config)).affinity_seconds == 0
+
+
+def test_health_checks_are_for_load_balancers_with_policy_local() -> None:
+    local = {"externalTrafficPolicy": "Local", "healthCheckNodePort": 32000}
+    assert read(service(type="LoadBalancer", **local)).health_check_node_port == 32000
+    assert read(service(type="NodePort", **local)).health_check_node_port == 0
+
+
+def test_networks_and_addresses_are_canonical() -> None:
+    found = read(
+        service(
+            ip=["10.96.0.1", "FD00::1"], externalIPs=["FD00::2", "fd00::2"], loadBalancerSourceRanges=["10.1.2.3/8"]
+        )
+    )
+    assert (found.cluster_ips, found.external_ips) == (("10.96.0.1", "fd00::1"), ("fd00::2",))
+    assert found.source_ranges == ("10.0.0.0/8",)
