@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +22,13 @@ with open(sys.argv[1], "a") as stream:
     print(flush=True)
     sys.stdin.read()
 """
-    "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
-)
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "lock")
+def path() -> Iterator[str]:
+    """In memory, as /run is: of some file systems /proc/locks has other device numbers than stat(2)."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield f"{folder}/lock"
 
 
 @pytest.fixture
