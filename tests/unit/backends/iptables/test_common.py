@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from iptables_rules import HERE
-from support import rules
+from support import node, rules
 
 from sluice import names
 from sluice.addresses import IPV6
+from sluice.backends.iptables import common
 
 
 def test_masquerade_bit() -> None:
@@ -65,3 +66,38 @@ def test_host_port_on_one_address_and_without_uid() -> None:
     assert found["KUBE-HOSTPORTS"] == [
         f'-d 10.0.0.10/32 -p udp -m comment --comment "agent_shop hostport 9200" -m udp --dport 9200 -j {chain}'
     ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "open_"),
+    [
+        ({"compat": "1.20", "localhost_nodeports": False}, True),
+        ({}, True),
+        ({"localhost_nodeports": False}, False),
+        ({"nodeport_addresses": ["10.0.0.0/8"]}, False),
+        ({"nodeport_addresses": ["10.0.0.0/8", "127.0.0.0/8"]}, True),
+    ],
+)
+def test_node_ports_on_localhost(variables: dict[str, Any], open_: bool) -> None:
+    """What opens 127.0.0.0/8 to neighbours closes it as well (CVE-2020-8558)."""
+    own = node(**variables)
+    assert common.serves_localhost(own) == open_
+    blocked = [rule for rule in rules(**variables)["filter"]["KUBE-FIREWALL"] if "block incoming localnet" in rule]
+    assert bool(blocked) == open_
+
+
+def test_forwarding_is_switched_on_by_family() -> None:
+    opened = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.route_localnet": "1"}
+    assert common.sysctls(node(), localnet=True) == opened
+    assert common.sysctls(node(ip_families=[IPV6]), localnet=True) == {"net.ipv6.conf.all.forwarding": "1"}
+
+
+def test_entries_keep_their_order_by_chain() -> None:
+    found = common.collected([("nat", "A", "1"), ("nat", "B", "")], [("filter", "A", "2"), ("nat", "A", "0")])
+    assert found == {"filter": {"A": ["2"]}, "nat": {"A": ["1", "0"], "B": []}}
+
+
+def test_pieces_of_a_rule() -> None:
+    assert common.to("10.0.0.1", "udp", 53)("X") == "-d 10.0.0.1/32 -p udp X -m udp --dport 53"
+    assert [common.source(net) for net in ("10.0.0.0/8", "0.0.0.0/0", "::/0")] == ["-s 10.0.0.0/8 ", "", ""]
+    assert common.words("a", "", "b") == "a b"

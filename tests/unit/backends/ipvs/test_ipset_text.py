@@ -39,3 +39,28 @@ def test_a_set_is_as_large_as_it_has_to_be() -> None:
 def test_not_ipset(text: str) -> None:
     with pytest.raises(ipset_text.TextError):
         ipset_text.parse(text)
+
+
+def members(entries: range) -> str:
+    return "".join(f"add x 10.0.{n >> 8}.{n & 255}\n" for n in entries)
+
+
+CREATE = "create x hash:ip family inet\n"
+
+
+def test_difference_holds_the_members_that_differ() -> None:
+    old, new = CREATE + members(range(500)), CREATE + members(range(1, 501))
+    have, want = ipset_text.difference(old, new)
+    assert (have["x"].members, want["x"].members) == (("10.0.0.0",), ("10.0.1.244",))
+    assert ipset_text.difference(old, old)[0]["x"] == IpSet("hash:ip family inet", (), MAXELEM)
+
+
+def test_difference_of_a_set_that_grows_is_all_of_it() -> None:
+    larger = f"create x hash:ip family inet maxelem {2 * MAXELEM}\n" + members(range(3))
+    have, want = ipset_text.difference(CREATE + members(range(2)), larger)
+    assert (len(have["x"].members), len(want["x"].members)) == (2, 3)
+
+
+def test_bitmaps_have_no_size() -> None:
+    found = ip_set("bitmap:port range 0-65535", ["80", "80", "443"])
+    assert (found.members, found.maxelem, found.create) == (("80", "443"), 0, "bitmap:port range 0-65535")

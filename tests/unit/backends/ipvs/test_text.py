@@ -102,3 +102,27 @@ def test_proc_in_other_words_is_not_guessed_at(old: str, new: str) -> None:
         listed = listed.replace("0A600001", "0A600002")  # nobody has said its options
     with pytest.raises((ValueError, LookupError)):
         ipvs_text.from_proc(listed, OPTIONS)
+
+
+def server(n: int, real: str = "10.244.0.1:80") -> str:
+    return f"-A -t 10.96.{n >> 8}.{n & 255}:80 -s rr\n-a -t 10.96.{n >> 8}.{n & 255}:80 -r {real} -m -w 1\n"
+
+
+def test_difference_holds_the_servers_that_differ() -> None:
+    old = "".join(map(server, range(300)))
+    new = old.replace(server(7), server(7, "10.244.0.2:80")).replace(server(8), "") + server(300)
+    have, want = ipvs_text.difference(old, new, also=["-t 10.96.0.9:80"])
+    assert [each.address for each in have] == ["10.96.0.7", "10.96.0.8", "10.96.0.9"]
+    assert sorted(each.address for each in want) == ["10.96.0.7", "10.96.0.9", "10.96.1.44"]
+    assert list(want[VirtualAddress("tcp", "10.96.0.7", 80)].real) == ["10.244.0.2:80"]
+    assert ipvs_text.difference(old, old) == ({}, {})
+
+
+def test_difference_of_much_is_all() -> None:
+    old, new = ("".join(server(n, real) for n in range(200)) for real in ("10.244.0.1:80", "10.244.0.2:80"))
+    assert ipvs_text.difference(old, new) == (ipvs_text.parse(old), ipvs_text.parse(new))
+
+
+def test_names_of_servers() -> None:
+    assert ipvs_text.names(server(1) + server(2)) == {"-t 10.96.0.1:80", "-t 10.96.0.2:80"}
+    assert ipvs_text.names("") == set()
