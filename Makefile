@@ -51,28 +51,37 @@ lab-down: $(RUNTIME) ## remove the lab
 
 ##### Checks
 
-.PHONY: test unit golden property kernel pytest molecule bench
+.PHONY: test unit golden property kernel pytest compat molecule bench
 # pytest runs last: its closing lines end the output.
-test: lint molecule pytest ## all checks
+test: lint sanity docs compat molecule pytest ## all checks
 
-LINTERS := ruff format mypy yamllint shellcheck ansible-lint
-ruff         = ruff check .
-format       = ruff format --check .
-mypy         = mypy
-yamllint     = yamllint --strict .
-shellcheck   = tools/shellcheck
-ansible-lint = ansible-lint -q --nocolor
+LINTERS := ruff format mypy yamllint shellcheck ansible-lint antsibull-docs fragments
+ruff           = ruff check .
+format         = ruff format --check .
+mypy           = mypy
+yamllint       = yamllint --strict .
+shellcheck     = tools/shellcheck
+ansible-lint   = ansible-lint -q --nocolor
+antsibull-docs = antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self $(TREE)
+fragments      = antsibull-changelog lint
 
-.PHONY: lint $(LINTERS)
-lint: $(LINTERS) ## ruff (rules and format), mypy, yamllint, shellcheck, ansible-lint; each is a target too
+.PHONY: lint $(LINTERS) sanity
+lint: $(LINTERS) ## ruff (rules and format), mypy, yamllint, shellcheck, ansible-lint, antsibull; each is a target too
+antsibull-docs: tree
 $(LINTERS): $(DEV)
 	$(STEP) lint/$@ $($@)
+
+sanity: $(DEV) ## ansible-test's sanity tests, on the tree that is released
+	$(STEP) sanity $(BIN)/python tools/sanity.py
 
 unit golden property kernel: $(DEV) ## one part of the tests
 	pytest tests/$@
 
 pytest: $(DEV) ## unit, golden, property and kernel tests in one run
 	pytest tests/unit tests/golden tests/property tests/kernel
+
+compat: $(DEV) ## the collection, installed, on a node that is a namespace, with each ansible-core that it is for
+	$(STEP) compat pytest tests/compat
 
 MOLECULE = molecule -c .config/molecule/config.yml test -s
 
@@ -132,10 +141,21 @@ pins: ## write constraints.txt anew, from a fresh venv and requirements-dev.txt
 
 ##### Release
 
-.PHONY: collection clean
-collection: $(RUNTIME) ## build the collection sluice.lb
-	$(STEP) collection ansible-galaxy collection build --force --output-path .cache
+TREE := .cache/collection/ansible_collections/sluice/lb
+
+.PHONY: tree docs collection changelog clean
+tree: $(RUNTIME)
+	$(BIN)/python tools/release_tree.py .cache/collection
+
+collection: tree ## build the collection sluice.lb
+	$(STEP) collection ansible-galaxy collection build --force --output-path .cache $(TREE)
 	echo .cache/sluice-lb-*.tar.gz
+
+docs: $(DEV) tree ## HTML pages of roles, modules and filters: .cache/docs/html
+	$(STEP) docs tools/pages
+
+changelog: $(DEV) ## move the fragments of changelogs/ to the version that galaxy.yml says, and write CHANGELOG.md
+	antsibull-changelog release --update-existing --reload-plugins --refresh-plugins
 
 clean: ## remove caches (not the lab, not .venv)
 	rm -rf .cache .ansible

@@ -15,8 +15,12 @@ import time
 
 from process import NODE_PYTHON, REPOSITORY, MeasureError, Run, run, sluice
 
-MODULES = ("dummy", "ip_set", "ip_vs", "ip_vs_rr", "nf_conntrack", "xt_ipvs", "xt_set")
-DEVICE = "kube-ipvs0"
+sys.path.insert(0, str(REPOSITORY / "module_utils"))
+
+from sluice import render
+from sluice.backends.ipvs.tables import DEVICE
+from sluice.settings import Settings
+
 REST = 2
 """Seconds in which the kernel clears up an earlier namespace: thousands of virtual servers take some."""
 
@@ -57,7 +61,8 @@ def measure_floor(node: pathlib.Path) -> dict[str, list[Run]]:
 
 
 if __name__ == "__main__":
-    subprocess.run(["modprobe", "--all", *MODULES], check=True)
+    modules = render.needs({}, Settings(backend="ipvs"), ()).modules
+    subprocess.run(["modprobe", "--all", *modules], check=True)
     # Without any local address every address of a real server is refused.
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     time.sleep(REST)

@@ -1,13 +1,11 @@
-# Copyright: Contributors to Sluice
-# SPDX-License-Identifier: Apache-2.0
 """Connection to a host of the embedded lab: every command runs in the namespaces of the process that keeps it."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: netns
-author: Contributors to Sluice
-short_description: run tasks on a host that is a set of namespaces of this machine
+author: The Sluice authors (!UNKNOWN)
+short_description: Run tasks on a host that is a set of namespaces of this machine
 version_added: 0.1.0
 description:
   - Reaches the hosts of the embedded lab (C(lab/network.py)). Each is a process of the controller in network, mount,

@@ -7,7 +7,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import names
 
 DOCUMENTATION = r"""
 name: chain_name
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: The hashed chain name that kube-proxy gives to a service port or an endpoint
 description:

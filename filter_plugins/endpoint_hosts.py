@@ -7,7 +7,7 @@ from typing import Any
 
 DOCUMENTATION = r"""
 name: endpoint_hosts
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: The inventory hosts that Services may select as their endpoints
 description:

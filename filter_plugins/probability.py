@@ -7,7 +7,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import names
 
 DOCUMENTATION = r"""
 name: probability
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: The probability of an endpoint's rule when so many endpoints are left
 description:

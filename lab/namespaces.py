@@ -8,9 +8,11 @@ two from 3.12 on and the third not at all.
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 import pathlib
 import socket
+import stat
 import typing
 
 CLONE_NEWNS = 0x00020000
@@ -30,6 +32,19 @@ MS_PRIVATE = 0x40000
 
 # What a host may write, beside /run and /tmp. Overlays do not follow changes below them; /home is left as it is.
 PRIVATE_DIRECTORIES = ("/etc", "/opt", "/root", "/srv", "/usr", "/var")
+# Where Sluice keeps its files on a machine, all of them with its name. A host starts without them.
+PLACES = (
+    "/etc",
+    "/etc/NetworkManager/conf.d",
+    "/etc/modules-load.d",
+    "/etc/sysctl.d",
+    "/etc/systemd/network",
+    "/etc/systemd/system",
+    "/etc/systemd/system/*.wants",
+    "/usr/local/lib",
+    "/usr/local/sbin",
+    "/var/lib",
+)
 PYTHON = "/usr/bin/python3"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -56,9 +71,14 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     _check(_libc.mount(*call), f"mount on {target}")
 
 
-def private_files() -> None:
-    """Give this mount namespace files of its own: what it writes goes to memory and ends with it."""
+def private_files(shared: typing.Collection[pathlib.Path] = ()) -> None:
+    """Give this mount namespace files of its own: what it writes goes to memory and ends with it.
+
+    It starts with the machine's, without those of a Sluice that the machine itself runs. ``shared`` folders are the
+    machine's, wherever they lie.
+    """
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    kept = [(folder, os.open(folder, os.O_PATH)) for folder in shared]
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     for directory in PRIVATE_DIRECTORIES:
         if not os.path.isdir(directory):
@@ -68,6 +88,10 @@ def private_files() -> None:
         os.makedirs(work)
         # The merged directory takes its mode from the upper one.
         os.chmod(upper, os.stat(directory).st_mode & 0o7777)
+        for path in sluices_files(directory):
+            hidden = upper + path[len(directory) :]
+            os.makedirs(os.path.dirname(hidden), exist_ok=True)
+            os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0))  # to overlayfs: there is no such file
         mount("overlay", directory, "overlay", options=f"lowerdir={directory},upperdir={upper},workdir={work}")
     mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
     os.mkdir("/run/lock")
@@ -78,23 +102,40 @@ def private_files() -> None:
     mount("/proc/sys/net", "/proc/sys/net", flags=MS_BIND)
     mount("none", "/proc/sys", flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
     mount("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    for folder, descriptor in kept:
+        folder.mkdir(parents=True, exist_ok=True)
+        mount(f"/proc/self/fd/{descriptor}", str(folder), flags=MS_BIND | MS_REC)
+        os.close(descriptor)
+
+
+def sluices_files(directory: str) -> list[str]:
+    """What a Sluice has of its own below a directory of this machine; a folder stands for all that is in it."""
+    places = (place for place in PLACES if f"{place}/".startswith(f"{directory}/"))
+    return [path for place in places for path in glob.glob(f"{place}/*sluice*")]
 
 
 def sysctl(name: str, value: int) -> None:
     pathlib.Path("/proc/sys", name).write_text(f"{value}\n", encoding="ascii")
 
 
-def start(name: str, script: pathlib.Path, arguments: list[str], setup: typing.Callable[[], None]) -> int:
+def start(
+    name: str,
+    script: pathlib.Path,
+    arguments: list[str],
+    setup: typing.Callable[[], None],
+    shared: typing.Collection[pathlib.Path] = (),
+) -> int:
     """Start a host whose first process is ``script NAME ARGUMENTS``; its PID, once it says that it is ready.
 
-    ``setup`` is called in the new host before the script. Raises OSError with what went wrong.
+    ``setup`` is called in the new host before the script; ``shared`` folders are the machine's, there too. Raises
+    OSError with what went wrong.
     """
     source = os.open(script, os.O_RDONLY)
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.close(reader)
-        _become_host(name, source, arguments, setup, writer)
+        _become_host(name, source, arguments, setup, shared, writer)
     os.close(writer)
     os.close(source)
     os.waitpid(child, 0)
@@ -106,7 +147,12 @@ def start(name: str, script: pathlib.Path, arguments: list[str], setup: typing.C
 
 
 def _become_host(
-    name: str, source: int, arguments: list[str], setup: typing.Callable[[], None], writer: int
+    name: str,
+    source: int,
+    arguments: list[str],
+    setup: typing.Callable[[], None],
+    shared: typing.Collection[pathlib.Path],
+    writer: int,
 ) -> typing.NoReturn:
     try:
         os.setsid()
@@ -115,7 +161,7 @@ def _become_host(
             os.write(writer, f"{first}\n".encode())
             os._exit(0)
         socket.sethostname(name)
-        private_files()
+        private_files(shared)
         pathlib.Path("/etc/hostname").write_text(f"{name}\n", encoding="ascii")
         setup()
         null = os.open(os.devnull, os.O_RDWR)

@@ -48,7 +48,7 @@ MACHINES = STATE / "machines"  # what belongs to virtual machines, ssh's configu
 MACHINES_SKIPPED = 77  # what vm/machines exits with where none can run
 MACHINE = ".machine"  # after a host's name: the process of its virtual machine
 Variables = dict[str, typing.Any]
-STOP_TIMEOUT = 5.0  # seconds until the kernel has to have taken a killed host apart
+STOP_TIMEOUT = 60.0  # seconds until the kernel has to have taken a killed host apart
 
 
 class LabError(Exception):

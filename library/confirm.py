@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: confirm
-author: The Sluice authors
+author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
 short_description: Keep a change that would be taken back otherwise
 description:

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+PLACED = (
+    *(f"node.{name}" for name in ("state", "units", "timer", "installation", "preparation", "files")),
+    "system.locks",
+)
+"""The modules of the engine that know where something lies on a node."""
+
+
+def place_below(root: Path, monkeypatch: pytest.MonkeyPatch, engine: str = "sluice") -> None:
+    """Have the package ``engine`` keep all that it keeps on a node below ``root``, on a node without systemd."""
+    for name in PLACED:
+        module = importlib.import_module(f"{engine}.{name}")
+        for constant, value in list(vars(module).items()):
+            if isinstance(value, str) and value.startswith(("/var/lib/", "/run/", "/etc/", "/usr/local/")):
+                monkeypatch.setattr(module, constant, f"{root}{value}")
+    (root / "run").mkdir(parents=True)
+    monkeypatch.setattr(importlib.import_module(f"{engine}.system.linux"), "has_systemd", lambda: False)
 
 
 def script(path: Path, text: str) -> None:

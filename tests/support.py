@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 from sluice import addresses, render, settings, view
@@ -101,6 +102,23 @@ def ipvs_state(
     """What ``objects`` want on the tests' node in IPVS mode."""
     own = node(**variables)
     return ipvs_rules.state(view.view(catalogue(*objects), own, family), own, guard=guard)
+
+
+def in_a_namespace(script: str, text: str = "", **variables: str) -> str:
+    """What a shell script prints in an empty network namespace; ``text`` is its input.
+
+    The tools of iptables-legacy lock a file below /run, which has to be of that namespace as well.
+    """
+    result = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-ec", f"mount -t tmpfs none /run\n{script}"],
+        input=text,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def rules_by_chain(text: str) -> dict[tuple[str, str], list[str]]:

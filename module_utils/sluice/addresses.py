@@ -81,5 +81,5 @@ def host_port(text: str, port: int) -> str:
 
 def split_port(text: str) -> tuple[str, int]:
     """Address and port of what ``host_port`` joined. Raises ValueError where there is no port."""
-    address_, _, port = text.rpartition(":")
+    address_, _colon, port = text.rpartition(":")
     return address_.strip("[]"), int(port)

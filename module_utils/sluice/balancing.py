@@ -3,8 +3,8 @@
 * ``scheduler``: one of SCHEDULERS; without it the node's ``sluice_ipvs_scheduler`` counts.
 * ``scheduler-flags``: ``sh-port``, ``sh-fallback``, ``mh-port``, ``mh-fallback``, as ipvsadm(8) has them.
 * ``weight``: a number for every endpoint of the Service, and ``address=number`` for single ones, with commas:
-  ``2, 10.244.1.10=5``. What is said nearer to an endpoint, by its EndpointSlice (the same annotation) or by the
-  inventory host that it is, comes before the plain number.
+  ``2, 10.244.1.10=5``. What an endpoint's EndpointSlice (the same annotation) or inventory host gives
+  overrides the plain number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_WEIGHT = 65535
 
 
 class Balancing(NamedTuple):
-    """How one Service is balanced. ``flags`` None: not said, so what kube-proxy of the release sets."""
+    """How one Service is balanced. ``flags`` None: not given, so those that kube-proxy of the release sets."""
 
     scheduler: str
     flags: tuple[str, ...] | None
@@ -42,13 +42,13 @@ def balancing(annotations: Sequence[tuple[str, str]], scheduler: str) -> Balanci
 
     Raises ValueError where they are not valid; ``faults`` says what is wrong, for all of them at once.
     """
-    said = dict(annotations)
-    chosen = said.get("scheduler", scheduler)
-    if "scheduler" in said and chosen not in SCHEDULERS:
+    given = dict(annotations)
+    chosen = given.get("scheduler", scheduler)
+    if "scheduler" in given and chosen not in SCHEDULERS:
         # It becomes a word of a line for ipvsadm: whatever was validated before, no text gets there.
         raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, is {chosen!r}")
-    plain, by_address = weights(said.get("weight", ""))
-    flags = _flags(said["scheduler-flags"], chosen) if "scheduler-flags" in said else None
+    plain, by_address = weights(given.get("weight", ""))
+    flags = _flags(given["scheduler-flags"], chosen) if "scheduler-flags" in given else None
     return Balancing(chosen, flags, plain, by_address)
 
 
@@ -58,18 +58,18 @@ def faults(annotations: Sequence[tuple[str, str]], schedulers: Iterable[str] = (
     ``schedulers``: the defaults of the nodes, which count where the Service names none, so that flags can be held
     against them. Where no node is known, flags may be those of any scheduler.
     """
-    said = dict(annotations)
-    chosen = said.get("scheduler")
+    given = dict(annotations)
+    chosen = given.get("scheduler")
     if chosen is not None and chosen not in SCHEDULERS:
         yield "scheduler", f"must be one of {', '.join(SCHEDULERS)}, is {chosen!r}"
-    elif "scheduler-flags" in said:
+    elif "scheduler-flags" in given:
         try:
             for scheduler in [chosen] if chosen else list(schedulers) or [""]:
-                _flags(said["scheduler-flags"], scheduler)
+                _flags(given["scheduler-flags"], scheduler)
         except ValueError as error:
             yield "scheduler-flags", str(error)
     try:
-        weights(said.get("weight", ""))
+        weights(given.get("weight", ""))
     except ValueError as error:
         yield "weight", str(error)
 

@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_faults(error.faults)
         return NO
     except NodeError as error:
-        print(f"sluice: {error}", file=sys.stderr)
+        _complain(f"sluice: {error}")
         return FAILED
     except OSError as error:
-        print(f"{error.filename or 'sluice'}: {error.strerror or error}", file=sys.stderr)
+        _complain(f"{error.filename or 'sluice'}: {error.strerror or error}")
         return FAILED
 
 
@@ -122,24 +122,24 @@ def _apply(arguments: argparse.Namespace) -> int:
     wanted = files.load(arguments.dir, arguments.backend)
     result = apply.apply(wanted, check=arguments.check, confirm=arguments.confirm)
     for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        _complain(f"warning: {warning}")
     if arguments.json:
         shown = {"changed": result.changed, **result.details, **result.counts(), "diff": result.diff()}
-        print(json.dumps(shown))
+        _say(json.dumps(shown))
         return FINE
     if arguments.diff:
-        print("\n".join(result.diff()))
-    print(result.summary())
+        _say("\n".join(result.diff()))
+    _say(result.summary())
     return FINE
 
 
 def _confirm(_arguments: argparse.Namespace) -> int:
-    print("confirmed" if confirmation.confirm() else "nothing waits for a confirmation")
+    _say("confirmed" if confirmation.confirm() else "nothing waits for a confirmation")
     return FINE
 
 
 def _drain(_arguments: argparse.Namespace) -> int:
-    print("connections are left" if settling.run() else "nothing is left to drain")
+    _say("connections are left" if settling.run() else "nothing is left to drain")
     return FINE
 
 
@@ -148,14 +148,14 @@ def _roll_back(arguments: argparse.Namespace) -> int:
         result = rollback.roll_back(arguments.dir, check=arguments.check)
     else:
         result = rollback.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
-    print(result.summary())
+    _say(result.summary())
     return FINE
 
 
 def _diff(arguments: argparse.Namespace) -> int:
     result = apply.apply(files.load(arguments.dir), check=True)
     for line in result.diff():
-        print(line)
+        _say(line)
     return NO if result.changed else FINE
 
 
@@ -192,4 +192,12 @@ def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple
 
 def _print_faults(faults: Sequence[Fault]) -> None:
     for fault in faults:
-        print(fault, file=sys.stderr)
+        _complain(fault)
+
+
+def _say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _complain(line: object) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -36,7 +36,7 @@ def checks_for(nodes: Collection[Settings]) -> Checks:
     schedulers = dict.fromkeys(_backend(settings).scheduler(settings) for settings in nodes)
     return Checks(
         # A node port is served by every node, so it has to lie in the range of each.
-        nodeport_range=(max(low for low, _ in ranges), min(high for _, high in ranges)),
+        nodeport_range=(max(low for low, _high in ranges), min(high for _low, high in ranges)),
         service_cidrs=tuple(dict.fromkeys(net for settings in nodes for net in settings.service_cidrs)),
         schedulers=tuple(filter(None, schedulers)),
         node_addresses=tuple(dict.fromkeys(text for settings in nodes for text in settings.node_addresses)),

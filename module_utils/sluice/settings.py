@@ -61,7 +61,7 @@ class Settings(NamedTuple):
         return addresses.first(self.cluster_cidrs, family)
 
     def node_ip(self, family: str) -> str:
-        """The node's primary address: the first of ``node_ips``, else of its addresses beside loopback."""
+        """The node's primary address: the first of ``node_ips``, else of its addresses except loopback."""
         outward = [text for text in self.node_addresses if not addresses.is_loopback(text)]
         return addresses.first(self.node_ips, family) or addresses.first(outward, family)
 

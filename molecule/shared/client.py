@@ -15,7 +15,7 @@ import errno
 import json
 import socket
 
-TIMEOUT = 1.0  # seconds; a dropped packet is known by it
+TIMEOUT = 5.0  # seconds; a dropped packet is known by it
 
 
 def ask(protocol: str, address: str, port: int, source: str) -> str:

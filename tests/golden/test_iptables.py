@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import compare
 import pytest
 import support
 import yaml
-from support import rules_by_chain
+from support import in_a_namespace, rules_by_chain
 
 from sluice import render, settings
 from sluice.addresses import IPV4, IPV6
@@ -54,15 +53,7 @@ def through_the_kernel(text: str, tool: str) -> str:
     """What ``tool``-save prints in an empty network namespace after ``tool``-restore took ``text``."""
     if not shutil.which(f"{tool}-restore"):
         pytest.fail(f"{tool}-restore is not installed: the package iptables has it")
-    result = subprocess.run(
-        ["unshare", "--net", "sh", "-ec", f"{tool}-restore --noflush; {tool}-save"],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return in_a_namespace(f"{tool}-restore --noflush; {tool}-save", text)
 
 
 @pytest.mark.usefixtures("needs_root")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import compare
 import pytest
 import support
 import yaml
-from support import rules_by_chain
+from support import in_a_namespace, rules_by_chain
 
 from sluice import render, settings, view
 from sluice.addresses import IPV4, IPV6
@@ -142,11 +141,7 @@ def test_what_is_rendered_by_default_is_what_was_compared(version: str) -> None:
 def through_the_kernel(sets: str, rules: str, tool: str) -> tuple[str, str]:
     """What ``ipset save`` and ``tool``-save print in an empty network namespace after they took these texts."""
     script = f"ipset restore <<'EOF'\n{sets}EOF\n{tool}-restore --noflush\n{tool}-save\necho '# sets'\nipset save"
-    result = subprocess.run(
-        ["unshare", "--net", "sh", "-ec", script], input=rules, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    saved, _, held = result.stdout.partition("# sets\n")
+    saved, _, held = in_a_namespace(script, rules).partition("# sets\n")
     return held, saved
 
 
@@ -171,8 +166,7 @@ def test_the_kernel_prints_our_text_of_what_was_held_back(variant: str) -> None:
     state = states(case, version)[IPV4]
     rules = ruleset.text(state.rules)
     assert HELD_BACK.search(rules)
-    probe = ["unshare", "--net", f"iptables-{variant}", "-A", "INPUT", "-m", "ipvs", "--ipvs"]
-    if subprocess.run(probe, capture_output=True, check=False).returncode:
+    if in_a_namespace(f"iptables-{variant} -A INPUT -m ipvs --ipvs || echo none"):
         pytest.skip("NOT TESTED AGAINST THE KERNEL: this one has no match ipvs, so KUBE-IPVS-OUT-FILTER was not loaded")
     _, saved = through_the_kernel(ipset_text.text(state.tables.sets), rules, f"iptables-{variant}")
     assert rules_by_chain(saved) == rules_by_chain(rules)

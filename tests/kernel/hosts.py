@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,8 @@ from sluice.system.tools import NodeError
 
 EMPTY = Path(namespaces.__file__).with_name("endpoint.py")
 """A host's first process. Without ports it only reaps its orphans."""
+
+CHECKOUT = EMPTY.parent.parent
 
 PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES = (("net", namespaces.CLONE_NEWNET), ("uts", namespaces.CLONE_NEWUTS), ("ipc", namespaces.CLONE_NEWIPC))
@@ -82,13 +86,26 @@ class KilledError(Exception):
     """The task was killed before it could answer."""
 
 
+PATIENCE = 120.0
+"""Seconds that a slow machine is given; whoever waits goes on at once when it is time."""
+
+
+def wait_for(what: Callable[[], object], fault: str) -> None:
+    """Return as soon as ``what`` is true."""
+    until = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < until, fault
+        time.sleep(0.02)
+
+
 class Host:
     """Namespaces with an empty network and private files. Use as a context manager: they end with it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.tasks: list[Task] = []
-        self.pid = namespaces.start(name, EMPTY, [], _sysctls)
+        # Functions run in a host as they are in this checkout, wherever it lies.
+        self.pid = namespaces.start(name, EMPTY, [], _sysctls, [CHECKOUT])
         self.ip("link set lo up")
 
     def __enter__(self) -> Host:
@@ -107,6 +124,18 @@ class Host:
         """Start ``function`` here. It ends with the host if nobody asks for its answer."""
         task = Task(self, function)
         self.tasks.append(task)
+        return task
+
+    def hold(self, path: str) -> Task:
+        """A process here that has the lock of a file until it is killed."""
+
+        def keep() -> None:
+            with open(path, "a", encoding="ascii") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                signal.pause()
+
+        task = self.start(keep)
+        wait_for(lambda: self.run("flock", "--nonblock", path, "true", check=False).returncode, f"no lock of {path}")
         return task
 
     def call(self, function: Callable[[], Answer]) -> Answer:
@@ -239,11 +268,10 @@ def _run_in(pid: int, function: Callable[[], Any], writer: int) -> NoReturn:
 
 
 def _sysctls() -> None:
-    if Path(__file__).is_relative_to("/tmp"):
-        # Functions run in a host as they are in this checkout: it is not to be hidden by files of the host's own.
-        namespaces._check(namespaces._libc.umount2(b"/tmp", 0), "umount")
+    # A new namespace takes those of IPv4's devices from the machine (net.core.devconf_inherit_init_net).
     for scope in ("all", "default"):
-        namespaces.sysctl(f"net/ipv4/conf/{scope}/rp_filter", 0)
+        for name in ("arp_announce", "arp_ignore", "rp_filter"):
+            namespaces.sysctl(f"net/ipv4/conf/{scope}/{name}", 0)
         namespaces.sysctl(f"net/ipv4/conf/{scope}/route_localnet", 1)
         namespaces.sysctl(f"net/ipv6/conf/{scope}/accept_dad", 0)
     namespaces.sysctl("net/ipv4/ip_forward", 1)

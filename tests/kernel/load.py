@@ -18,7 +18,7 @@ import hosts
 
 REQUEST = b"who\n"
 TIMEOUT = 3.0
-"""Seconds until a request has failed: longer than the machine is ever busy with other things."""
+"""Seconds until a request of a client has failed: longer than its server is ever kept from its processor."""
 
 ADDRESSES = (*cases.PODS, *map(cases.mapped, cases.PODS))
 """Of all endpoints, in both families."""
@@ -38,19 +38,19 @@ class Network(NamedTuple):
         """Have all endpoints' addresses answer on the target ports of ``services``; ready when it returns."""
         ports = sorted({(service.target_port, service.protocol) for service in services})
         task = self.pods.start(lambda: serve(ports))
-        for _ in range(200):
-            listening = self.pods.run("ss", "-Hlntu").stdout.count("\n")
-            if listening >= sum(1 if protocol == "TCP" else len(ADDRESSES) for _, protocol in ports):
-                return task
-            time.sleep(0.02)
-        raise AssertionError("the endpoints do not listen")
+        sockets = sum(1 if protocol == "TCP" else len(ADDRESSES) for _, protocol in ports)
+        listed = ("ss", "-Hlntu")
+        hosts.wait_for(lambda: self.pods.run(*listed).stdout.count("\n") >= sockets, "the endpoints do not listen")
+        return task
 
-    def ask(self, address: str, port: int, protocol: str = "TCP", *, source_port: int = 0, timeout: float = 1) -> str:
+    def ask(
+        self, address: str, port: int, protocol: str = "TCP", *, source_port: int = 0, timeout: float = hosts.PATIENCE
+    ) -> str:
         """The address and port of the endpoint that answers one request, or what went wrong."""
         return self.client.call(lambda: ask(address, port, protocol, source_port, timeout))
 
 
-def ask(address: str, port: int, protocol: str, source_port: int = 0, timeout: float = 1) -> str:
+def ask(address: str, port: int, protocol: str, source_port: int = 0, timeout: float = hosts.PATIENCE) -> str:
     """One request; the answer's ``ADDRESS PORT``, ``timeout``, or the name of an errno."""
     kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as connection:
@@ -178,9 +178,10 @@ class _Client:
                 connection = heapq.heappop(self.idle)[2]
                 if connection in self.open:
                     self.say(connection)
-            self.check_deadlines(now)
             for key, _ in self.selector.select(0.01 if self.ending else max(0.0, min(0.01, due - time.monotonic()))):
                 self.go_on(key.fileobj, key.events)
+            # Behind the answers: a client that was kept from its processor is not to take them for missing.
+            self.check_deadlines(now)
         for connection in list(self.open):
             self.close(connection)
         return Outcome(self.fine, dict(self.faults), self.late)

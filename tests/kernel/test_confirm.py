@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 import time
 from types import ModuleType
 
@@ -22,7 +23,11 @@ from sluice.system.tools import NodeError
 OLD = [cases.Service(number) for number in range(4)]
 NEW = [cases.Service(number) for number in range(1, 6)]
 LATER = [cases.Service(number) for number in range(2, 8)]
-SECONDS = 1
+HOUR = 3600
+"""Until a change is taken back: the tests do not wait for it, they let it be over (``expire``)."""
+
+ROLLBACKS = ("pgrep", "--full", "^[^ ]*python.* rollback --unconfirmed")
+"""What timers become when their time is over."""
 
 
 @pytest.fixture
@@ -39,11 +44,19 @@ def written(node: hosts.Node) -> dict[str, str]:
     return node.call(lambda: dict(files.load(files.DIRECTORY).contents))
 
 
-def wait_until_taken_back(node: hosts.Node, seconds: float = SECONDS) -> None:
-    until = time.monotonic() + seconds + 10
-    while node.call(state.pending):
-        assert time.monotonic() < until, "nobody took the change back"
-        time.sleep(0.1)
+def timers(node: hosts.Node) -> list[str]:
+    """The processes that sleep until their time is over."""
+    return node.run("pgrep", "--exact", "sleep", check=False).stdout.split()
+
+
+def expire(node: hosts.Node) -> None:
+    """The time of the one timer that there is is over: what slept goes on."""
+    (timer,) = timers(node)
+    node.run("kill", timer)
+
+
+def wait_until_taken_back(node: hosts.Node) -> None:
+    hosts.wait_for(lambda: not node.call(state.pending), "nobody took the change back")
 
 
 def rules(node: hosts.Node, variant: str) -> ruleset.RuleSet:
@@ -53,10 +66,11 @@ def rules(node: hosts.Node, variant: str) -> ruleset.RuleSet:
 
 def test_unconfirmed_is_taken_back(applied: hosts.Node, variant: str) -> None:
     before, new = rules(applied, variant), contents(NEW, variant)
-    result = applied.apply(new, confirm=SECONDS)
+    result = applied.apply(new, confirm=HOUR)
     assert result.pending
     assert rules(applied, variant) != before
     assert written(applied) == new
+    expire(applied)
     wait_until_taken_back(applied)
     assert rules(applied, variant) == before
     assert written(applied) == contents(OLD, variant)
@@ -66,14 +80,14 @@ def test_unconfirmed_is_taken_back(applied: hosts.Node, variant: str) -> None:
     assert "was taken back at" in late.stderr
     note = applied.call(state.note)
     assert note and note["reason"]
-    applied.apply(new, confirm=60)
+    applied.apply(new, confirm=HOUR)
     assert applied.sluice("confirm").stdout == "confirmed\n"
     assert applied.call(state.note) is None
 
 
 def test_first_apply_is_taken_back(node: hosts.Node, variant: str) -> None:
-    """There was nothing before: nothing is left."""
-    node.apply(contents(NEW, variant), confirm=SECONDS)
+    """There was nothing before: nothing is left. Here the time is over by itself."""
+    node.apply(contents(NEW, variant), confirm=1)
     wait_until_taken_back(node)
     assert "KUBE-" not in node.save(variant)
     assert "SLUICE-" not in node.save(variant)
@@ -82,17 +96,18 @@ def test_first_apply_is_taken_back(node: hosts.Node, variant: str) -> None:
 
 
 def test_first_apply_waits_when_the_node_goes_down(node: hosts.Node, variant: str) -> None:
-    node.apply(contents(NEW, variant), confirm=60)
+    node.apply(contents(NEW, variant), confirm=HOUR)
     assert node.sluice("apply", "--boot").returncode == 0
     assert "KUBE-" not in node.save(variant)
     assert node.shell("ls /etc/sluice") == ""
 
 
 def test_confirmed_stays(applied: hosts.Node, variant: str) -> None:
-    applied.apply(contents(NEW, variant), confirm=SECONDS)
-    assert applied.sluice("confirm").stdout == "confirmed\n"
+    applied.apply(contents(NEW, variant), confirm=HOUR)
     held = applied.save(variant)
-    time.sleep(SECONDS + 0.7)
+    assert len(timers(applied)) == 1
+    assert applied.sluice("confirm").stdout == "confirmed\n"
+    assert timers(applied) == []
     assert applied.save(variant) == held
     assert applied.call(state.note) is None
     assert applied.sluice("confirm").stdout == "nothing waits for a confirmation\n"
@@ -100,44 +115,48 @@ def test_confirmed_stays(applied: hosts.Node, variant: str) -> None:
 
 def test_run_again_while_one_waits(applied: hosts.Node, variant: str) -> None:
     """Nothing changes, but what waits still has to be confirmed, or the node takes it back behind that run."""
-    applied.apply(contents(NEW, variant), confirm=60)
-    again = applied.apply(contents(NEW, variant), confirm=60)
+    applied.apply(contents(NEW, variant), confirm=HOUR)
+    again = applied.apply(contents(NEW, variant), confirm=HOUR)
     assert (again.changed, again.pending) == (False, True)
-    assert not applied.apply(contents(NEW, variant), check=True, confirm=60).pending
+    assert not applied.apply(contents(NEW, variant), check=True, confirm=HOUR).pending
 
 
 def test_nothing_changed_arms_nothing(applied: hosts.Node, variant: str) -> None:
-    assert not applied.apply(contents(OLD, variant), confirm=SECONDS).pending
+    assert not applied.apply(contents(OLD, variant), confirm=HOUR).pending
     assert applied.call(state.pending) is None
+    assert timers(applied) == []
 
 
 def test_second_apply_while_one_waits(applied: hosts.Node, variant: str) -> None:
     """Neither was confirmed: what was before both comes back, and only by the second timer."""
     before = rules(applied, variant)
-    applied.apply(contents(NEW, variant), confirm=SECONDS)
-    applied.apply(contents(LATER, variant), confirm=SECONDS + 2)
-    time.sleep(SECONDS + 0.7)
-    assert applied.call(state.pending), "the first timer still ran"
-    wait_until_taken_back(applied, SECONDS + 2)
+    applied.apply(contents(NEW, variant), confirm=HOUR)
+    first = timers(applied)
+    applied.apply(contents(LATER, variant), confirm=HOUR)
+    assert timers(applied) != first, "the first timer still runs"
+    assert written(applied) == contents(LATER, variant)
+    expire(applied)
+    wait_until_taken_back(applied)
     assert rules(applied, variant) == before
     assert written(applied) == contents(OLD, variant)
 
 
 def test_timer_waits_while_a_second_change_is_armed(applied: hosts.Node, variant: str) -> None:
     """The first change's rollback waits for the node's lock meanwhile: the second change is not its to take back."""
-    applied.apply(contents(NEW, variant), confirm=SECONDS)
+    applied.apply(contents(NEW, variant), confirm=HOUR)
     applied.write(contents(LATER, variant))
 
     def second() -> None:
         # As with systemd, where what a timer has started outlives the timer.
         confirmation.timer.disarm = lambda _: None
         with locks.one_apply():
-            time.sleep(SECONDS + 0.7)
-            apply.apply_locked(files.load(files.DIRECTORY), 60)
+            subprocess.run(["pkill", "--exact", "sleep"], check=True)
+            hosts.wait_for(lambda: not subprocess.run(ROLLBACKS, check=False).returncode, "no rollback was started")
+            apply.apply_locked(files.load(files.DIRECTORY), HOUR)
 
     applied.call(second)
     held = applied.save(variant)
-    time.sleep(1)
+    hosts.wait_for(lambda: applied.run(*ROLLBACKS, check=False).returncode, "the first timer's rollback does not end")
     assert applied.call(state.pending), "the first timer took the second change back"
     assert applied.save(variant) == held
     assert written(applied) == contents(LATER, variant)
@@ -145,12 +164,13 @@ def test_timer_waits_while_a_second_change_is_armed(applied: hosts.Node, variant
 
 
 def test_second_apply_confirmed(applied: hosts.Node, variant: str) -> None:
-    applied.apply(contents(NEW, variant), confirm=SECONDS)
-    applied.apply(contents(LATER, variant), confirm=60)
-    assert applied.call(confirmation.confirm)
+    applied.apply(contents(NEW, variant), confirm=HOUR)
+    applied.apply(contents(LATER, variant), confirm=HOUR)
     held = applied.save(variant)
-    time.sleep(SECONDS + 0.7)
+    assert applied.call(confirmation.confirm)
+    assert timers(applied) == []
     assert applied.save(variant) == held
+    assert written(applied) == contents(LATER, variant)
 
 
 @pytest.mark.parametrize(("module", "where"), [(apply, "_send"), (flows, "forget"), (apply, "_keep")])
@@ -162,13 +182,14 @@ def test_killed_after_arming(applied: hosts.Node, variant: str, module: ModuleTy
 
     def killed() -> None:
         setattr(module, where, lambda *_, **__: os.kill(os.getpid(), hosts.signal.SIGKILL))
-        apply.apply(files.load(files.DIRECTORY), confirm=SECONDS)
+        apply.apply(files.load(files.DIRECTORY), confirm=HOUR)
 
     task = applied.start(killed)
     with pytest.raises(hosts.KilledError):
         task.answer()
     task.kill(group=True)
     assert applied.call(state.pending)
+    expire(applied)
     wait_until_taken_back(applied)
     assert rules(applied, variant) == before
     assert written(applied) == contents(OLD, variant)
@@ -218,8 +239,9 @@ def test_rollback_that_fails_can_be_repeated(applied: hosts.Node, variant: str) 
 def test_back_across_variants(applied: hosts.Node, variant: str) -> None:
     other = iptables_kernel.VARIANTS[iptables_kernel.VARIANTS[0] == variant]
     before = rules(applied, variant)
-    applied.apply(contents(NEW, other), confirm=SECONDS)
+    applied.apply(contents(NEW, other), confirm=HOUR)
     assert "KUBE-" not in applied.save(variant)
+    expire(applied)
     wait_until_taken_back(applied)
     assert rules(applied, variant) == before
     assert "KUBE-" not in applied.save(other)
@@ -281,19 +303,17 @@ def test_disk_is_full(applied: hosts.Node, variant: str, confirm: int) -> None:
 def test_disk_is_full_while_one_waits(applied: hosts.Node, variant: str) -> None:
     """An unconfirmed change is taken back all the same: the rules are what matters."""
     before = rules(applied, variant)
-    applied.apply(contents(NEW, variant), confirm=SECONDS)
+    applied.apply(contents(NEW, variant), confirm=HOUR)
     fill(applied)
-    until = time.monotonic() + SECONDS + 5
-    while rules(applied, variant) != before:
-        assert time.monotonic() < until, "the change stays"
-        time.sleep(0.2)
+    expire(applied)
+    hosts.wait_for(lambda: rules(applied, variant) == before, "the change stays")
     assert written(applied) == contents(OLD, variant)
 
 
 def test_second_apply_cannot_be_armed(applied: hosts.Node, variant: str) -> None:
     """It is refused, and the first change still waits for its confirmation."""
     before = rules(applied, variant)
-    applied.apply(contents(NEW, variant), confirm=SECONDS + 1)
+    applied.apply(contents(NEW, variant), confirm=HOUR)
     between = rules(applied, variant)
     applied.write(contents(LATER, variant))
 
@@ -302,21 +322,19 @@ def test_second_apply_cannot_be_armed(applied: hosts.Node, variant: str) -> None
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         state._write_folder = no_space
-        apply.apply(files.load(files.DIRECTORY), confirm=60)
+        apply.apply(files.load(files.DIRECTORY), confirm=HOUR)
 
     with pytest.raises(NodeError):
         applied.call(refused)
     assert rules(applied, variant) == between
-    until = time.monotonic() + SECONDS + 6
-    while rules(applied, variant) != before:
-        assert time.monotonic() < until, "the first change was never taken back"
-        time.sleep(0.2)
+    expire(applied)
+    hosts.wait_for(lambda: rules(applied, variant) == before, "the first change was never taken back")
 
 
 def test_pending_is_readable(applied: hosts.Node, variant: str) -> None:
     """What waits is on the disk, for a node that goes down meanwhile; ``apply --boot`` takes it back."""
     before = rules(applied, variant)
-    applied.apply(contents(NEW, variant), confirm=60)
+    applied.apply(contents(NEW, variant), confirm=HOUR)
     assert json.loads(applied.shell("cat /var/lib/sluice/pending/generation.json"))["deadline"] > time.time()
     held = applied.save(variant)
     predicted = applied.sluice("rollback", "--unconfirmed", "--check").stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import cases
+import hosts
 import load
 import pytest
 
@@ -35,8 +36,8 @@ def flows(network: load.Network, protocol: str = "udp") -> set[tuple[str, ...]]:
     return set(re.findall(pattern, listed))
 
 
-def dns(network: load.Network, source_port: int = 5353) -> str:
-    return network.ask(DNS.address, 80, "UDP", source_port=source_port)
+def dns(network: load.Network, source_port: int = 5353, timeout: float = hosts.PATIENCE) -> str:
+    return network.ask(DNS.address, 80, "UDP", source_port=source_port, timeout=timeout)
 
 
 def test_endpoint_is_removed(served: load.Network, variant: str) -> None:
@@ -88,7 +89,7 @@ def test_first_endpoint(served: load.Network, variant: str, before: str) -> None
     """A client has sent before: without help its flow would never be translated (kubernetes#139628)."""
     if before != "nothing":
         put(served, variant, OTHER, *([DNS._replace(endpoints=())] if before == "no endpoints" else []))
-    assert dns(served) == ("ECONNREFUSED" if before == "no endpoints" else "timeout")
+    assert dns(served, timeout=1) == ("ECONNREFUSED" if before == "no endpoints" else "timeout")
     put(served, variant, OTHER, DNS)
     assert dns(served) == f"{A} {DNS.target_port}"
 
@@ -149,7 +150,7 @@ def test_established_tcp_lives_on(served: load.Network, variant: str) -> None:
     client = served.client.start(lambda: load.request([(WEB.address, WEB.target_port)], 5, held=5))
     put(served, variant, WEB._replace(endpoints=(B,)))
     put(served, variant, WEB._replace(endpoints=(B, C)), DNS)
-    load.time.sleep(0.5)
+    load.time.sleep(1.5)
     outcome = client.stop()
     assert (outcome.faults, outcome.fine > 10) == ({}, True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import random
 import time
 
@@ -47,9 +46,7 @@ def test_killed_at_random_moments(network: load.Network, variant: str, whole_gro
         node.write(contents, f"/etc/sluice-{number}")
     node.write(wanted[0])
     node.sluice("apply")
-    started = time.monotonic()
-    assert node.command("apply", "--dir", "/etc/sluice-1").answer() == 0
-    duration = time.monotonic() - started
+    duration = timed_apply(node, "/etc/sluice-1")
     client = network.client.start(
         lambda: load.request([(service.address, service.target_port) for service in HEALTHY], RATE, held=12)
     )
@@ -60,14 +57,16 @@ def test_killed_at_random_moments(network: load.Network, variant: str, whole_gro
         turns += 1
         now = source.choice([number for number in range(len(wanted)) if number != now])
         task = node.command("apply", "--dir", f"/etc/sluice-{now}")
-        time.sleep(source.uniform(0, duration))
+        moment = source.uniform(0, duration)
+        time.sleep(moment)
         task.kill(group=whole_group)
         with contextlib.suppress(hosts.KilledError):
             task.answer()
-            continue  # it was quicker
+            duration = moment  # it was quicker
+            continue
         hits += 1
         # The very next run, at once: what the killed one had started may not be through.
-        assert node.command("apply", "--dir", f"/etc/sluice-{now}").answer() == 0
+        duration = timed_apply(node, f"/etc/sluice-{now}")
         # Every few turns, a full look by itself, once nothing of the killed apply runs any more.
         if hits % 6 == 0:
             node.write(wanted[now])
@@ -76,12 +75,19 @@ def test_killed_at_random_moments(network: load.Network, variant: str, whole_gro
                 lost.append((hits, difference[:3]))
             half += 1
     outcome = client.stop()
-    print(f"{variant}: {hits} of {turns} kills hit; an apply took {duration:.2f} s; {outcome}")
+    print(f"{variant}: {hits} of {turns} kills hit; the last apply took {duration:.2f} s; {outcome}")
     assert hits >= KILLS // 2
     assert outcome.faults == {}
     assert outcome.fine > 100
     assert not lost
     assert half
+
+
+def timed_apply(node: hosts.Node, directory: str) -> float:
+    """Seconds that an apply took: kills come within what it takes now, as a machine has busy and quiet times."""
+    started = time.monotonic()
+    assert node.command("apply", "--dir", directory).answer() == 0
+    return time.monotonic() - started
 
 
 def test_what_a_killed_apply_started_is_waited_for(node: hosts.Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,22 +101,18 @@ def test_what_a_killed_apply_started_is_waited_for(node: hosts.Node, monkeypatch
     for _ in range(4):
         assert node.command("apply").answer() == 0
         assert node.differs() == ()
-        holder = node.start(lambda: hold(iptables_kernel.LOCK_FILE))
+        holder = node.hold(iptables_kernel.LOCK_FILE)
         killed = node.command("apply", "--dir", names[0])
-        while "iptables-legacy-restore" not in node.run("ps", "-eo", "args").stdout:
-            time.sleep(0.02)
+        hosts.wait_for(lambda: restores(node), "the apply comes to no iptables-restore")
         killed.kill()
         following = node.command("apply", "--dir", names[1])
         time.sleep(0.3)
         holder.kill()
         assert following.answer() == 0
-        while "iptables-legacy-restore" in node.run("ps", "-eo", "args").stdout:
-            time.sleep(0.02)
+        hosts.wait_for(lambda: not restores(node), "iptables-restore does not end")
         assert node.differs() == ()
 
 
-def hold(path: str) -> None:
-    """Hold a lock until killed."""
-    with open(path, "a", encoding="ascii") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        time.sleep(60)
+def restores(node: hosts.Node) -> bool:
+    """Whether an iptables-restore runs."""
+    return "iptables-legacy-restore" in node.run("ps", "-eo", "args").stdout

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import signal
 import subprocess
 import time
 
@@ -41,23 +39,6 @@ def test_applies_take_turns(node: hosts.Node, variant: str, count: int) -> None:
     assert node.save(variant) == held
 
 
-def holder(path: str) -> None:
-    """Hold a lock until SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with open(path, "a", encoding="ascii") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        time.sleep(60)
-
-
-def held(node: hosts.Node, path: str) -> hosts.Task:
-    task = node.start(lambda: holder(path))
-    until = time.monotonic() + 5
-    while node.run("flock", "--nonblock", path, "true", check=False).returncode == 0:
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    return task
-
-
 def apply_within(seconds: int) -> Result:
     """An apply with shorter bounds."""
     locks.SECONDS = iptables_kernel.LOCK_SECONDS = seconds
@@ -66,11 +47,11 @@ def apply_within(seconds: int) -> Result:
 
 def test_xtables_lock_is_held(node: hosts.Node) -> None:
     node.write(cases.rendered(SERVICES, iptables_variant="legacy"))
-    task = held(node, iptables_kernel.LOCK_FILE)
+    task = node.hold(iptables_kernel.LOCK_FILE)
     with pytest.raises(NodeError, match=r"xtables lock .* in 1 s, \w+ \(pid \d+\) holds it"):
         node.call(lambda: apply_within(1))
     assert "KUBE-" not in node.save("legacy")
-    waiting = node.start(lambda: apply_within(10))
+    waiting = node.start(lambda: apply_within(100))
     time.sleep(0.3)
     task.kill()
     assert waiting.answer().changed
@@ -81,13 +62,13 @@ def test_xtables_lock_is_held(node: hosts.Node) -> None:
 
 def test_lock_of_another_apply_is_held(node: hosts.Node, variant: str) -> None:
     node.write(cases.rendered(SERVICES, iptables_variant=variant))
-    task = held(node, locks.APPLY_LOCK)
+    task = node.hold(locks.APPLY_LOCK)
     started = time.monotonic()
     with pytest.raises(NodeError, match=r"another apply is running: \w+ \(pid \d+\) holds /run/"):
         node.call(lambda: apply_within(1))
     assert time.monotonic() - started >= 1
     assert node.sluice("apply", "--check").stdout.startswith("changed=")  # who only looks waits for nobody
-    waiting = node.start(lambda: apply_within(10))
+    waiting = node.start(lambda: apply_within(100))
     time.sleep(0.3)
     task.kill()
     assert waiting.answer().changed
@@ -147,17 +128,19 @@ def test_somebody_has_to_wait(node: hosts.Node) -> None:
     node.write(cases.rendered(SERVICES[1:], iptables_variant="legacy"))
 
     def disturbed() -> None:
-        send = apply._send
+        send, waiting = apply._send, []
 
         def slower(*arguments: object) -> object:
             script = "iptables-legacy -w -t filter -F KUBE-FORWARD"
-            with subprocess.Popen(script.split(), env={"PATH": hosts.PATH}) as somebody:
-                time.sleep(0.3)
-                assert somebody.poll() is None
-                return send(*arguments)
+            somebody = subprocess.Popen(script.split(), env={"PATH": hosts.PATH})
+            waiting.append(somebody)
+            time.sleep(0.3)
+            assert somebody.poll() is None
+            return send(*arguments)
 
         apply._send = slower
         apply.apply(files.load(files.DIRECTORY))
+        assert [somebody.wait(10) for somebody in waiting] == [0]
 
     node.call(disturbed)
     again = node.call(lambda: apply.apply(files.load(files.DIRECTORY)))

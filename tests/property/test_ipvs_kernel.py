@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import Any
 
 import hypothesis
@@ -11,7 +10,7 @@ import pytest
 import strategies
 from hypothesis import given
 from hypothesis import strategies as st
-from support import catalogue, rules_by_chain
+from support import catalogue, in_a_namespace, rules_by_chain
 
 from sluice import settings, view
 from sluice.addresses import IPV4, IPV6
@@ -34,19 +33,6 @@ def states(draw: st.DrawFn) -> IpvsState:
     node, _ = settings.from_variables(variables)
     found = catalogue(*draw(strategies.catalogues(4)))
     return state(view.view(found, node, draw(st.sampled_from([IPV4, IPV6]))), node, guard=draw(st.booleans()))
-
-
-def in_a_namespace(script: str, **texts: str) -> str:
-    """What ``script`` prints in an empty network namespace; ``texts`` are shell variables."""
-    result = subprocess.run(
-        ["unshare", "--net", "sh", "-ec", script],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **texts},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def held(sets: Sets) -> dict[str, tuple[str, set[str]]]:

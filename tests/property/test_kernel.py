@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import strategies
 import support
 from hypothesis import given
 from hypothesis import settings as profile
-from support import catalogue, endpoint, endpoint_slice, service
+from support import catalogue, endpoint, endpoint_slice, in_a_namespace, service
 
 from sluice import settings
 from sluice.addresses import FAMILIES, IPV4, IPV6
@@ -27,15 +26,7 @@ def check_kernel(found: Catalogue, own: settings.Settings, variant: str) -> None
         if not shutil.which(f"{TOOLS[family]}-{variant}-restore"):
             pytest.fail(f"{TOOLS[family]}-{variant}-restore is not installed: the package iptables has it")
         tool, wanted = f"{TOOLS[family]}-{variant}", support.rule_set(found, own, family)
-        result = subprocess.run(
-            ["unshare", "--net", "sh", "-ec", f"{tool}-restore --noflush; {tool}-save"],
-            input=ruleset.text(wanted),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        saved = ruleset.parse(result.stdout)
+        saved = ruleset.parse(in_a_namespace(f"{tool}-restore --noflush; {tool}-save", ruleset.text(wanted)))
         for table, chains in wanted.items():
             held = {chain: rules for chain, rules in saved[table].items() if chain in chains or rules}
             assert held == chains

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import places
 import pytest
 
-from sluice.node import installation, state, timer, units
-from sluice.system import linux, locks, tools
+from sluice.system import tools
 
 
 @pytest.fixture
 def node_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All that the engine keeps on a node lies below this folder, and systemd does not run the node."""
-    root = tmp_path / "node"
-    root.mkdir()
-    for module in (state, locks, units, timer, installation):
-        for name, value in list(vars(module).items()):
-            if isinstance(value, str) and value.startswith(("/var/lib/", "/run/", "/etc/", "/usr/local/")):
-                monkeypatch.setattr(module, name, f"{root}{value}")
-    (root / "run").mkdir()
-    monkeypatch.setattr(linux, "has_systemd", lambda: False)
-    return root
+    places.place_below(tmp_path / "node", monkeypatch)
+    return tmp_path / "node"
 
 
 @pytest.fixture

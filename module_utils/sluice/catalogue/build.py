@@ -78,8 +78,8 @@ def build(
     host_ports = [(entry, port) for entry in by_kind["Pod"] for port in read_host_ports(entry)]
     host_port_conflicts(host_ports)
     catalogue = Catalogue(
-        services=tuple(service for _, service in sorted(services, key=lambda pair: pair[0].key)),
-        host_ports=tuple(port for _, port in host_ports),
+        services=tuple(service for _entry, service in sorted(services, key=lambda pair: pair[0].key)),
+        host_ports=tuple(port for _entry, port in host_ports),
         nodes=tuple(map(read_node, by_kind["Node"])),
     )
     return catalogue, faults

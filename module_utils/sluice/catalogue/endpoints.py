@@ -78,9 +78,9 @@ def _endpoints(entry: ObjectReader, family: str) -> Iterator[Endpoint]:
 
 def _weighted(entry: ObjectReader, slices: Sequence[EndpointSlice]) -> list[EndpointSlice]:
     """``slices`` with the weights that an annotation of their object gives their endpoints."""
-    said = known_annotations(entry).get("weight", "")
+    given = known_annotations(entry).get("weight", "")
     try:
-        plain, by_address = balancing.weights(said)
+        plain, by_address = balancing.weights(given)
     except ValueError as error:
         entry.fault(annotation("weight"), str(error))
         return list(slices)
@@ -88,7 +88,7 @@ def _weighted(entry: ObjectReader, slices: Sequence[EndpointSlice]) -> list[Endp
     for address in by_address:
         if address not in known:
             entry.fault(annotation("weight"), f"{address} is none of its endpoints", warning=True)
-    if not said:
+    if not given:
         return list(slices)
     return [
         piece._replace(
@@ -193,7 +193,7 @@ def ports_have_slices(entry: ObjectReader, service: Service) -> None:
     Slices without endpoints do not count: a cluster's have no ports either.
     """
     offered = {(port.name, port.protocol) for piece in service.slices if piece.endpoints for port in piece.ports}
-    called = {name for name, _ in offered}
+    called = {name for name, _protocol in offered}
     if not any(piece.endpoints for piece in service.slices):
         return
     for index, port in enumerate(service.ports):

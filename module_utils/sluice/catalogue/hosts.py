@@ -11,7 +11,7 @@ from .model import ZONE_LABEL
 
 
 class EndpointHost(NamedTuple):
-    """An inventory host that Services may select: ``addresses`` one a family, ``ports`` its named target ports."""
+    """An inventory host that Services may select: ``addresses`` one per family, ``ports`` its named target ports."""
 
     name: str
     labels: Mapping[str, str]
@@ -27,7 +27,7 @@ def endpoint_hosts(entries: Iterable[Mapping[str, Any]]) -> list[EndpointHost]:
     """Inventory hosts that may be endpoints, from mappings of their variables.
 
     ``name`` is the host's; the others are variables without their prefix: ``labels``, ``endpoint_ip`` (an address, or
-    a list of one a family), ``ports``, ``node``, ``ready``, ``weight``. Raises InputError with every fault.
+    a list with one per family), ``ports``, ``node``, ``ready``, ``weight``. Raises InputError with every fault.
     """
     found: list[EndpointHost] = []
     faults: list[Fault] = []

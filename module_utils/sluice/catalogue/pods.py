@@ -36,7 +36,7 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
     uid = entry.text(entry.metadata, "uid", ("metadata",)) or f"{entry.namespace}/{entry.name}"
     if not _POD_ID.fullmatch(uid):
         entry.fault(("metadata", "uid"), f"{short(uid)} is not a uid")
-    # Both halves of the name go into a rule's comment beside the port, and the kernel keeps 255 bytes of it.
+    # Both halves of the name go into a rule's comment with the port, and the kernel keeps 255 bytes of it.
     longest = len(f"{entry.name}_{entry.namespace} hostport 65535")
     if longest > MAX_COMMENT:
         entry.fault(("metadata", "name"), f"makes a comment of {longest} bytes, iptables takes {MAX_COMMENT}")

@@ -88,7 +88,7 @@ class ObjectReader:
 
     def number(self, holder: dict[str, Any], key: str, path: Path, low: int, high: int, default: int) -> int:
         value = self._read(holder, key, path, int, default, "a whole number")
-        if type(holder.get(key)) is int and not low <= value <= high:
+        if value is holder.get(key) and not low <= value <= high:
             self.fault((*path, key), f"{short(value)} is not in {low}-{high}")
             return default
         return value
@@ -147,7 +147,8 @@ class ObjectReader:
         value = holder.get(key)
         if value is None:
             return default
-        if type(value) is not kind:  # a bool is an int, but not where a number is asked for
+        # Python has true and false as numbers; where a number is asked for they are none.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             self.fault((*path, key), f"must be {form}, is {short(value)}")
             return default
         return value

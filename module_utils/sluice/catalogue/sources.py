@@ -38,7 +38,7 @@ class Sources(NamedTuple):
 
 
 def read(paths: Sequence[str], objects: Sequence[Any] = ()) -> Sources:
-    """Read manifests in ``paths``, beside inline ``objects``."""
+    """Read manifests in ``paths``, and take inline ``objects``."""
     texts, faults = manifests.read(paths)
     return Sources(texts, objects, faults)
 

@@ -25,7 +25,7 @@ Path = Sequence[Union[str, int]]
 _TAG = "tag:yaml.org,2002:"
 _STR, _MERGE = f"{_TAG}str", f"{_TAG}merge"
 _ANSIBLE_TAGS = ("!vault", "!unsafe")
-"""A file of variables may hold these beside what is read here."""
+"""A file of variables may hold these besides what is read here."""
 
 
 class SyntaxFault(Exception):
@@ -118,11 +118,11 @@ def _yaml() -> tuple[Any, Any]:
     class Loader(base):  # type: ignore[misc]
         depth = 0
 
-        def descend_resolver(self, parent: Any, _index: Any) -> None:
+        def descend_resolver(self, current_node: Any, current_index: Any) -> None:
             """Called on the way down to each node; nothing here resolves tags by paths."""
             self.depth += 1
             if self.depth > MAX_DEPTH:
-                mark = parent.start_mark
+                mark = current_node.start_mark
                 raise yaml.composer.ComposerError(None, None, f"nested more than {MAX_DEPTH} deep", mark)
 
         def ascend_resolver(self) -> None:

@@ -84,13 +84,16 @@ def _sources(package: ModuleType) -> dict[str, str]:
 def _installed() -> list[str]:
     """The modules that an earlier installation left, wherever that version had them."""
     return [
-        os.path.join(folder, name) for folder, _, names in os.walk(LIBRARY) for name in names if name.endswith(".py")
+        os.path.join(folder, name)
+        for folder, _folders, names in os.walk(LIBRARY)
+        for name in names
+        if name.endswith(".py")
     ]
 
 
 def _remove_empty_folders() -> None:
     """Folders without a module, where an earlier version had some; what was compiled there goes as well."""
-    for folder, _, _ in os.walk(LIBRARY, topdown=False):
+    for folder, _folders, _names in os.walk(LIBRARY, topdown=False):
         if os.path.basename(folder) == "__pycache__":
             continue
         if set(os.listdir(folder)) <= {"__pycache__"}:

@@ -1,4 +1,4 @@
-"""What an apply changed, and how it is told."""
+"""What an apply changed, and how it is reported."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def begin() -> None:
 
 
 def finish() -> None:
-    """The apply has come to its end."""
+    """Say that the apply is complete."""
     owned_files.write({_UNFINISHED: None})
 
 
@@ -253,15 +253,15 @@ def _read(folder: str) -> dict[str, str]:
 
 def _write_folder(folder: str, files: Files) -> None:
     """Write a folder whole: it is not there before all of it is."""
-    beside = f"{folder}.new"
-    shutil.rmtree(beside, ignore_errors=True)
-    os.makedirs(beside)
+    new = f"{folder}.new"
+    shutil.rmtree(new, ignore_errors=True)
+    os.makedirs(new)
     for name, text in files.items():
-        with open(f"{beside}/{name}", "w", encoding="utf-8") as stream:
+        with open(f"{new}/{name}", "w", encoding="utf-8") as stream:
             stream.write(text)
     owned_files.write({f"{folder}/{_META}": None})  # without it half a folder is none
     shutil.rmtree(folder, ignore_errors=True)
-    os.rename(beside, folder)
+    os.rename(new, folder)
 
 
 def _now() -> str:

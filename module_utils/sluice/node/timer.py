@@ -43,7 +43,7 @@ def disarm(timer: str) -> None:
     if timer.startswith(UNIT):
         _stop(f"{timer}.timer")
         return
-    pid, _, started = timer.partition(" ")
+    pid, _blank, started = timer.partition(" ")
     if pid.isdigit() and int(pid) != os.getpid() and linux.start_time(int(pid)) == started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(int(pid), signal.SIGKILL)

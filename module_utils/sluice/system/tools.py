@@ -32,7 +32,7 @@ def start(command: Sequence[str], text: str = "", environment: Mapping[str, str]
     Megabytes go faster through files in memory than through pipes, and the program has all of its input whatever
     becomes of this process.
     """
-    streams = [os.fdopen(os.memfd_create("sluice"), "w+b") for _ in range(3)]
+    streams = [os.fdopen(os.memfd_create("sluice"), "w+b") for _stream in range(3)]
     streams[0].write(text.encode())
     streams[0].seek(0)
     try:

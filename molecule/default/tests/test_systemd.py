@@ -36,10 +36,10 @@ def served(node: Node) -> bool:
 
 
 def test_unconfirmed_change_is_taken_back(node: Node, change: str) -> None:
-    node.host.check_output("sluice apply --dir %s --confirm 2", change)
+    node.host.check_output("sluice apply --dir %s --confirm 20", change)
     assert node.host.check_output("systemctl list-units --no-legend --state=active 'sluice-rollback-*.timer'")
     assert not served(node)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not served(node) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert served(node)
@@ -48,9 +48,9 @@ def test_unconfirmed_change_is_taken_back(node: Node, change: str) -> None:
 
 
 def test_confirmed_change_stays(node: Node, change: str) -> None:
-    node.host.check_output("sluice apply --dir %s --confirm 3", change)
+    node.host.check_output("sluice apply --dir %s --confirm 10", change)
     assert node.host.check_output("sluice confirm") == "confirmed"
-    time.sleep(4)
+    time.sleep(11)
     assert not served(node)
     node.host.check_output("sluice rollback")
     assert served(node)

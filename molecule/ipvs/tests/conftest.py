@@ -16,14 +16,15 @@ import testinfra.host
 
 SCENARIO = pathlib.Path(__file__).resolve().parent.parent
 MOLECULE = SCENARIO.parent
-STATE = pathlib.Path("/run/sluice-test") / SCENARIO.name
+LAB = subprocess.run([SCENARIO / "network", "name"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+STATE = pathlib.Path("/run") / LAB
 SKIPPED = pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "skipped"
 
 NODE_ADDRESSES = {"172.33.0.1", "192.0.2.1", "198.51.100.1"}
 LATER_ADDRESS = "192.0.2.9"  # somebody gives the node another one (``meddle``)
 CLIENT = "198.51.100.2"
 TO_CLIENT, TO_PODS = "198.51.100.1", "172.33.0.1"  # the node's addresses
-IN_CLIENT = ["ip", "netns", "exec", f"sluice-{SCENARIO.name}-client"]
+IN_CLIENT = ["ip", "netns", "exec", f"{LAB}-client"]
 FOREIGN = "192.0.2.1:8888"  # somebody else's virtual server (``meddle``)
 
 
@@ -131,7 +132,7 @@ class Node:
         """Send requests from ``client`` or an endpoint (``""``: the node); each answer and how often it came."""
         words = [f"--count={count}", f"--source={source}", protocol, address, str(port)]
         if where:
-            namespace = ["ip", "netns", "exec", f"sluice-{SCENARIO.name}-{where}"]
+            namespace = ["ip", "netns", "exec", f"{LAB}-{where}"]
             asked = subprocess.run(
                 [*namespace, sys.executable, MOLECULE / "shared" / "client.py", *words],
                 check=True,
@@ -153,11 +154,13 @@ class Load:
 
 @contextlib.contextmanager
 def load(rate: float, held: int, targets: list[str], last: float = 3600) -> typing.Iterator[Load]:
-    """Connections from ``client`` while the block runs; those that are held last so many seconds."""
+    """Connections from ``client`` while the block runs; those that are held are there, and last so many seconds."""
     options = [f"--rate={rate}", f"--held={held}", f"--last={last}"]
     command = [*IN_CLIENT, sys.executable, MOLECULE / "shared" / "load.py", "ask", *options]
     result = Load()
     with subprocess.Popen([*command, *targets], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
         yield result
         result.seen = json.loads(process.communicate()[0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from places import script
@@ -103,3 +104,40 @@ def test_who_else_programs_services(tmp_path: Path) -> None:
         assert not any("kube-vip" in entry for entry in found["rivals"])
     finally:
         process.communicate()
+
+
+QUIET = {"rolled_back": None, "flushers": [], "announcers": []}
+NOTE = {"time": "2024-01-01T00:00:00+0000", "reason": "because"}
+
+
+@pytest.mark.parametrize(
+    ("found", "backend", "strict_arp", "repairs", "said"),
+    [
+        ({}, "ipvs", False, False, ""),
+        (
+            {"rolled_back": NOTE},
+            "iptables",
+            False,
+            True,
+            "was taken back by the node at 2024-01-01T00:00:00+0000: because",
+        ),
+        ({"flushers": ["firewalld"]}, "iptables", False, False, "a reload of firewalld takes Sluice's rules away"),
+        ({"flushers": ["firewalld"]}, "iptables", False, True, ""),
+        ({"announcers": ["keepalived (pid 1)"]}, "ipvs", False, True, "keepalived (pid 1) announces addresses"),
+        ({"announcers": ["keepalived (pid 1)"]}, "ipvs", True, True, ""),
+        ({"announcers": ["keepalived (pid 1)"]}, "iptables", False, True, ""),
+        ({"announcers": ["keepalived (pid 1)"]}, "nobody", False, True, ""),
+    ],
+)
+def test_what_speaks_against_it(
+    found: dict[str, Any], backend: str, strict_arp: bool, repairs: bool, said: str
+) -> None:
+    lines = facts.warnings({**QUIET, **found}, backend, strict_arp=strict_arp, repairs=repairs)
+    assert len(lines) == bool(said)
+    assert said in "".join(lines)
+
+
+def test_an_unknown_backend_needs_no_packages(programs: Path) -> None:
+    """The settings refuse it, with a better message."""
+    script(programs / "ip", "case $1 in -json) echo '[]' ;; esac")
+    assert facts.facts("nobody")["missing_packages"] == []

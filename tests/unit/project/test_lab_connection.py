@@ -63,7 +63,7 @@ def test_files_land_on_the_host(tmp_path: pathlib.Path, pipelining: str) -> None
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
         )
 
     lab = (sys.executable, str(ROOT / "lab/network.py"), "--inventory", str(inventory))

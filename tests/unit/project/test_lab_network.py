@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 
 import network
 import pytest
@@ -154,7 +155,38 @@ def test_what_machines_says_is_what_is_wrong() -> None:
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
 
 
-def machine() -> dict[str, str]:
+# What stands for the machine outside, as others change the one that the tests run on meanwhile. It has some of
+# everything, and whatever that has the kernel load.
+MACHINE = """
+mount -t tmpfs none /run
+hostname machine
+ip link set lo up
+ip link add eth0 type veth peer name eth1
+ip address add 192.0.2.200/24 dev eth0
+ip -6 address add fd00:ffff::1/64 dev eth0 nodad
+ip link set eth0 addrgenmode none up
+ip link set eth1 addrgenmode none up
+ip route add default via 192.0.2.1
+iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE
+ip6tables -t nat -A POSTROUTING -o eth0 -j MASQUERADE
+touch /run/of-the-machine
+echo ready
+exec sleep infinity
+"""
+
+
+@pytest.fixture
+def outside() -> Iterator[list[str]]:
+    """How to run a command on a machine for the lab: namespaces with nothing but what is put there."""
+    command = ["unshare", "--net", "--mount", "--uts", "sh", "-ec", MACHINE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield ["nsenter", f"--target={process.pid}", "--net", "--mount", "--uts"]
+        process.kill()
+
+
+def machine(outside: list[str]) -> dict[str, str]:
     """What the lab must leave alone: netfilter, links, addresses, routes, sysctls of the network, mounts, /run."""
     asked = {
         "iptables": "iptables-save | grep -v '^#'",
@@ -165,53 +197,55 @@ def machine() -> dict[str, str]:
         "routes": "ip route show table all; ip -6 route show table all | sed 's/expires [^ ]*//'; ip rule; ip -6 rule",
         # Not what the kernel counts by itself.
         "sysctls": "sysctl -a 2>/dev/null | grep -E '^(net|vm)[.]|^kernel.hostname' | grep -v conntrack_count",
-        "mounts": "cut -d' ' -f5 /proc/self/mountinfo | grep -v /containers/",
-        "run": "ls -A /run | grep -vE '^(containers|crun|libpod|runc)'",
-        "hostname": "cat /etc/hostname",
+        "mounts": "cut -d' ' -f5 /proc/self/mountinfo",
+        "run": "ls -A /run",
+        "hostname": "hostname; cat /etc/hostname",
     }
-    shell = ["/bin/sh", "-c"]
-    return {
-        what: subprocess.run([*shell, command], capture_output=True, text=True, check=False).stdout
+    found = {
+        what: subprocess.run([*outside, "/bin/sh", "-c", command], capture_output=True, text=True, check=False).stdout
         for what, command in asked.items()
     }
+    assert all(found.values()), found
+    return found
 
 
-def lab(state: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def lab(state: pathlib.Path, *arguments: str, outside: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run lab/network.py beside a lab that may be up already: it keeps its state elsewhere and shares nothing else."""
     environment = {**os.environ, "SLUICE_LAB_STATE": str(state)}
-    command = [sys.executable, str(ROOT / "lab/network.py"), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    command = [*outside, sys.executable, str(ROOT / "lab/network.py"), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
 @needs_root
-def test_machine_outside_does_not_notice(tmp_path: pathlib.Path) -> None:
+def test_machine_outside_does_not_notice(tmp_path: pathlib.Path, outside: list[str]) -> None:
     state = tmp_path / "state"
-    before = machine()
+    before = machine(outside)
+    pids: list[int] = []
     try:
-        first = lab(state, "up")
+        first = lab(state, "up", outside=outside)
         assert (first.returncode, first.stdout, first.stderr) == (
             0,
             f"changed={len(network.read_hosts(INVENTORY))}\n",
             "",
         )
-        assert lab(state, "up").stdout == "changed=0\n"
-        answered = lab(state, "enter", "client", "/usr/bin/python3", "-c", ASK)
+        assert lab(state, "up", outside=outside).stdout == "changed=0\n"
+        answered = lab(state, "enter", "client", "/usr/bin/python3", "-c", ASK, outside=outside)
         assert answered.stdout == "web1 172.19.0.10\n", answered.stderr
-        wrote = lab(state, "enter", "lb1", "/bin/sh", "-c", WRITE)
+        wrote = lab(state, "enter", "lb1", "/bin/sh", "-c", WRITE, outside=outside)
         assert wrote.returncode == 0, wrote.stderr
-        assert machine() == before
-        pids = [int(line.split()[1]) for line in lab(state, "status").stdout.splitlines()]
+        assert machine(outside) == before
+        pids = [int(line.split()[1]) for line in lab(state, "status", outside=outside).stdout.splitlines()]
         assert pids
     finally:
-        lab(state, "down")
-    assert machine() == before
+        lab(state, "down", outside=outside)
+    assert machine(outside) == before
     assert not state.exists()
     assert not [pid for pid in pids if pathlib.Path(f"/proc/{pid}/ns/net").exists()]
 
 
 ASK = """
 import urllib.request
-print(urllib.request.urlopen("http://10.244.1.11:8080/", timeout=5).read().decode(), end="")
+print(urllib.request.urlopen("http://10.244.1.11:8080/", timeout=60).read().decode(), end="")
 """
 # Rules, sysctls and files of a host, and the sysctls that are not its own.
 WRITE = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import sluice
 ROOT = Path(__file__).resolve().parents[3]
 
 LINKS = {
+    "plugins/action": "../action_plugins",
     "plugins/module_utils": "../module_utils",
     "plugins/modules": "../library",
     "plugins/filter": "../filter_plugins",
@@ -41,9 +43,12 @@ def pins(name: str) -> set[str]:
     return {line for line in lines if line and not line.startswith("-r ")}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
+REQUIREMENTS = ["requirements.txt", "requirements-dev.txt", "constraints.txt", "tests/compat/requirements-2.16.txt"]
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
 def test_requirements_are_exact(name: str) -> None:
-    loose = [pin for pin in pins(name) if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9.]*", pin)]
+    loose = [pin for pin in pins(name) if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9.]*(post[0-9]+)?", pin)]
     assert not loose
 
 
@@ -54,7 +59,24 @@ def test_constraints_hold_the_requirements() -> None:
 def test_one_version() -> None:
     galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text())
     assert galaxy["version"] == sluice.__version__
-    assert f"## [{sluice.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert sluice.__version__ in yaml.safe_load((ROOT / "changelogs/changelog.yaml").read_text())["releases"]
+
+
+def test_changelog_is_what_its_data_says(tmp_path: Path) -> None:
+    written = tmp_path / "CHANGELOG.md"
+    command = [Path(sys.executable).with_name("antsibull-changelog"), "generate", "--output", written]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert (ROOT / "CHANGELOG.md").read_text() == written.read_text()
+
+
+def test_oldest_ansible_is_the_one_that_is_tested() -> None:
+    requires = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"]
+    oldest = requires.removeprefix(">=").removesuffix(".0")
+    (tested,) = (pin for pin in pins("tests/compat/requirements-2.16.txt") if pin.startswith("ansible-core=="))
+    assert tested.startswith(f"ansible-core=={oldest}.")
+    for role in (ROOT / "roles").glob("*/meta/main.yml"):
+        minimum = yaml.safe_load(role.read_text())["galaxy_info"]["min_ansible_version"]
+        assert minimum == oldest, role
 
 
 @pytest.mark.parametrize(("link", "target"), LINKS.items())

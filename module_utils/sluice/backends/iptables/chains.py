@@ -26,7 +26,7 @@ def masquerade_cluster_ip(port: PortView, context: Context, chain: str) -> Itera
 
 
 def source_ranges(port: PortView, context: Context, firewall: str, target: str, ips: Sequence[str]) -> Iterator[Entry]:
-    """loadBalancerSourceRanges: who may come in. A node that may talks to a VIP of its own from that VIP."""
+    """loadBalancerSourceRanges: the sources that may enter. A node that may enters a VIP of its own from that VIP."""
     about = comment(f"{port.display_name} loadbalancer IP")
     for network in port.source_ranges:
         yield "nat", firewall, f"{source(network)}{about} -j {target}"

@@ -159,7 +159,7 @@ def host_port_rules(host_ports: Sequence[HostPort]) -> Iterator[Entry]:
 
 
 def commented(end: str) -> Callable[[str], str]:
-    return lambda begin: comment(f"{begin} {end}")
+    return lambda start: comment(f"{start} {end}")
 
 
 def to(ip: str, protocol: str, port: int) -> Callable[[str], str]:

@@ -8,7 +8,7 @@ from .text import HOST_PORTS_CHAIN, comment
 
 
 class Jump(NamedTuple):
-    """A rule in a built-in chain that leads to a chain of ours. ``match`` is in iptables-save form."""
+    """A rule in a built-in chain that leads to one of our chains. ``match`` is in iptables-save form."""
 
     table: str
     chain: str

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ..interface import Frontend, Frontends
-from .plan import Change, target_of
+from .plan import ChainChange, target_of
 from .text import HOST_PORTS_CHAIN, PREFIX_CHAIN, RuleSet
 
 _DISPATCH = ("KUBE-SERVICES", "KUBE-NODEPORTS", HOST_PORTS_CHAIN)
@@ -15,7 +15,7 @@ _PORT = re.compile(r" --dport (\d+)")
 _DNAT = re.compile(r"-j DNAT --to-destination \[?([^\]]+?)\]?:(\d+)$")
 
 
-def touches_udp(changes: Iterable[Change]) -> bool:
+def touches_udp(changes: Iterable[ChainChange]) -> bool:
     """Whether a change is about UDP at all; most are not, and then nothing has to be looked at."""
     return any(
         rule.startswith("-p udp ") or " -p udp " in rule for change in changes for rule in change.removed + change.added

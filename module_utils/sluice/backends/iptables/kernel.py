@@ -32,7 +32,6 @@ _HEAD = 500
 _NO_LOCK = "/run/sluice-xtables.lock"
 """What iptables-restore locks instead of LOCK_FILE where we hold that."""
 
-_LOCKED_BY = f"the xtables lock was not to be had in {LOCK_SECONDS} s, {{}} holds it"
 _LOCKED = 4
 """Exit code of iptables-restore(8) when it did not get the xtables lock."""
 
@@ -85,7 +84,7 @@ class Tools(NamedTuple):
             command += ["--wait", str(LOCK_SECONDS)]
         result = tools.start(command, text, {"XTABLES_LOCKFILE": _NO_LOCK} if locked else {})()
         if result.returncode == _LOCKED:
-            raise NodeError(_LOCKED_BY.format(locks.holder(LOCK_FILE)))
+            raise NodeError(_somebody_holds_it().format(locks.holder(LOCK_FILE)))
         if result.returncode:
             raise NodeError(f"{command[0]}: {tools.reason(result)}")
 
@@ -99,7 +98,11 @@ class Tools(NamedTuple):
 
 def xtables_lock() -> contextlib.AbstractContextManager[None]:
     """The lock of iptables-legacy, under which nobody else's tool changes its rules (iptables(8), ``--wait``)."""
-    return locks.held(LOCK_FILE, LOCK_SECONDS, _LOCKED_BY)
+    return locks.held(LOCK_FILE, LOCK_SECONDS, _somebody_holds_it())
+
+
+def _somebody_holds_it() -> str:
+    return f"the xtables lock was not to be had in {LOCK_SECONDS} s, {{}} holds it"
 
 
 Readings = dict[Tools, RuleSet]

@@ -4,7 +4,7 @@
 
     KUBE-SERVICES --ClusterIP-----------------> KUBE-SVC   all endpoints (KUBE-SVL with internalTrafficPolicy Local)
     KUBE-SERVICES --external IP, load balancer-> KUBE-EXT   masquerades, then KUBE-SVC, or KUBE-SVL with policy Local
-    KUBE-SERVICES --load balancer with ranges--> KUBE-FW    who may come in goes on to KUBE-EXT
+    KUBE-SERVICES --load balancer with ranges--> KUBE-FW    allowed sources go on to KUBE-EXT
     KUBE-NODEPORTS --node port-----------------> KUBE-EXT
     KUBE-SVC, KUBE-SVL ------------------------> KUBE-SEP   one per endpoint: the destination is rewritten
 """

@@ -1,10 +1,10 @@
-"""How a service port is cut into chains up to 1.23: KUBE-XLB for policy Local, masquerading beside the dispatch.
+"""How a service port is cut into chains up to 1.23: KUBE-XLB for policy Local, masquerading next to the dispatch.
 
 ::
 
     KUBE-SERVICES --ClusterIP------------------> KUBE-SVC   all endpoints
     KUBE-SERVICES --external IP----------------> KUBE-SVC, or KUBE-XLB with policy Local
-    KUBE-SERVICES --load balancer--------------> KUBE-FW    who may come in goes on to KUBE-SVC or KUBE-XLB
+    KUBE-SERVICES --load balancer--------------> KUBE-FW    allowed sources go on to KUBE-SVC or KUBE-XLB
     KUBE-NODEPORTS --node port-----------------> KUBE-SVC, or KUBE-XLB with policy Local
     KUBE-XLB ----------------------------------> KUBE-SEP   the local endpoints; what the node sends goes to KUBE-SVC
     KUBE-SVC ----------------------------------> KUBE-SEP   one per endpoint: the destination is rewritten
@@ -28,7 +28,7 @@ def service_port(port: PortView, context: Context) -> Iterator[Entry]:
 
 
 def _dispatch(port: PortView, context: Context) -> Iterator[Entry]:
-    """The masquerading stands in the shared chains, beside the jump that it belongs to."""
+    """The masquerading is in the shared chains, next to the jump that it belongs to."""
     name, protocol = port.display_name, port.protocol
     svc, xlb, firewall = chain_of("KUBE-SVC-", port), chain_of("KUBE-XLB-", port), chain_of("KUBE-FW-", port)
     outside = xlb if port.external_local else svc

@@ -15,17 +15,17 @@ from typing import NamedTuple
 from .text import BUILT_IN, HOST_PORTS_CHAIN, OWNER_CHAIN, RuleSet
 
 PREFIXES = ("KUBE-", "SLUICE-")
-"""Chains of ours begin so. KUBE-* are Kubernetes' names as well: OWNER_CHAIN beside them says whose they are."""
+"""The prefixes of our chains. KUBE-* are Kubernetes' names as well: OWNER_CHAIN in a table says that they are ours."""
 
 KUBELET_CHAINS = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT")
 """What a kubelet keeps for itself, whoever programs the Services."""
 
 BATCH_CHAINS = 500
-"""New chains a transaction. iptables-nft-restore --noflush takes time with the square of a transaction's chains
+"""New chains per transaction. iptables-nft-restore --noflush takes time with the square of a transaction's chains
 (57 s for 30,000 in one, 2 s in batches of 500)."""
 
 SINGLE_LINES = 1000
-"""Plans of up to this many lines are one transaction: a process and a look at the kernel less for each step."""
+"""Plans of up to this many lines are one transaction: each step less saves a process and a look at the kernel."""
 
 MANY_CHAINS = 2000
 """Chains in use that change in one transaction: more take so long that they change in batches."""
@@ -36,8 +36,8 @@ Lines = dict[str, list[str]]
 _TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
 
 
-class Change(NamedTuple):
-    """What happens to one chain: ``verb`` is ``add``, ``change`` or ``remove``; the rules that go and that come."""
+class ChainChange(NamedTuple):
+    """What happens to one chain: ``verb`` is ``add``, ``change`` or ``remove``; rules removed and added."""
 
     table: str
     chain: str
@@ -47,10 +47,10 @@ class Change(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """An ordered change. ``steps`` are texts for iptables-restore, each atomic a table."""
+    """An ordered change. ``steps`` are texts for iptables-restore, each atomic per table."""
 
     steps: tuple[str, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[ChainChange, ...]
 
 
 def is_ours(chain: str) -> bool:
@@ -99,7 +99,7 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
     new: list[Lines] = []
     use: Lines = {}
     gone: list[Lines] = []
-    changes: list[Change] = []
+    changes: list[ChainChange] = []
     for table in dict.fromkeys([*wanted, *kernel]):
         have, want = kernel.get(table, {}), wanted.get(table, {})
         fresh = [chain for chain in want if is_ours(chain) and chain not in have]
@@ -116,7 +116,7 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
             else:
                 mine = [rule for rule in have.get(chain, []) if is_ours(target_of(rule))]
                 if chain not in BUILT_IN.get(table, ()):
-                    # Somebody's own chain: what it asks of ours only goes with the chain that it asks.
+                    # Somebody's own chain: its jump to ours is removed only along with the chain that it jumps to.
                     mine = [rule for rule in mine if target_of(rule) not in want]
                     if mine:
                         in_use.append([f"-D {chain} {rule}" for rule in mine])
@@ -134,8 +134,8 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
         # A chain goes after those that refer to it, and is emptied first: what goes may refer to what goes.
         stale = _referred_first(stale, have)[::-1]
         gone += _batched(table, [[f":{chain} - [0:0]"] for chain in stale], [f"-X {chain}" for chain in stale])
-        changes += (Change(table, chain, "add", (), tuple(want[chain])) for chain in fresh)
-        changes += (Change(table, chain, "remove", tuple(have[chain]), ()) for chain in stale)
+        changes += (ChainChange(table, chain, "add", (), tuple(want[chain])) for chain in fresh)
+        changes += (ChainChange(table, chain, "remove", tuple(have[chain]), ()) for chain in stale)
     steps = [*new, use, *gone]
     if not batches or sum(len(lines) for step in steps for lines in step.values()) <= SINGLE_LINES:
         steps = [_merged(steps)]
@@ -212,12 +212,12 @@ def _jumps(chain: str, have: list[str], want: list[str]) -> list[str]:
     return lines + [f"-A {chain} {rule}" for rule in tail]
 
 
-def _change(table: str, chain: str, verb: str, have: list[str], want: list[str]) -> Change:
-    """What goes and what comes; a rule that only moves does both."""
+def _change(table: str, chain: str, verb: str, have: list[str], want: list[str]) -> ChainChange:
+    """What is removed and what is added; a rule that only moves is both."""
     removed, added = Counter(have) - Counter(want), Counter(want) - Counter(have)
     if not removed and not added:
-        return Change(table, chain, verb, tuple(have), tuple(want))
-    return Change(table, chain, verb, _of(have, removed), _of(want, added))
+        return ChainChange(table, chain, verb, tuple(have), tuple(want))
+    return ChainChange(table, chain, verb, _of(have, removed), _of(want, added))
 
 
 def _of(rules: Iterable[str], wanted: Counter[str]) -> tuple[str, ...]:
@@ -230,7 +230,7 @@ def _of(rules: Iterable[str], wanted: Counter[str]) -> tuple[str, ...]:
 
 
 def _batched(table: str, blocks: list[list[str]], last: Iterable[str] = ()) -> list[Lines]:
-    """``blocks`` of lines, BATCH_CHAINS a transaction. ``last`` are lines, one a block, that close each."""
+    """``blocks`` of lines, BATCH_CHAINS per transaction. ``last`` are closing lines, one per block."""
     closing = list(last)
     found: list[Lines] = []
     for begin in range(0, len(blocks), BATCH_CHAINS):
@@ -254,10 +254,10 @@ def _text(step: Lines, *, by_chain: bool) -> str:
 
 
 def _ordered(lines: list[str], by_chain: bool) -> list[str]:
-    """Chains are made (or emptied) before any rule, and go after all of them; iptables-restore is faster then.
+    """Chains are created or emptied first, then come rules, then removals; iptables-restore is faster that way.
 
-    The transaction is atomic, so nobody sees the emptied ones. ``by_chain``: in the order of the chains' names, in
-    which iptables-legacy keeps them; lines of one chain stay in theirs.
+    The transaction is atomic, so no packet meets an emptied chain. ``by_chain``: rules sorted by chain name, as
+    iptables-legacy stores them; the lines of one chain keep their order.
     """
     made = [line for line in lines if line[0] == ":"]
     gone = [line for line in lines if line.startswith("-X ")]

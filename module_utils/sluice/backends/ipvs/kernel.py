@@ -46,7 +46,7 @@ class Held(NamedTuple):
 
 def device_exists() -> bool:
     """Whether kube-ipvs0 is there, in this network namespace."""
-    return any(name == DEVICE for _, name in socket.if_nameindex())
+    return any(name == DEVICE for _index, name in socket.if_nameindex())
 
 
 def require(*, load: bool) -> None:
@@ -85,7 +85,7 @@ def carry_out(steps: Iterable[Step]) -> None:
 
 def delete(gone: Collection[Draining]) -> None:
     """Remove real servers; one that is not there any more is fine."""
-    there = {entry for entry, _ in _active({entry.virtual for entry in gone})} if gone else set()
+    there = {entry for entry, _connections in _active({entry.virtual for entry in gone})} if gone else set()
     text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
     carry_out([Step("ipvsadm", text)] if text else [])
 
@@ -156,8 +156,8 @@ def _listed(frontends: Collection[VirtualAddress]) -> set[Draining]:
 def connected(lines: Iterable[str], frontends: Collection[VirtualAddress]) -> set[Draining]:
     """The real servers of ``frontends`` that have a connection which still needs them, in /proc/net/ip_vs_conn.
 
-    One in SYN_SENT is an old one that an answer woke up: the client uses its port again, for a connection that another
-    backend has translated. It would lose conntrack's entry with the old one (ip_vs_conn_drop_conntrack), so it counts.
+    One in SYN_SENT counts: the client uses its port again for a connection that another backend has translated, and
+    the answer revived IPVS's old entry. Deleting that would delete conntrack's entry too (ip_vs_conn_drop_conntrack).
     """
     wanted = {_columns(frontend): frontend for frontend in frontends}
     found: set[Draining] = set()

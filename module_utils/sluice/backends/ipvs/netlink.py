@@ -1,4 +1,4 @@
-"""The virtual servers of IPVS as generic netlink tells them: all in one answer (linux/ip_vs.h, linux/genetlink.h)."""
+"""The virtual servers of IPVS as generic netlink lists them, all in one answer (linux/ip_vs.h, linux/genetlink.h)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAMED = struct.Struct("=HHH2xHHH2xHH16sHH2s2x")
 
 _HEADS = (6, _AF, 6, _PROTOCOL, 20, _ADDRESS, 6, _PORT)
 _WHOLE = (b"\xff\xff\xff\xff", (128).to_bytes(4, sys.byteorder))
-"""Netmasks of persistence that are not worth a word: each client by itself, in IPv4 and in IPv6."""
+"""The default netmasks of persistence, each client by itself, in IPv4 and in IPv6; ipvsadm prints none."""
 
 _BUFFER = 1 << 17
 
@@ -45,11 +45,11 @@ def options() -> dict[str, str]:
         family = next(_ask(link, _CONTROL, _GET_FAMILY, 0, _ATTRIBUTE.pack(9, _FAMILY_NAME) + b"IPVS\0\0\0\0"))
         number = _number(dict(_attributes(family))[_FAMILY_ID])
         # An answer is one attribute that holds all others.
-        return told(data[_ATTRIBUTE.size :] for data in _ask(link, number, _GET_SERVICE, _DUMP))
+        return parse(data[_ATTRIBUTE.size :] for data in _ask(link, number, _GET_SERVICE, _DUMP))
 
 
 def _ask(link: socket.socket, kind: int, command: int, flags: int, data: bytes = b"") -> Iterator[bytes]:
-    """What the kernel answers, a message at a time, without headers."""
+    """The kernel's answer, message by message, without headers."""
     link.send(_MESSAGE.pack(_MESSAGE.size + len(data), kind, _REQUEST | flags, 1, 0, command, 1, 0) + data)
     while True:
         answer = link.recv(_BUFFER)
@@ -78,11 +78,11 @@ def _number(data: bytes) -> int:
     return int.from_bytes(data, sys.byteorder)
 
 
-def told(services: Iterable[bytes]) -> dict[str, str]:
+def parse(services: Iterable[bytes]) -> dict[str, str]:
     """``options`` from the attributes of each virtual server.
 
-    There are thousands of them, and few kinds of options: those are looked into once, as one piece. It ends where the
-    statistics begin, which are as long for one as for the other.
+    There are thousands of virtual servers but few combinations of options, so each combination is parsed once, as one
+    piece of bytes. The piece ends before the statistics, which have the same length everywhere.
     """
     found = {}
     statistics = 0
@@ -93,11 +93,12 @@ def told(services: Iterable[bytes]) -> dict[str, str]:
         if kind == _MARK:
             continue
         if (a, b, c, kind, d, e, f, g) != _HEADS:
-            raise ValueError("a virtual server is not told as expected")
+            raise ValueError("a virtual server has an unexpected form")
         statistics = statistics or _statistics(data)
         listed = address[:4].hex().upper() if family == socket.AF_INET else f"[{address.hex(':', 2)}]"
-        said = _options(data[_NAMED.size : len(data) - statistics])
-        found[f"{_PROTOCOLS[protocol]} {listed}:{port.hex().upper()}"] = said
+        found[f"{_PROTOCOLS[protocol]} {listed}:{port.hex().upper()}"] = _options(
+            data[_NAMED.size : len(data) - statistics]
+        )
     return found
 
 

@@ -1,8 +1,8 @@
 """From what the kernel holds of IPVS mode to what is wanted: the smallest ordered change.
 
-What comes goes in before the iptables rules change, in the order sets, virtual servers, addresses: no rule names a set
-that is not there, no address is bound before its virtual server exists. What goes is taken out after the rules
-have changed, the other way round. A real server of TCP or SCTP that goes gets weight 0 and is named as draining:
+What is added comes before the iptables rules change, in the order sets, virtual servers, addresses: no rule names a
+missing set, no address is bound before its virtual server exists. What is removed goes after the rules have changed, in
+the reverse order. A real server of TCP or SCTP that goes gets weight 0 and is named as draining:
 it takes no new connections and keeps those that it has, and whoever drains it removes it later. Pure.
 """
 
@@ -45,8 +45,8 @@ class Draining(NamedTuple):
 class Plan(NamedTuple):
     """An ordered change: ``before`` the iptables rules change, and ``after``.
 
-    ``draining``: every real server that is not wanted any more and still there, those of earlier changes included.
-    ``clashes``: what is in the way and not ours, a line each; where there are any, the plan is not to be carried out.
+    ``draining``: every real server that is still there but no longer wanted, those of earlier changes included.
+    ``clashes``: what is in the way and not ours, one line each; a plan with any must not be carried out.
     """
 
     before: tuple[Step, ...]
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
 
     @property
     def later(self) -> tuple[Step, ...]:
-        """The part of ``after`` that established connections still need."""
+        """The part of ``after`` that established connections depend on."""
         return tuple(step for step in self.after if step.tool != "ipset")
 
 
@@ -140,7 +140,7 @@ def _plan_servers(have: Servers, want: Servers, owned: Collection[VirtualAddress
         held = have.get(frontend)
         if held is None:
             coming += lines(frontend, wanted)
-            found.changes.append(Change(f"virtual server {frontend.text}", "add", added=_told(wanted)))
+            found.changes.append(Change(f"virtual server {frontend.text}", "add", added=_described(wanted)))
         elif frontend not in owned:
             found.clashes.append(f"virtual server {frontend.text} is there and not of Sluice")
         elif held != wanted:
@@ -148,11 +148,11 @@ def _plan_servers(have: Servers, want: Servers, owned: Collection[VirtualAddress
     for frontend, held in have.items():
         if frontend in owned and frontend not in want:
             going.append(f"-D {frontend.text}")
-            found.changes.append(Change(f"virtual server {frontend.text}", "remove", removed=_told(held)))
+            found.changes.append(Change(f"virtual server {frontend.text}", "remove", removed=_described(held)))
 
 
 def _plan_server(frontend: VirtualAddress, held: VirtualServer, wanted: VirtualServer, found: _Lines) -> None:
-    """First what comes, so that there is always somebody to answer, then what goes."""
+    """What is added comes first, so that there is always an endpoint to answer."""
     coming = found.coming["ipvsadm"]
     removed: list[str] = []
     added: list[str] = []
@@ -185,7 +185,7 @@ def _plan_server(frontend: VirtualAddress, held: VirtualServer, wanted: VirtualS
         found.changes.append(Change(f"virtual server {frontend.text}", "change", tuple(removed), tuple(added)))
 
 
-def _told(server: VirtualServer) -> tuple[str, ...]:
+def _described(server: VirtualServer) -> tuple[str, ...]:
     return (server.options, *(f"{where} {real.text}" for where, real in server.real.items()))
 
 
@@ -206,7 +206,7 @@ def _plan_addresses(have: Collection[str], want: Collection[str], found: _Lines)
 
 
 def _difference(have: Iterable[str], want: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What goes and what comes, in its order."""
+    """What is removed and what is added, each in its order."""
     held, wanted = dict.fromkeys(have), dict.fromkeys(want)
     return (
         tuple(entry for entry in held if entry not in wanted),

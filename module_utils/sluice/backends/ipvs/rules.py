@@ -181,7 +181,7 @@ def _without_host_prefix(net: str) -> str:
 def _servers(
     port: PortView, node_ips: Sequence[str], context: Context, dialect: IpvsDialect
 ) -> Iterator[tuple[VirtualAddress, VirtualServer]]:
-    """The virtual servers of one service port, also where it has no endpoints."""
+    """The virtual servers of one service port, even without endpoints."""
     how = balancing(port.annotations, context.settings.ipvs_scheduler)
     inside = _virtual(port, how, port.internal_local, dialect)
     outside = inside
@@ -243,8 +243,8 @@ def _matches(context: Context, dialect: IpvsDialect, filled: frozenset[str]) -> 
             yield rule.table, rule.chain, f"{protocol}{comment(COMMENTS[rule.set_name])} {match} -j {rule.target}"
     for name in ("CLUSTER-IP", "EXTERNAL-IP", "EXTERNAL-IP-LOCAL"):
         if name in filled:
-            said = comment(COMMENTS[name])
-            yield from _masquerade(context, said) if name == "CLUSTER-IP" else _external(name, said, family)
+            about = comment(COMMENTS[name])
+            yield from _masquerade(context, about) if name == "CLUSTER-IP" else _external(name, about, family)
     yield "nat", "KUBE-SERVICES", f"{LOCAL_DESTINATION} -j KUBE-NODE-PORT"
     # What other rules of nat do with a packet for a virtual server would keep it from there.
     for name in ("CLUSTER-IP", "LOAD-BALANCER"):
@@ -252,14 +252,14 @@ def _matches(context: Context, dialect: IpvsDialect, filled: frozenset[str]) -> 
             yield "nat", "KUBE-SERVICES", f"{_in_set(name, 'dst,dst', family)} -j ACCEPT"
 
 
-def _masquerade(context: Context, said: str) -> Iterator[Entry]:
+def _masquerade(context: Context, about: str) -> Iterator[Entry]:
     """What reaches a ClusterIP from outside is masqueraded, so that the answers come back through this node.
 
     Where no cluster CIDR says what outside is, that is what the node itself sends from a ClusterIP, which the kernel
     chooses as source when it talks to one.
     """
-    to_cluster_ip = f"{said} {_in_set('CLUSTER-IP', 'dst,dst', context.family)}"
-    from_cluster_ip = f"{said} {_in_set('CLUSTER-IP', 'src,dst', context.family)}"
+    to_cluster_ip = f"{about} {_in_set('CLUSTER-IP', 'dst,dst', context.family)}"
+    from_cluster_ip = f"{about} {_in_set('CLUSTER-IP', 'src,dst', context.family)}"
     if context.settings.masquerade_all:
         yield "nat", "KUBE-SERVICES", f"{to_cluster_ip} -j KUBE-MARK-MASQ"
     elif context.cluster_cidr:
@@ -268,8 +268,8 @@ def _masquerade(context: Context, said: str) -> Iterator[Entry]:
         yield "nat", "KUBE-SERVICES", f"{from_cluster_ip} -j KUBE-MARK-MASQ"
 
 
-def _external(name: str, said: str, family: str) -> Iterator[Entry]:
-    to_external_ip = f"{said} {_in_set(name, 'dst,dst', family)}"
+def _external(name: str, about: str, family: str) -> Iterator[Entry]:
+    to_external_ip = f"{about} {_in_set(name, 'dst,dst', family)}"
     if name == "EXTERNAL-IP":
         yield "nat", "KUBE-SERVICES", f"{to_external_ip} -j KUBE-MARK-MASQ"
     yield "nat", "KUBE-SERVICES", f"{to_external_ip} {OFF_MACHINE} -j ACCEPT"
@@ -292,7 +292,7 @@ def _guard(context: Context, dialect: IpvsDialect) -> Iterator[Entry]:
 
 
 def _node_blocked(view: View, context: Context, dialect: IpvsDialect) -> Iterator[Entry]:
-    """A node that talks to a VIP of its own does so from that VIP, which no source range is about."""
+    """A node that talks to a VIP of its own sends from that VIP, and source ranges do not list that address."""
     if not dialect.node_blocked:
         return
     for port in view.ports:

@@ -20,7 +20,7 @@ NAT = "-m"
 
 
 class VirtualAddress(NamedTuple):
-    """What names a virtual server: ``protocol`` in small letters, address and port."""
+    """What names a virtual server: ``protocol`` in lower case, address and port."""
 
     protocol: str
     address: str
@@ -102,10 +102,10 @@ def parse(text: str) -> Servers:
                 raise ValueError(words[0])
         except (ValueError, KeyError, IndexError):
             raise TextError(f"line {number}: not in ipvsadm -Sn form: {line}") from None
-    for number, frontend, text_, server in real:
+    for number, frontend, address, server in real:
         if frontend not in servers:
             raise TextError(f"line {number}: there is no virtual server {frontend.text}")
-        servers[frontend].real[text_] = server
+        servers[frontend].real[address] = server
     return servers
 
 
@@ -147,32 +147,32 @@ def _picked(text: str, wanted: Iterable[str]) -> str:
 
 
 _SHORT = {"Masq": "-m", "Tunnel": "-i"}
-"""How /proc/net/ip_vs calls forwarding; all else is -g, as ipvsadm(8) has it."""
+"""The names of forwarding methods in /proc/net/ip_vs; any other is -g, as in ipvsadm(8)."""
 
 _HEAD = 3
-"""Lines at the begin of /proc/net/ip_vs that explain it."""
+"""Header lines of /proc/net/ip_vs."""
 
 _GAP, _HOW = " " * 6, 15
-"""What stands behind a real server's address there, and the width of the two columns behind that."""
+"""What follows a real server's address there, and the width of the next two columns."""
 
 
 def from_proc(listed: str, options: Mapping[str, str]) -> str:
     """What ``ipvsadm -Sn`` prints, from /proc/net/ip_vs and each virtual server's options, by its words there.
 
-    ipvsadm asks the kernel for the real servers of each virtual server, which takes ten times as long. Raises
-    ValueError and LookupError where the text is not as expected, or lacks some: between two pages of it the kernel
-    loses its place where another network namespace has virtual servers too (ip_vs_info_seq_next, Linux 6.1).
+    ipvsadm asks the kernel once per virtual server, which takes ten times as long. Raises ValueError and LookupError
+    where the text has another form or lacks virtual servers: between two pages of it, Linux 6.1 loses its place when
+    another network namespace has virtual servers as well (ip_vs_info_seq_next).
     """
     found: list[str] = []
     seen = set()
     head = ""
     for line in listed.splitlines()[_HEAD:]:
         if line.startswith("  -> "):
-            where, _, rest = line[5:].partition(_GAP)
+            where, _gap, rest = line[5:].partition(_GAP)
             if head:
                 found.append(f"{head}{listed_address(where)}{_how(rest[:_HOW])}\n")
             continue
-        protocol, where, *_ = line.split()
+        protocol, where, *_options = line.split()
         head = ""
         if protocol != "FWM":
             key = f"{protocol} {where}"
@@ -197,7 +197,7 @@ def _how(columns: str) -> str:
 def listed_address(words: str) -> str:
     """What /proc/net/ip_vs has for an address and a port: ``0A600001:0050`` or ``[fd00:0000:…]:0050``."""
     if words[0] == "[":
-        address, _, port = words.rpartition(":")
+        address, _colon, port = words.rpartition(":")
         return addresses.host_port(addresses.address(address.strip("[]")), int(port, 16))
     return _begin(words[:6]) + _end(words[6:])
 
@@ -266,10 +266,10 @@ def lines(frontend: VirtualAddress, server: VirtualServer) -> Iterator[str]:
 
 
 def parse_addresses(text: str) -> tuple[str, ...]:
-    """The prefixes in the file ``addresses``: one a line, ``10.96.0.1/32``."""
+    """The prefixes in the file ``addresses``: one per line, ``10.96.0.1/32``."""
     return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
 
 def addresses_text(prefixes: Iterable[str]) -> str:
-    """Prefixes, one a line."""
+    """Prefixes, one per line."""
     return "".join(f"{prefix}\n" for prefix in prefixes)

@@ -59,7 +59,6 @@ def without(*pods: str) -> list[str]:
 
 def test_endpoint_that_goes_finishes_its_connections(node: Node) -> None:
     with load(rate=0, held=9, targets=[LASTING]) as long:
-        time.sleep(1)
         apply(node, edit(node, *without(GONE)))
         assert node.virtual_servers()[FRONTEND].servers == {PODS[0]: 1, GONE: 0, PODS[2]: 1}
         assert UNIT in timers(node)
@@ -76,17 +75,16 @@ def test_endpoint_that_goes_finishes_its_connections(node: Node) -> None:
     assert new.seen["faults"] == {}
     assert len(long.seen["held"]) == 3
     # The connections have ended: the node itself takes it away, and ends its timer.
-    wait_until(lambda: GONE not in node.virtual_servers()[FRONTEND].servers, 30)
-    wait_until(lambda: UNIT not in timers(node), 10)
+    wait_until(lambda: GONE not in node.virtual_servers()[FRONTEND].servers, 180)
+    wait_until(lambda: UNIT not in timers(node), 180)
 
 
 def test_draining_has_an_end(node: Node) -> None:
     with load(rate=0, held=3, targets=[LASTING]) as long:
-        time.sleep(1)
         folder = edit(node, *without(GONE))
         node.host.check_output("sed -i 's/drain_seconds.: [0-9]*/drain_seconds\": 3/' /tmp/edited/settings.json")
         apply(node, folder)
-        wait_until(lambda: GONE not in node.virtual_servers()[FRONTEND].servers, 30)
+        wait_until(lambda: GONE not in node.virtual_servers()[FRONTEND].servers, 180)
     assert list(long.seen["faults"]) in ([f"held {LASTING} TimeoutError"], [f"held {LASTING} ConnectionResetError"])
 
 
@@ -109,11 +107,11 @@ def test_udp_flow_moves_to_another_endpoint(node: Node) -> None:
 
 def test_unconfirmed_change_is_taken_back(node: Node) -> None:
     before = node.held()
-    output = apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "15")
+    output = apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "30")
     assert "changed=0" not in output
-    assert node.held() != before
     assert "sluice-rollback-" in timers(node)
-    wait_until(lambda: node.held() == before, 60)
+    assert node.held() != before
+    wait_until(lambda: node.held() == before, 180)
     note = json.loads(node.host.file("/var/lib/sluice/rolled-back.json").content_string)
     assert note["reason"] == "it was not confirmed in time"
     assert node.host.run("sluice diff").stdout == ""
@@ -121,9 +119,9 @@ def test_unconfirmed_change_is_taken_back(node: Node) -> None:
 
 def test_confirmed_change_stays(node: Node) -> None:
     apply(node, edit(node, "/10\\.96\\.0\\.20:80/d"), "--confirm", "15")
-    changed = node.held()
     assert node.host.check_output("sluice confirm") == "confirmed"
     assert "sluice-rollback-" not in timers(node)
+    changed = node.held()
     time.sleep(16)
     assert node.held() == changed
 
@@ -188,7 +186,6 @@ def test_virtual_servers_of_another_network_namespace_hide_none_of_ours(node: No
         assert "changed=0" in apply(node, "/etc/sluice")
         # A drain looks there too.
         with load(rate=0, held=9, targets=[LASTING]) as long:
-            time.sleep(1)
             apply(node, edit(node, *without(*PODS)))
             assert node.virtual_servers()[FRONTEND].servers == dict.fromkeys(PODS, 0)
             assert node.host.check_output("sluice drain") == "connections are left"

@@ -11,7 +11,7 @@ from sluice.addresses import IPV4, IPV6
 from sluice.backends.interface import Frontend
 from sluice.backends.iptables import dispatch
 from sluice.backends.iptables.frontends import frontends, touches_udp
-from sluice.backends.iptables.plan import Change
+from sluice.backends.iptables.plan import ChainChange
 
 UDP = [{"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053}]
 SLICE_UDP = [{"name": "dns", "port": 5353, "protocol": "UDP"}]
@@ -90,5 +90,5 @@ def test_chains_that_lead_to_each_other_end() -> None:
     ],
 )
 def test_changes_that_are_about_udp(removed: tuple[str, ...], added: tuple[str, ...], udp: bool) -> None:
-    change = Change("nat", "A", "change", removed, added)
-    assert touches_udp([Change("nat", "B", "add", (), ()), change]) == udp
+    change = ChainChange("nat", "A", "change", removed, added)
+    assert touches_udp([ChainChange("nat", "B", "add", (), ()), change]) == udp

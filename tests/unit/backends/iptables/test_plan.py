@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice.backends.iptables import plan as module
-from sluice.backends.iptables.plan import Change, Plan, is_ours, leftovers, owned, plan, target_of
+from sluice.backends.iptables.plan import ChainChange, Plan, is_ours, leftovers, owned, plan, target_of
 from sluice.backends.iptables.text import HOST_PORTS_CHAIN, OWNER_CHAIN, RuleSet
 
 EMPTY: RuleSet = {"nat": {"PREROUTING": [], "OUTPUT": ["-j DOCKER"], "DOCKER": ["-j RETURN"]}}
@@ -76,9 +76,9 @@ def test_one_rule_goes_and_one_comes() -> None:
         "-X KUBE-SEP-C",
     ]
     assert found.changes == (
-        Change("nat", "KUBE-SVC-A", "change", ("-j KUBE-SEP-C",), ("-j KUBE-SEP-B",)),
-        Change("nat", "KUBE-SEP-B", "add", (), ("-j DNAT --to-destination 10.0.0.2:80",)),
-        Change("nat", "KUBE-SEP-C", "remove", ("-j DNAT --to-destination 10.0.0.3:80",), ()),
+        ChainChange("nat", "KUBE-SVC-A", "change", ("-j KUBE-SEP-C",), ("-j KUBE-SEP-B",)),
+        ChainChange("nat", "KUBE-SEP-B", "add", (), ("-j DNAT --to-destination 10.0.0.2:80",)),
+        ChainChange("nat", "KUBE-SEP-C", "remove", ("-j DNAT --to-destination 10.0.0.3:80",), ()),
     )
 
 

@@ -38,7 +38,7 @@ def options(
 
 def test_options_are_those_of_ipvsadm() -> None:
     marked = attribute(1, struct.pack("=H", 2)) + attribute(5, struct.pack("=I", 7)) + options(b"wlc") + STATISTICS
-    told = ipvs_netlink.told(
+    found = ipvs_netlink.parse(
         [
             service("10.96.0.1", 443, options(b"rr", 0x3, 10800)),
             service("10.96.0.2", 80, options(b"lblcr")),
@@ -48,7 +48,7 @@ def test_options_are_those_of_ipvsadm() -> None:
             marked,
         ]
     )
-    assert told == {
+    assert found == {
         "TCP 0A600001:01BB": "-s rr -p 10800",
         "TCP 0A600002:0050": "-s lblcr",
         "UDP [fd00:0096:0000:0000:0000:0000:0000:000a]:0035": "-s mh -b mh-port",
@@ -60,4 +60,4 @@ def test_options_are_those_of_ipvsadm() -> None:
 @pytest.mark.parametrize("data", [b"", STATISTICS * 4, service("10.96.0.1", 443)[8:]])
 def test_what_is_not_expected_is_not_guessed_at(data: bytes) -> None:
     with pytest.raises((ValueError, LookupError)):
-        ipvs_netlink.told([data])
+        ipvs_netlink.parse([data])

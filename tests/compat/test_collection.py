@@ -1,0 +1,146 @@
+"""The collection as it is released, installed, with the oldest ansible-core that it is for and with the newest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import release_tree
+
+HERE = Path(__file__).parent
+ROOT = release_tree.ROOT
+NETWORK = ROOT / "lab/network.py"
+INVENTORY = HERE / "hosts.yml"
+SAMPLE = ROOT / "inventory/sample"
+OLDEST = HERE / "requirements-2.16.txt"
+FETCH = "import urllib.request as web; print(web.urlopen('http://10.96.0.10', timeout=10).read().decode())"
+"""For the system's Python, on a host of the lab."""
+
+
+class Ansible(NamedTuple):
+    """One ansible-core, its programs, and a folder where nothing but the collection is known to it."""
+
+    version: str
+    programs: Path
+    folder: Path
+
+    def run(self, program: str, *arguments: str | Path) -> str:
+        """What a program of this ansible-core prints."""
+        return output([self.programs / program, *arguments], self.environment(), self.folder)
+
+    def lab(self, *arguments: str | Path) -> str:
+        """What lab/network.py prints, about hosts that are this one's alone."""
+        return output([sys.executable, NETWORK, "--inventory", INVENTORY, *arguments], self.environment(), self.folder)
+
+    def environment(self) -> dict[str, str]:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        return {
+            **others,
+            "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # an empty one
+            "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_NOCOLOR": "1",
+            "LC_ALL": "C.UTF-8",
+            "SLUICE_LAB_STATE": str(self.folder / "lab"),
+        }
+
+
+def output(command: list[str | Path], environment: Mapping[str, str], folder: Path) -> str:
+    """What a command prints; it has to succeed."""
+    done = subprocess.run(
+        command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def pinned(requirements: Path) -> str:
+    """The version of ansible-core that a file of requirements names."""
+    return re.search(r"^ansible-core==(.*)", requirements.read_text(), re.MULTILINE)[1]
+
+
+def oldest() -> Path:
+    """The programs of the oldest ansible-core; its virtual environment is kept, named after what is in it."""
+    digest = hashlib.sha256(OLDEST.read_bytes()).hexdigest()[:12]
+    venv = ROOT / f".cache/compat/{OLDEST.stem}-{digest}"
+    complete = venv / "complete"
+    if not complete.exists():
+        shutil.rmtree(venv, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        pip = [venv / "bin/python", "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", "-r", OLDEST], check=True)
+        complete.touch()
+    return venv / "bin"
+
+
+@pytest.fixture(scope="module")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection, built from its release tree."""
+    folder = tmp_path_factory.mktemp("release")
+    tree = release_tree.write(ROOT, folder)
+    galaxy = Path(sys.executable).with_name("ansible-galaxy")
+    subprocess.run([galaxy, "collection", "build", tree, "--output-path", folder], check=True, capture_output=True)
+    (built,) = folder.glob("*.tar.gz")
+    return built
+
+
+@pytest.fixture(scope="module", params=["oldest", "newest"])
+def ansible(request: pytest.FixtureRequest, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Ansible:
+    """Each of them, with the collection installed. The newest is what the project itself uses."""
+    folder = tmp_path_factory.mktemp("ansible")
+    (folder / "ansible.cfg").touch()
+    if request.param == "oldest":
+        found = Ansible(pinned(OLDEST), oldest(), folder)
+    else:
+        found = Ansible(pinned(ROOT / "requirements.txt"), Path(sys.executable).parent, folder)
+    found.run("ansible-galaxy", "collection", "install", "--offline", "-p", folder / "collections", tarball)
+    return found
+
+
+@pytest.fixture
+def lab(ansible: Ansible, needs_root: None) -> Iterator[None]:
+    """The hosts of hosts.yml. Nothing of them is seen outside of their namespaces: a lab that is up is not met."""
+    try:
+        ansible.lab("up")
+        yield
+    finally:
+        ansible.lab("down")
+
+
+def test_version_is_the_one_that_is_tested(ansible: Ansible) -> None:
+    assert f"[core {ansible.version}]" in ansible.run("ansible-playbook", "--version")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("module", "apply"), ("filter", "node_files"), ("connection", "netns"), ("role", "node")]
+)
+def test_documentation_is_found(ansible: Ansible, kind: str, name: str) -> None:
+    assert f"sluice.lb.{name}" in ansible.run("ansible-doc", "--type", kind, f"sluice.lb.{name}").lower()
+
+
+def test_playbook_renders_the_sample(ansible: Ansible) -> None:
+    inventory = shutil.copytree(SAMPLE, ansible.folder / "sample")
+    ansible.run("ansible-playbook", "-i", inventory / "hosts.yml", "sluice.lb.render")
+    for name in ("lb1", "lb2"):
+        assert "192.0.2.22:8080" in (inventory / "rendered" / name / "iptables.rules").read_text()
+
+
+@pytest.mark.usefixtures("lab")
+def test_playbook_programs_a_node(ansible: Ansible) -> None:
+    playbook = ("ansible-playbook", "-i", INVENTORY, "sluice.lb.site")
+    assert changed(ansible.run(*playbook)) > 0
+    assert ansible.lab("enter", "client", "/usr/bin/python3", "-c", FETCH).split()[0] == "web1"
+    assert changed(ansible.run(*playbook)) == 0
+
+
+def changed(recap: str) -> int:
+    """How many tasks changed something on lb1."""
+    return int(re.search(r"^lb1 .* changed=(\d+) ", recap, re.MULTILINE)[1])

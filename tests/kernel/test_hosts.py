@@ -1,0 +1,54 @@
+"""The hosts of these tests start alike, whatever the machine is used for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cases
+import hosts
+import namespaces
+import pytest
+import support
+
+import sluice
+from sluice.backends.iptables import kernel as iptables_kernel
+from sluice.node import installation
+from sluice.node.preparation import MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE, SYSCTL_FILE
+
+LISTED = "find /etc /usr/local /var/lib -path /var/lib/containers -prune -o -name '*sluice*' -print"
+"""Containers that a test left behind hold a Sluice of their own, which no node reads."""
+
+
+def test_a_sluice_of_the_machine_is_not_seen(node: hosts.Node) -> None:
+    """A node stands for the machine, with all that Sluice has on one; a host is started there."""
+    node.call(install_all)
+    node.apply(cases.rendered([cases.Service(1)]))
+    before = node.shell(LISTED).split()
+    assert {"/etc/sluice", "/var/lib/sluice", installation.COMMAND, SYSCTL_FILE, NETWORKD_FILE} < set(before)
+    try:
+        assert node.call(listed_within) == ""
+    except OSError as error:
+        pytest.skip(f"NOT TESTED: hosts within hosts, which are overlays of overlays, do not start here: {error}")
+    assert node.shell(LISTED).split() == before
+
+
+def install_all() -> None:
+    installed = installation.change(sluice, namespaces.PYTHON, present=True, systemd=True, repair_seconds=60)
+    installation.perform(installed)
+    for name in (SYSCTL_FILE, MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE):
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("# The machine's.\n", encoding="ascii")
+
+
+def listed_within() -> str:
+    with hosts.Host("inner") as inner:
+        return inner.shell(LISTED)
+
+
+def test_the_lock_of_the_machine_is_not_waited_for(node: hosts.Node) -> None:
+    """A node stands for the machine again: somebody holds the lock of iptables-legacy there."""
+    node.hold(iptables_kernel.LOCK_FILE)
+    look = "iptables-legacy --wait 1 -S INPUT"
+    assert node.run(*look.split(), check=False).returncode == 4
+    assert node.call(lambda: support.in_a_namespace(look)) == "-P INPUT ACCEPT\n"
