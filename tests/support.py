@@ -96,6 +96,14 @@ def rules(*objects: dict[str, Any], family: str = addresses.IPV4, **variables: A
     return rule_set(catalogue(*objects), node(**variables), family)
 
 
+def ipvs_state(
+    *objects: dict[str, Any], family: str = addresses.IPV4, guard: bool = False, **variables: Any
+) -> ipvs_rules.IpvsState:
+    """What ``objects`` want on the tests' node in IPVS mode."""
+    own = node(**variables)
+    return ipvs_rules.state(view.view(catalogue(*objects), own, family), own, guard=guard)
+
+
 def in_a_namespace(script: str, text: str = "", **variables: str) -> str:
     """What a shell script prints in an empty network namespace; ``text`` is its input.
 

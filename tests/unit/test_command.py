@@ -12,7 +12,6 @@ import pytest
 
 from sluice import render
 from sluice.backends.iptables import text as ruleset
-from sluice.catalogue import manifests
 from sluice.catalogue import model as catalogue
 from sluice.node import files
 
@@ -221,13 +220,3 @@ def test_odd_but_good_files(data: bytes, tmp_path: Path) -> None:
     path.write_bytes(data)
     ran = Ran("validate", path)
     assert (ran.code, ran.errors) == (0, [])
-
-
-def test_files_of_a_folder_come_by_name(tmp_path: Path) -> None:
-    for name in ("b.yml", "a/z.yaml", "a/c.json", "notes.txt", "a/b.yml~"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("")
-    texts, faults = manifests.read([str(tmp_path)])
-    assert not faults
-    assert [os.path.relpath(name, tmp_path) for name, _ in texts] == ["b.yml", "a/c.json", "a/z.yaml"]

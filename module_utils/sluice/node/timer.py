@@ -7,6 +7,7 @@ change alone: when the timer of one is stopped it may have fired already, and wa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -44,7 +45,8 @@ def disarm(timer: str) -> None:
         return
     pid, _blank, started = timer.partition(" ")
     if pid.isdigit() and int(pid) != os.getpid() and linux.start_time(int(pid)) == started:
-        os.killpg(int(pid), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(pid), signal.SIGKILL)
 
 
 def repeat(unit: str, seconds: int, files: Sequence[str], *words: str) -> None:

@@ -1,0 +1,53 @@
+"""What tests put into the places of a node, and what they wait for there."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PLACED = (
+    *(f"node.{name}" for name in ("state", "units", "timer", "installation", "preparation", "files")),
+    "system.locks",
+)
+"""The modules of the engine that know where something lies on a node."""
+
+
+def place_below(root: Path, monkeypatch: pytest.MonkeyPatch, engine: str = "sluice") -> None:
+    """Have the package ``engine`` keep all that it keeps on a node below ``root``, on a node without systemd."""
+    for name in PLACED:
+        module = importlib.import_module(f"{engine}.{name}")
+        for constant, value in list(vars(module).items()):
+            if isinstance(value, str) and value.startswith(("/var/lib/", "/run/", "/etc/", "/usr/local/")):
+                monkeypatch.setattr(module, constant, f"{root}{value}")
+    (root / "run").mkdir(parents=True)
+    monkeypatch.setattr(importlib.import_module(f"{engine}.system.linux"), "has_systemd", lambda: False)
+
+
+def script(path: Path, text: str) -> None:
+    """Write a program of /bin/sh."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    os.chmod(path, 0o755)
+
+
+def comes_true(condition: Callable[[], bool]) -> bool:
+    """Whether ``condition`` is true within the time that the slowest machine may take for it."""
+    until = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def runs(pid: int) -> bool:
+    """Whether the process has not ended, or ended without anybody who waits for it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

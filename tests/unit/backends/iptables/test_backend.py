@@ -1,0 +1,31 @@
+"""The iptables backend: its files by setting, and what they need of a node."""
+
+from __future__ import annotations
+
+from support import catalogue, endpoint_slice, node, rendered, service
+
+from sluice import render
+from sluice.addresses import IPV4, IPV6
+from sluice.backends.interface import Needs
+
+MANY = catalogue(
+    *(service(f"web{n}", ip=f"10.96.{n}.1") for n in range(20)),
+    *(endpoint_slice("10.244.1.1", of=f"web{n}") for n in range(20)),
+)
+
+
+def test_a_file_for_each_family() -> None:
+    assert set(rendered(MANY, node())) == {"settings.json", "iptables.rules"}
+    assert set(rendered(MANY, node(ip_families=[IPV6]))) == {"settings.json", "ip6tables.rules"}
+
+
+def test_dispatch_by_setting() -> None:
+    linear, prefix = (rendered(MANY, node(iptables_dispatch=how))["iptables.rules"] for how in ("linear", "prefix"))
+    assert "KUBE-PFX-" not in linear
+    assert ":KUBE-PFX-" in prefix
+
+
+def test_needs() -> None:
+    own = node(ip_families=[IPV4, IPV6], nodeport_addresses=["10.0.0.0/8"])
+    forwarding = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
+    assert render.needs({}, own, (6, 1)) == Needs(forwarding, ["nf_conntrack"])

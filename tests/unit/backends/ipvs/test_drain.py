@@ -1,0 +1,58 @@
+"""What goes while connections are left, and when."""
+
+from __future__ import annotations
+
+import json
+
+from sluice.backends.ipvs.drain import NO_DRAINS, Drains, after_apply, from_json, settled, to_json
+from sluice.backends.ipvs.plan import Draining, Step
+from sluice.backends.ipvs.text import VirtualAddress
+
+WEB, SIX = VirtualAddress("tcp", "10.96.0.1", 80), VirtualAddress("tcp", "fd00::1", 80)
+ONE, TWO = Draining(WEB, "10.244.1.1:8080"), Draining(WEB, "10.244.1.2:8080")
+STEPS = (Step("address", "del 10.96.0.1/32\n"), Step("ipvsadm", "-D -t 10.96.0.1:80\n"))
+
+
+def test_real_server_goes_when_it_is_not_busy() -> None:
+    drains = Drains({ONE: 100.0, TWO: 100.0}, (), (), 0.0)
+    assert settled(drains, {ONE}, 50.0) == ([TWO], (), drains._replace(real={ONE: 100.0}))
+
+
+def test_real_server_goes_when_its_time_is_over() -> None:
+    drains = Drains({ONE: 100.0, TWO: 200.0}, (), (), 0.0)
+    assert settled(drains, {ONE, TWO}, 101.0) == ([ONE], (), drains._replace(real={TWO: 200.0}))
+
+
+def test_former_backend_goes_when_nobody_uses_it() -> None:
+    drains = Drains({}, STEPS, (WEB,), 100.0)
+    assert settled(drains, {TWO}, 50.0) == ([], (), drains)
+    assert settled(drains, {TWO}, 101.0) == ([], STEPS, NO_DRAINS._replace(deadline=100.0))
+    assert settled(drains, set(), 50.0) == ([], STEPS, NO_DRAINS._replace(deadline=100.0))
+
+
+def test_connections_of_others_do_not_count() -> None:
+    drains = Drains({}, STEPS, (WEB,), 100.0)
+    assert settled(drains, {Draining(SIX, "[fd00::11]:8080")}, 50.0)[1] == STEPS
+
+
+def test_drains_come_back_from_json() -> None:
+    drains = Drains({ONE: 100.0, Draining(SIX, "[fd00::11]:8080"): 200.5}, STEPS, (WEB, SIX), 300.0)
+    assert from_json(json.loads(json.dumps(to_json(drains)))) == drains
+    assert from_json(None) == from_json({}) == NO_DRAINS
+    assert not NO_DRAINS
+    assert drains._replace(steps=()) and drains._replace(real={})
+
+
+def test_deadlines_of_earlier_applies_stay() -> None:
+    before = Drains({ONE: 100.0}, (), (), 0.0)
+    assert after_apply(before, [ONE, TWO], (), [], 150.0).real == {ONE: 100.0, TWO: 150.0}
+    assert after_apply(before, [ONE], (), [], 50.0).real == {ONE: 50.0}, "unless they are sooner now"
+    assert after_apply(before, [TWO], (), [], 150.0).real == {TWO: 150.0}, "what came back does not drain"
+
+
+def test_another_backend_waits_for_connections_that_end() -> None:
+    udp = WEB._replace(protocol="udp")
+    first = after_apply(NO_DRAINS, [], STEPS, [WEB, udp, SIX], 100.0)
+    assert (first.steps, first.frontends, first.deadline) == (STEPS, (WEB, SIX), 100.0)
+    assert after_apply(first, [], STEPS, [WEB], 150.0).deadline == 100.0
+    assert after_apply(first, [], STEPS[:1], [WEB], 150.0).deadline == 150.0, "other steps, another deadline"

@@ -1,0 +1,83 @@
+"""The layer of IPVS' tables: its files, its front ends, what it remembers."""
+
+from __future__ import annotations
+
+from support import catalogue, endpoint_slice, node, rendered, service
+
+from sluice.addresses import FAMILIES, IPV4
+from sluice.backends.interface import NOTHING_HELD, Frontend
+from sluice.backends.ipvs import ipset_text, text
+from sluice.backends.ipvs.drain import NO_DRAINS, Drains
+from sluice.backends.ipvs.kernel import Held
+from sluice.backends.ipvs.layer import LAYER, IpvsLook
+from sluice.backends.ipvs.plan import plan
+from sluice.backends.ipvs.tables import NO_TABLES, Tables, parse_files
+
+TWO = """\
+-A -u 10.96.0.2:53 -s rr
+-a -u 10.96.0.2:53 -r 10.244.1.1:53 -m -w 1
+-a -u 10.96.0.2:53 -r 10.244.1.2:53 -m -w 1
+-A -t 10.96.0.2:53 -s rr
+-a -t 10.96.0.2:53 -r 10.244.1.3:53 -m -w 1
+-A -u [fd00::2]:53 -s rr
+-a -u [fd00::2]:53 -r [fd00::11]:53 -m -w 1
+"""
+
+
+def test_front_ends_of_ipvs() -> None:
+    assert LAYER.frontends({"ipvs.conf": TWO}, IPV4) == {
+        Frontend("10.96.0.2", 53): {("10.244.1.1", 53), ("10.244.1.2", 53)},
+        Frontend("fd00::2", 53): {("fd00::11", 53)},
+    }
+
+
+FILES = rendered(catalogue(service(), endpoint_slice("10.244.1.1")), node(backend="ipvs"))
+OWN = {name: FILES[name] for name in LAYER.files(FAMILIES)}
+
+
+def test_files_and_what_it_remembers() -> None:
+    assert list(LAYER.files([IPV4])) == list(LAYER.files(FAMILIES)) == ["ipset.conf", "ipvs.conf", "addresses"]
+    assert LAYER.waiting == "drains.json"
+    assert LAYER.frontends({}, IPV4) == {}
+    assert LAYER.ours(OWN)
+
+
+def looked(wanted: dict[str, str], claims: set[str], held: Tables = NO_TABLES, drains: Drains = NO_DRAINS) -> IpvsLook:
+    """A look at a kernel that holds just ``held``."""
+    kernel = Held(ipset_text.text(held.sets), text.text(held.servers), held.addresses, frozenset())
+    ours = {each for each in held.servers if each.text in claims}
+    found = plan(held, parse_files(wanted), ours)
+    return IpvsLook(found, kernel, wanted, claims, drains, 900, [])
+
+
+def test_virtual_servers_are_claimed_before_they_are_there() -> None:
+    look = looked(OWN, {"-t 192.0.2.1:80"})
+    assert look.memory().lasting == {"virtual-servers.json": ["-t 10.96.0.1:80", "-t 192.0.2.1:80"]}
+
+
+def test_what_the_kernel_holds_is_held() -> None:
+    look = looked(OWN, {"-t 10.96.0.1:80"}, parse_files(OWN))
+    assert (list(look.changes), look.udp) == ([], False)
+    assert look.holds(OWN)
+    assert not look.holds({})
+    assert look.held().files == OWN
+    assert looked(OWN, set()).held() == NOTHING_HELD
+
+
+def test_servers_of_others_are_not_held() -> None:
+    assert looked({}, set(), parse_files(OWN)._replace(sets={}, addresses=())).held() == NOTHING_HELD
+
+
+def test_udp_is_said() -> None:
+    assert looked({"ipvs.conf": TWO}, set()).udp
+    assert not looked(OWN, set()).udp
+
+
+def test_what_drains_already_is_no_change() -> None:
+    """Another backend serves, and what is left to do waits for its connections."""
+    held, claims = parse_files(OWN)._replace(sets={}), {"-t 10.96.0.1:80"}
+    first = looked({}, claims, held)
+    assert [change.verb for change in first.changes] == ["remove", "remove"]
+    waits = NO_DRAINS._replace(steps=plan(held, NO_TABLES, set(held.servers)).after, deadline=1.0)
+    assert list(looked({}, claims, held, waits).changes) == []
+    assert looked({}, claims, held, waits).held() == NOTHING_HELD

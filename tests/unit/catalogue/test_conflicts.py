@@ -1,0 +1,135 @@
+"""What one object may not take from another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bad_input
+import pytest
+from bad_input import PORT, WEB, Bad
+from support import service
+
+from sluice.catalogue import build, checks, manifests, sources
+from sluice.faults import InputError
+
+CASES = {
+    "same address and port": Bad(
+        "clusterIP: 10.96.0.2",
+        "clusterIP: 10.96.0.1",
+        "Service shop/other",
+        "spec.clusterIP",
+        "10.96.0.1:80/TCP is Service shop/web's as well (catalogue.yml:4)",
+        line="  clusterIP: 10.96.0.1\n  ports",
+    ),
+    "external address of another": Bad(
+        "clusterIP: 10.96.0.2",
+        "externalIPs: [192.0.2.1]\n  clusterIP: 10.96.0.2",
+        "Service shop/other",
+        "spec.externalIPs[0]",
+        "192.0.2.1:80/TCP is Service shop/web's as well",
+    ),
+    "same node port": Bad(
+        "  - port: 80\n",
+        "  - nodePort: 30080\n    port: 80\n",
+        "Service shop/other",
+        f"{PORT}.nodePort",
+        "node port 30080/TCP is Service shop/web's as well (catalogue.yml:4)",
+    ),
+    "declared twice": Bad(
+        "name: other",
+        "name: web",
+        WEB,
+        "metadata.name",
+        "is declared a second time, first at catalogue.yml:4",
+        line="  name: web\n  namespace: shop\nspec:\n  clusterIP: 10.96.0.2",
+    ),
+    "LB address of a node": Bad(
+        "- ip: 192.0.2.1",
+        "- ip: 10.0.0.10",
+        WEB,
+        "status.loadBalancer.ingress[0].ip",
+        "10.0.0.10 is a node's own address",
+        warning=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input(name: str, tmp_path: Path) -> None:
+    bad_input.check(CASES[name], tmp_path)
+
+
+def pod(name: str, *ports: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"nodeName": "node1", "containers": [{"ports": list(ports)}]},
+        "status": {"podIP": "10.244.0.9"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("pods", "message"),
+    [
+        (
+            [pod("a", {"containerPort": 1, "hostPort": 1234}), pod("a1", {"containerPort": 1, "hostPort": 234})],
+            "has the same chain as one of Pod shop/a",
+        ),
+        (
+            [
+                pod(
+                    "a",
+                    {"containerPort": 1, "hostPort": 80, "hostIP": "10.0.0.1"},
+                    {"containerPort": 2, "hostPort": 80, "hostIP": "10.0.0.2"},
+                )
+            ],
+            "has the same chain as one of Pod shop/a",
+        ),
+        (
+            [pod("a", {"containerPort": 1, "hostPort": 80}), pod("b", {"containerPort": 1, "hostPort": 80})],
+            "host port 80/TCP on node node1 is Pod shop/a's as well",
+        ),
+    ],
+)
+def test_host_ports_that_cannot_be_told_apart(pods: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        sources.catalogue_of(sources.read([], pods), (), checks.NO_CHECKS)
+    (fault,) = caught.value.faults
+    assert message in fault.message
+
+
+def faults_of(*services: dict[str, Any], **more: Any) -> list[tuple[str, bool]]:
+    """The messages, and whether they are warnings."""
+    found, faults = build.build(manifests.inline(list(services)), checks=checks.Checks(**more))
+    assert len(found.services) == len(services)
+    return [(fault.message, fault.warning) for fault in faults]
+
+
+def test_what_two_services_may_share() -> None:
+    udp = [{"port": 80, "protocol": "UDP", "nodePort": 30080}]
+    tcp = [{"port": 80, "nodePort": 30080}]
+    assert faults_of(service("a", type="NodePort", ports=tcp), service("b", type="NodePort", ports=udp)) == []
+    assert faults_of(service("a", ip="10.96.0.2"), service("b", ip="10.96.0.3")) == []
+
+
+def test_a_health_check_takes_a_node_port_as_well() -> None:
+    checked = service("a", type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=30080)
+    other = service("b", ip="10.96.0.2", type="NodePort", ports=[{"port": 80, "nodePort": 30080}])
+    ((message, warning),) = faults_of(checked, other)
+    assert (message.partition(" (")[0], warning) == ("node port 30080/TCP is Service shop/a's as well", False)
+    both = [{"port": 80, "name": "a", "nodePort": 30080}, {"port": 81, "name": "b", "nodePort": 30080}]
+    assert faults_of(service(type="NodePort", ports=both)) == [("node port 30080/TCP is there twice", False)]
+
+
+def test_addresses_outside_the_network_of_services() -> None:
+    found = faults_of(service(), service_cidrs=("10.97.0.0/16", "fd00::/64"))
+    assert found == [("10.96.0.1 is not in sluice_service_cidrs (10.97.0.0/16, fd00::/64)", True)]
+    assert faults_of(service(), service_cidrs=("10.96.0.0/16",)) == []
+
+
+def test_objects_of_two_kinds_or_namespaces_may_have_one_name() -> None:
+    other = service(ip="10.96.0.2")
+    other["metadata"]["namespace"] = "other"
+    assert faults_of(service(), other) == []

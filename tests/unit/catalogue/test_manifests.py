@@ -1,0 +1,107 @@
+"""Files, folders and documents to objects, each with its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from bad_input import GOOD, build
+
+from sluice.catalogue import manifests
+from sluice.faults import InputError
+
+
+def test_long_comment_header_is_read_at_once(tmp_path: Path) -> None:
+    """A regular expression that can match a line of # in more than one way takes for ever."""
+    assert build(tmp_path, "#" * 5000 + "\n" + "%" * 5000 + "\n" + " " * 5000 + "\n---\n" + GOOD) == []
+
+
+def test_place_of_an_item_of_a_list(tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata:\n    name: A\n"
+    faults = build(tmp_path, text + "  spec: {ports: [{port: 1}]}\n")
+    assert [(fault.line, fault.field) for fault in faults if not fault.warning] == [(7, "metadata.name")]
+
+
+def test_lists_within_lists_are_no_objects(tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: List, items: []}\n"
+    (fault,) = build(tmp_path, text)
+    assert "v1 List is not a kind" in fault.message
+
+
+def test_files_of_a_folder_come_by_name(tmp_path: Path) -> None:
+    for name in ("b.yml", "a/z.yaml", "a/c.json", "notes.txt", "a/b.yml~"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    texts, faults = manifests.read([str(tmp_path)])
+    assert not faults
+    assert [os.path.relpath(name, tmp_path) for name, _ in texts] == ["b.yml", "a/c.json", "a/z.yaml"]
+
+
+def test_what_cannot_be_read_hides_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "good.yml").write_text("\ufeffa: 1\n", encoding="utf-8")
+    (tmp_path / "latin.yml").write_bytes(b"\xff\n")
+    paths = [str(tmp_path / name) for name in ("good.yml", "latin.yml", "missing.yml")]
+    texts, faults = manifests.read(paths)
+    assert texts == [(paths[0], "a: 1\n")]
+    assert [(fault.file, fault.message.partition(":")[0]) for fault in faults] == [
+        (paths[1], "cannot be read"),
+        (paths[2], "no such file or folder"),
+    ]
+
+
+def test_documents_begin_on_their_lines() -> None:
+    text = "# head\n---\na: 1\n--- # second\nb: 1\n---\n# only a comment\n...\n---\nc: '--- no separator'\n"
+    assert [(found.line, found.text.partition("\n")[0]) for found in manifests.documents("f", text)] == [
+        (2, "---"),
+        (4, "--- # second"),
+        (9, "---"),
+    ]
+
+
+def test_a_document_with_an_error_does_not_hide_the_next() -> None:
+    found, faults = manifests.parse([("f.yml", "a: 1\n---\nb: [\n---\nc: 1\n")])
+    assert [(manifest.document.line, manifest.value) for manifest in found] == [(1, {"a": 1}), (4, {"c": 1})]
+    assert [(fault.file, fault.line) for fault in faults] == [("f.yml", 4)]
+
+
+def test_objects_of_a_list_know_their_lines() -> None:
+    ((manifest, other), faults) = manifests.parse(
+        [("f.yml", "---\nkind: List\nitems:\n- a: 1\n- b: 1\n  c:\n    d: 2\n")]
+    )
+    assert not faults
+    assert (manifest.value, other.path) == ({"a": 1}, ("items", 1))
+    assert (other.line(()), other.line(("c", "d"))) == (5, 7)
+
+
+def test_inline_objects_have_no_line() -> None:
+    one, two = manifests.inline([{"a": 1}, {"kind": "List", "items": [{"b": 1}]}])
+    assert (one.document.file, one.line(("a",)), two.document.file) == ("sluice_manifests[0]", 0, "sluice_manifests[1]")
+    assert two.value == {"b": 1}
+    assert [manifest.value for manifest in manifests.inline("text")] == ["text"], "whoever validates says what is wrong"
+
+
+def test_variables(tmp_path: Path) -> None:
+    path = tmp_path / "group.yml"
+    path.write_text("# nothing\n---\n")
+    assert manifests.load_variables(str(path)) == {}
+    path.write_text("a: 1\nb: !vault x\n")
+    assert manifests.load_variables(str(path)) == {"a": 1, "b": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1\n", "must be one mapping of settings"),
+        ("a: 1\n---\nb: 1\n", "must be one mapping"),
+        ("a: [\n", "YAML syntax"),
+    ],
+)
+def test_variables_that_are_none(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "group.yml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        manifests.load_variables(str(path))
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        manifests.load_variables(str(path) + ".not")

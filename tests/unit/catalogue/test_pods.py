@@ -1,0 +1,98 @@
+"""Host ports of Pods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bad_input
+import pytest
+from bad_input import AGENT, Bad
+
+from sluice.catalogue import sources
+from sluice.catalogue.model import HostPort
+from sluice.catalogue.pods import MAX_COMMENT
+from sluice.faults import InputError
+
+CASES = {
+    "host port": Bad(
+        "hostPort: 9100", "hostPort: 99999", AGENT, "spec.containers[0].ports[0].hostPort", "is not in 1-"
+    ),
+    "host IP": Bad(
+        "hostPort: 9100",
+        "hostIP: here\n      hostPort: 9100",
+        AGENT,
+        "spec.containers[0].ports[0].hostIP",
+        "is not an IP address",
+    ),
+    "host port of no node": Bad(
+        "  nodeName: node1\n  containers",
+        "  containers",
+        AGENT,
+        "spec.nodeName",
+        "is missing",
+        line="spec:\n  containers",
+    ),
+    "host port of no address": Bad(
+        "podIP: 10.244.0.9", "{}", AGENT, "status.podIP", "is missing: a host port leads", line="status:\n  {}"
+    ),
+    "uid": Bad("uid: 6b3a-1", 'uid: "a\\nb"', AGENT, "metadata.uid", "'a\\nb' is not a uid"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input(name: str, tmp_path: Path) -> None:
+    bad_input.check(CASES[name], tmp_path)
+
+
+def pod(port: dict[str, Any], status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "agent", "namespace": "shop"},
+        "spec": {"nodeName": "node1", "containers": [{"ports": [{"containerPort": 9100, **port}]}], **spec},
+        "status": {"podIP": "10.244.0.9"} if status is None else status,
+    }
+
+
+def host_ports(manifest: dict[str, Any]) -> tuple[HostPort, ...]:
+    found, faults = sources.catalogue_of(sources.read([], [manifest]))
+    assert not faults
+    return found.host_ports
+
+
+def test_host_port() -> None:
+    (found,) = host_ports(pod({"hostPort": 80, "hostIP": "10.0.0.1", "protocol": "UDP"}))
+    assert found == HostPort("shop", "agent", "shop/agent", "node1", "UDP", "10.0.0.1", 80, ("10.244.0.9",), 9100)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", ""])
+def test_any_address_of_the_node(address: str) -> None:
+    assert host_ports(pod({"hostPort": 80, "hostIP": address}))[0].host_ip == ""
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pod({}),
+        pod({"hostPort": 0}),
+        pod({"hostPort": 80}, hostNetwork=True),
+        pod({"hostPort": 80}, {"phase": "Succeeded"}),
+        pod({"hostPort": 80}, {"phase": "Failed", "podIP": "10.244.0.9"}),
+        pod({"hostPort": 80}, {"phase": "Pending"}),
+    ],
+)
+def test_pods_that_have_none(manifest: dict[str, Any]) -> None:
+    assert host_ports(manifest) == ()
+
+
+def test_both_addresses_each_once() -> None:
+    both = {"podIP": "10.244.0.9", "podIPs": [{"ip": "10.244.0.9"}, {"ip": "FD00::9"}]}
+    assert host_ports(pod({"hostPort": 80}, both))[0].addresses == ("10.244.0.9", "fd00::9")
+
+
+def test_names_too_long_for_a_comment() -> None:
+    manifest = pod({"hostPort": 80})
+    manifest["metadata"] |= {"name": ".".join(["a" * 63] * 3), "namespace": "b" * 63}
+    with pytest.raises(InputError, match=f"makes a comment of 270 bytes, iptables takes {MAX_COMMENT}"):
+        host_ports(manifest)

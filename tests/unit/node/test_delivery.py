@@ -1,0 +1,91 @@
+"""Files are delivered: only what differs is asked for, and they are there before the kernel is what they say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import folder_backend
+import pytest
+
+from sluice.node import apply, delivery, files
+from sluice.node.result import Result
+from sluice.system.tools import NodeError
+
+
+def checksums(contents: dict[str, str]) -> dict[str, str]:
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in contents.items()}
+
+
+def wanted(text: str, **settings: object) -> files.Wanted:
+    return files.parse({"settings.json": json.dumps({"backend": "folder", **settings}), folder_backend.FILE: text})
+
+
+def held(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.is_dir() else {}
+
+
+def test_each_file_comes_from_the_first_folder_that_has_it(tmp_path: Path) -> None:
+    old, sent = tmp_path / "old", tmp_path / "sent"
+    for folder, contents in ((old, {"a": "1", "b": "old"}), (sent, {"b": "2"})):
+        folder.mkdir()
+        for name, text in contents.items():
+            (folder / name).write_text(text)
+    asked = checksums({"a": "1", "b": "2", "c": "3"})
+    first = delivery.gather(asked, [str(old)])
+    assert (first.contents, first.lacking) == ({"a": "1"}, ["b", "c"])
+    both = delivery.gather(asked, [str(old), str(sent), str(tmp_path / "missing"), str(old / "a")])
+    assert (both.contents, both.lacking) == ({"a": "1", "b": "2"}, ["c"])
+
+
+def test_nothing_is_written_in_check_mode(folder: Path, tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    predicted = delivery.bring(str(etc), wanted("web a\n"), check=True)
+    assert (held(etc), held(folder)) == ({}, {})
+    assert delivery.bring(str(etc), wanted("web a\n")) == predicted
+    assert (set(held(etc)), held(folder)) == ({"settings.json", folder_backend.FILE}, {"web": "a\n"})
+    assert etc.stat().st_mode & 0o777 == 0o755
+    again = delivery.bring(str(etc), wanted("web a\n"))
+    assert (again.changed, again.files, list(again.diff)) == (False, {}, [])
+
+
+@pytest.mark.usefixtures("folder")
+def test_settings_are_shown_and_rules_are_not(tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    delivery.bring(str(etc), wanted("web a\n"))
+    brought = delivery.bring(str(etc), wanted("web b\n", compat="1.20"))
+    assert [Path(entry["after_header"]).name for entry in brought.diff] == ["settings.json"]
+    assert len(brought.files) == 2
+
+
+def test_files_come_before_the_change_and_leave_after_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever the node goes down, it has the files of what its kernel is to become."""
+    etc, found = tmp_path / "etc", []
+    delivery.bring(str(etc), wanted("web a\n"))
+    really = apply.apply
+
+    def looking(given: files.Wanted, *, confirm: int) -> Result:
+        found.append(set(held(etc)))
+        return really(given, confirm=confirm)
+
+    monkeypatch.setattr(apply, "apply", looking)
+    brought = delivery.bring(str(etc), files.of_nothing())
+    assert found == [{"settings.json", folder_backend.FILE}]
+    assert (set(held(etc)), held(folder), brought.changed) == ({"settings.json"}, {}, True)
+
+
+@pytest.mark.usefixtures("folder")
+def test_files_stay_where_the_kernel_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    etc = tmp_path / "etc"
+    delivery.bring(str(etc), wanted("web a\n"))
+
+    def refused(*_given: object) -> None:
+        raise NodeError("busy")
+
+    monkeypatch.setattr(folder_backend.FolderLook, "send", refused)
+    with pytest.raises(NodeError, match=r"^busy$"):
+        delivery.bring(str(etc), files.of_nothing())
+    assert set(held(etc)) == {"settings.json", folder_backend.FILE}

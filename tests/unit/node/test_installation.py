@@ -1,0 +1,79 @@
+"""What is installed runs without the tree that it came from, is installed once, and leaves nothing when it goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sluice
+from sluice.node import installation, units
+
+pytestmark = pytest.mark.usefixtures("node_root", "programs")
+
+
+def install(*, present: bool = True, systemd: bool = False, repair_seconds: int = 0) -> installation.Change:
+    wanted = installation.change(
+        sluice, sys.executable, present=present, systemd=systemd, repair_seconds=repair_seconds
+    )
+    if wanted:
+        installation.perform(wanted)
+    return wanted
+
+
+def files(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() or path.is_symlink())
+
+
+def test_the_command_runs_without_the_tree(tmp_path: Path) -> None:
+    install()
+    (tmp_path / "json.py").write_text("raise SystemExit('code of the current folder')")
+    done = subprocess.run(
+        [units.COMMAND, "--version"], cwd=tmp_path, env={}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"sluice {sluice.__version__}\n"
+    whole = sorted(
+        path.relative_to(Path(sluice.__file__).parent) for path in Path(sluice.__file__).parent.rglob("*.py")
+    )
+    held = Path(installation.LIBRARY) / "sluice"
+    assert sorted(path.relative_to(held) for path in held.rglob("*.py")) == whole
+    assert list(held.rglob("*.pyc")), "compiled, for the boot and for timers"
+
+
+def test_a_second_time_there_is_nothing_to_do() -> None:
+    assert install()
+    assert not install()
+
+
+def test_modules_of_an_earlier_version_go() -> None:
+    install()
+    old = Path(installation.LIBRARY) / "sluice" / "old" / "module.py"
+    old.parent.mkdir()
+    old.write_text("")
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(old)], check=True)
+    changed = Path(installation.LIBRARY) / "sluice" / "names.py"
+    changed.write_text("edited")
+    assert install().files.keys() == {str(old), str(changed)}
+    assert not old.parent.exists()
+    assert changed.read_text() != "edited"
+
+
+def test_units_are_for_systemd(node_root: Path) -> None:
+    assert not any(name.endswith(".service") for name in install().files)
+    assert {os.path.basename(path) for path in install(systemd=True, repair_seconds=30).files} == {
+        "sluice.service",
+        "sluice-repair.service",
+        "sluice-repair.timer",
+    }
+    assert not install(systemd=True, repair_seconds=30)
+
+
+def test_nothing_is_left(node_root: Path) -> None:
+    install(systemd=True, repair_seconds=30)
+    assert install(present=False, systemd=True)
+    assert files(node_root) == []
+    assert not os.path.exists(installation.LIBRARY)
+    assert not install(present=False, systemd=True)

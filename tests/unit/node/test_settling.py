@@ -1,0 +1,60 @@
+"""What waits for its connections is asked after until nothing waits any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_backend
+import pytest
+from places import comes_true
+
+from sluice.backends.interface import Memory
+from sluice.node import settling, state
+
+LAYER = folder_backend.BACKEND.layers[0]
+WAITS = Memory(lasting={folder_backend.CLAIM: 2})
+
+
+@pytest.fixture(autouse=True)
+def countdown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that waits until it has been asked twice."""
+
+    def settle(_layer: object, memory: Memory, _now: float) -> Memory:
+        left = memory.lasting[folder_backend.CLAIM] - 1
+        return Memory(lasting={folder_backend.CLAIM: left} if left else {})
+
+    monkeypatch.setattr(folder_backend.FolderLayer, "waiting", folder_backend.CLAIM)
+    monkeypatch.setattr(folder_backend.FolderLayer, "settle", settle)
+
+
+def test_nothing_waits() -> None:
+    assert not settling.waits()
+    assert settling.run() is False
+    settling.begin(waited=False)
+    settling.begin(waited=True)
+
+
+def test_until_nothing_waits() -> None:
+    state.remember(LAYER, WAITS)
+    assert settling.waits()
+    assert [settling.run(), settling.run()] == [True, False]
+    assert not settling.waits()
+
+
+def test_an_apply_starts_the_timer_for_what_is_left(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "UNIT", f"..{command.parent}/drain")  # its lock is below /run
+    monkeypatch.setattr(settling, "SECONDS", 0)
+    state.remember(LAYER, WAITS)
+    settling.begin(waited=False)
+    try:
+        assert comes_true(lambda: command.exists() and command.read_text().startswith("drain\n"))
+    finally:
+        assert settling.run() is False
+    assert not settling.waits()
+
+
+def test_what_need_not_wait_starts_none(command: Path) -> None:
+    state.remember(LAYER, Memory(lasting={folder_backend.CLAIM: 1}))
+    settling.begin(waited=False)
+    assert not settling.waits()
+    assert not command.exists()

@@ -1,0 +1,75 @@
+"""Units of systemd: which there are, and the links by which they start."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from pathlib import Path
+
+import pytest
+from places import script
+
+from sluice.node import units
+
+pytestmark = pytest.mark.usefixtures("node_root")
+
+
+def write(wanted: dict[str, str | None]) -> None:
+    for path, text in wanted.items():
+        if text is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text)
+
+
+def names(wanted: dict[str, str | None]) -> set[str]:
+    return {os.path.basename(path) for path, text in wanted.items() if text is not None}
+
+
+def test_which_there_are() -> None:
+    assert names(units.contents(0)) == {"sluice.service"}
+    assert names(units.contents(30)) == {"sluice.service", "sluice-repair.service", "sluice-repair.timer"}
+    assert names(units.contents(30, present=False)) == set()
+
+
+def test_they_call_the_command() -> None:
+    for path, text in units.contents(45).items():
+        parsed = configparser.ConfigParser(strict=False, interpolation=None)
+        parsed.optionxform = str  # type: ignore[assignment, method-assign]
+        parsed.read_string(str(text))
+        if path.endswith(".timer"):
+            assert parsed["Timer"]["OnUnitActiveSec"] == "45"
+        else:
+            assert parsed["Service"]["ExecStart"].startswith("/usr/local/sbin/sluice apply")
+            assert parsed["Unit"]["ConditionPathExists"] == "/etc/sluice/settings.json"
+
+
+def test_links_are_made_and_removed(programs: Path) -> None:
+    wanted = units.contents(30)
+    write(wanted)
+    links = units.links(wanted)
+    assert {Path(link).relative_to(units.FOLDER).as_posix(): should for link, should in links.items()} == {
+        "multi-user.target.wants/sluice.service": True,
+        "timers.target.wants/sluice-repair.timer": True,
+    }
+    units.perform(links, wanted)
+    assert all(Path(link).resolve() == Path(units.FOLDER) / Path(link).name for link in links)
+    assert units.links(wanted) == {}
+    fewer = units.contents(0)
+    (link,) = units.links(fewer)
+    units.perform({link: False}, fewer)
+    assert not os.path.lexists(link)
+    assert units.links(fewer) == {}
+    assert list(units.links(units.contents(0, present=False)).values()) == [False]
+
+
+def test_systemd_is_told(programs: Path) -> None:
+    script(programs / "systemctl", f'echo "$*" >>{programs}/log')
+    log = programs / "log"
+    units.perform({}, units.contents(30))
+    assert log.read_text().splitlines() == ["--quiet daemon-reload", "--quiet restart sluice-repair.timer"]
+    log.unlink()
+    units.perform({}, units.contents(0))
+    assert log.read_text().splitlines() == ["--quiet daemon-reload", "--quiet stop sluice-repair.timer"]
+    log.unlink()
+    units.perform({}, units.contents(0, present=False))
+    assert log.read_text().splitlines() == ["--quiet daemon-reload", "--quiet stop sluice.service sluice-repair.timer"]

@@ -1,0 +1,74 @@
+"""What is asked of the running Linux is what it says itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sluice.system import linux
+from sluice.system.tools import NodeError
+
+
+@pytest.fixture
+def sleeper() -> Iterator[int]:
+    process = subprocess.Popen(["sleep", "60"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_release_is_uname_s() -> None:
+    printed = subprocess.run(["uname", "-r"], capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("{}.{}".format(*linux.release()))
+
+
+def test_place_is_this_boot_in_this_namespace() -> None:
+    boot, namespace = linux.place().split()
+    assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert os.readlink("/proc/self/ns/net") == f"net:[{namespace}]"
+
+
+def test_distributions_are_those_of_os_release() -> None:
+    if not os.path.exists("/etc/os-release"):
+        pytest.skip("NOT TESTED: this machine has no /etc/os-release")
+    command = '. /etc/os-release; echo "$ID $ID_LIKE"'
+    printed = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+    assert linux.distributions() == printed.split() != []
+
+
+def test_processes_are_found_by_name(sleeper: int) -> None:
+    found = linux.running(["sleep", "no-such-process"])
+    assert f"sleep (pid {sleeper})" in found
+    assert all(entry.startswith("sleep (pid ") for entry in found)
+    assert linux.running(["no-such-process"]) == []
+
+
+def test_start_time_tells_processes_apart(sleeper: int) -> None:
+    assert linux.start_time(sleeper) == linux.start_time(sleeper)
+    assert int(linux.start_time(os.getpid())) <= int(linux.start_time(sleeper))
+    assert linux.start_time(4194305) == "", "no process has such an id"
+
+
+def test_sysctls() -> None:
+    assert linux.sysctl("kernel.ostype") == "Linux"
+    assert linux.sysctl("net.ipv4.no_such_sysctl") is None
+    low, high = str(linux.sysctl("net.ipv4.ip_local_port_range")).split(" ")
+    assert int(low) < int(high), "tabs are no part of a value"
+
+
+def test_a_sysctl_that_cannot_be_set() -> None:
+    with pytest.raises(NodeError, match=r"^sysctl net\.ipv4\.no_such_sysctl=1: "):
+        linux.set_sysctl("net.ipv4.no_such_sysctl", "1")
+
+
+def test_kernel_modules() -> None:
+    assert linux.module_present("kernel"), "every kernel has this one"
+    assert linux.module_loadable("kernel")
+    assert not linux.module_present("no_such_module")
+    assert not linux.module_loadable("no_such_module")
+    assert not linux.load_module("no_such_module")
+    assert not linux.lacks_module("kernel")

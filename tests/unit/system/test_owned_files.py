@@ -1,0 +1,69 @@
+"""Files are written whole and at once, and only those that differ."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sluice.system import owned_files
+
+
+def test_content(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert owned_files.content(str(path)) is None
+    assert owned_files.content(f"{path}/below") is None
+    path.write_bytes(b"a\r\nb\n")
+    assert owned_files.content(str(path)) == "a\r\nb\n", "as it is, line ends too"
+    assert owned_files.content(f"{path}/below") is None, "a file is no folder"
+    with pytest.raises(OSError):
+        owned_files.content(str(tmp_path))
+
+
+def test_only_what_differs(tmp_path: Path) -> None:
+    same, other, extra, gone = (str(tmp_path / name) for name in ("same", "other", "extra", "gone"))
+    owned_files.write({same: "x", other: "x", extra: "x"})
+    wanted = {same: "x", other: "y", extra: None, gone: None}
+    assert owned_files.differing(wanted) == {other: "y", extra: None}
+    owned_files.write(wanted)
+    assert owned_files.differing(wanted) == {}
+    assert sorted(os.listdir(tmp_path)) == ["other", "same"]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_whoever_reads_has_the_old_one_or_the_new(sync: bool, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    owned_files.write({str(path): "old\n"}, sync=sync)
+    with open(path) as reader:
+        owned_files.write({str(path): "new\n"}, sync=sync)
+        assert reader.read() == "old\n"
+    assert path.read_text() == "new\n"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_nothing_is_left_where_writing_fails(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    with pytest.raises(OSError):
+        owned_files.write({str(tmp_path / "folder"): "x"})
+    with pytest.raises(UnicodeEncodeError):
+        owned_files.write({str(tmp_path / "file"): "\ud800"})
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_link_to_nowhere_is_removed(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    owned_files.write({str(link): None})
+    assert not os.path.lexists(link)
+
+
+def test_diff_before_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old\n")
+    new = str(tmp_path / "new")
+    assert owned_files.diff({str(path): None, new: "x\n"}) == [
+        {"before_header": str(path), "after_header": str(path), "before": "old\n", "after": ""},
+        {"before_header": new, "after_header": new, "before": "", "after": "x\n"},
+    ]
