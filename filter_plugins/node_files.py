@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import sources
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.settings import from_variables
 
 DOCUMENTATION = r"""
 name: node_files
@@ -15,16 +15,24 @@ author: The Sluice authors
 version_added: 0.1.0
 short_description: All files of one node, as text
 description:
-  - The same as the roles' templates write, for when nothing may be written, as in check mode.
+  - What M(sluice.lb.render) renders, for playbooks that want to look at it.
+  - Takes the catalogue's path, not the catalogue. At thousands of Services, variables would cost Ansible half a minute.
 positional: settings
-extends_documentation_fragment: [sluice.lb.node]
+options:
+  _input:
+    description: The path of a compiled catalogue, from M(sluice.lb.catalogue).
+    type: path
+    required: true
+  settings:
+    description: The node's settings, from P(sluice.lb.settings#filter).
+    type: dict
+    required: true
 """
 
 EXAMPLES = r"""
-- name: Say what would change
-  sluice.lb.apply:
-    files: "{{ 'catalogue.json' | sluice.lb.node_files(settings) }}"
-  check_mode: true
+- name: Show the rules
+  ansible.builtin.debug:
+    msg: "{{ ('.sluice/catalogue.json' | sluice.lb.node_files(node_settings))['iptables.rules'] }}"
 """
 
 RETURN = r"""
@@ -36,7 +44,7 @@ _value:
 
 def node_files(path: str, settings: Mapping[str, Any]) -> dict[str, str]:
     """See DOCUMENTATION."""
-    node, _warnings = node_settings.from_variables(settings)
+    node, _warnings = from_variables(settings)
     return render.render(render.views(sources.compiled(str(path)), node), node)
 
 

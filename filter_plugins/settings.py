@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import settings as node_settings
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.registry import BACKENDS
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.settings import PREFIX, from_variables, to_variables
 
 DOCUMENTATION = r"""
 name: settings
@@ -33,7 +33,7 @@ options:
 EXAMPLES = r"""
 - name: Complete the settings
   ansible.builtin.set_fact:
-    settings: "{{ hostvars[inventory_hostname] | sluice.lb.settings(node_facts) }}"
+    node_settings: "{{ hostvars[inventory_hostname] | sluice.lb.settings(node_found.node) }}"
 """
 
 RETURN = r"""
@@ -51,14 +51,14 @@ def settings(variables: Mapping[str, Any], facts: Mapping[str, Any] | None = Non
         "sluice_node_addresses": facts.get("addresses"),
         "sluice_node_ips": facts.get("ips"),
     }
-    given = {key: variables[key] for key in variables if str(key).startswith(node_settings.PREFIX)}
+    given = {key: variables[key] for key in variables if str(key).startswith(PREFIX)}
     found.update({key: value for key, value in given.items() if value is not None})
     try:
         source = f"host {variables.get('inventory_hostname', '')}"
-        result, _warnings = node_settings.from_variables(found, source, backends=BACKENDS)
+        result, _warnings = from_variables(found, source, backends=BACKENDS)
     except InputError as error:
         raise AnsibleFilterError("\n".join(str(fault) for fault in error.faults)) from None
-    return node_settings.to_variables(result)
+    return to_variables(result)
 
 
 class FilterModule:

@@ -11,16 +11,21 @@ short_description: Bring a node's kernel to what its files say
 description:
   - Compares what the kernel holds with the files, and changes what differs, chain by chain, in an order in which no
     packet meets half a change. Rules of others stay where they are.
+  - With O(source), puts a controller's files in place first. Only those that differ are sent.
+  - Files in O(path) that another backend or address family has left are removed.
   - The same code as C(sluice apply).
 options:
   path:
-    description: The folder that holds the files.
+    description: The folder of the node's files; made where it is missing.
     type: path
     default: /etc/sluice
-  files:
+  source:
     description:
-      - What the files would hold, by name, where they have not been written, as in check mode. Used instead of those in
-        O(path).
+      - A folder of the controller that holds all files of the node, from M(sluice.lb.render).
+      - In check mode nothing is written, and the prediction is about these files.
+    type: path
+  checksums:
+    description: SHA-256 of each file in O(source), by name. The task need not give it.
     type: dict
   confirm_timeout:
     description:
@@ -35,20 +40,39 @@ options:
     type: str
     choices: [present, absent, previous]
     default: present
-extends_documentation_fragment: [ansible.builtin.action_common_attributes]
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - ansible.builtin.action_common_attributes.flow
 attributes:
+  action:
+    support: full
+  async:
+    support: none
+  bypass_host_loop:
+    support: none
   check_mode:
     support: full
   diff_mode:
     support: full
+    details: Shows C(settings.json), and of the rules what changes in the kernel, chain by chain.
   platform:
     platforms: linux
 """
 
 EXAMPLES = r"""
-- name: Apply the rules
+- name: Apply the files that are on the node
   sluice.lb.apply:
     path: /etc/sluice
+
+- name: Render the node's files
+  sluice.lb.render:
+    catalogue: .sluice/catalogue.json
+    settings: "{{ node_settings }}"
+  register: rendered
+
+- name: Bring them to the node and apply them
+  sluice.lb.apply:
+    source: "{{ rendered.path }}"
 """
 
 RETURN = r"""
@@ -67,7 +91,7 @@ pending:
   returned: success
   type: bool
 differences:
-  description: In check mode, how the kernel differs, a line a chain and a line a rule.
+  description: In check mode, how the kernel differs, one line per chain and per rule.
   returned: success
   type: list
   elements: str
@@ -76,7 +100,7 @@ differences:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import apply, files, rollback, state
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import apply, delivery, files, rollback, state
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
 
@@ -84,40 +108,54 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "default": "/etc/sluice"},
-            "files": {"type": "dict"},
+            "source": {"type": "path"},
+            "checksums": {"type": "dict"},
             "confirm_timeout": {"type": "int", "default": 0},
             "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
         },
         supports_check_mode=True,
     )
     gc.disable()  # builds large trees, and ends
-    given = module.params
+    given, check = module.params, module.check_mode
     try:
         if given["state"] == "absent":
-            result = apply.remove(check=module.check_mode)
+            brought = delivery.Brought(apply.remove(check=check))
         elif given["state"] == "previous":
-            result = rollback.roll_back(given["path"], check=module.check_mode)
+            brought = delivery.Brought(rollback.roll_back(given["path"], check=check))
         else:
-            wanted = files.load(given["path"]) if given["files"] is None else files.parse(given["files"])
-            result = apply.apply(wanted, check=module.check_mode, confirm=given["confirm_timeout"])
-            if given["files"] is None and not module.check_mode:
-                files.put(given["path"], wanted.contents)
-        if not module.check_mode and not result.pending:
-            state.forget_note()  # node_facts has told of it
+            brought = delivery.bring(given["path"], _wanted(module), check=check, confirm=given["confirm_timeout"])
+        if not check and not brought.kernel.pending:
+            state.forget_note()  # node_facts has reported it
     except NodeError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}")
+    result = brought.kernel
     for warning in result.warnings:
         module.warn(warning)
-    diff = {"prepared": "".join(f"{line}\n" for line in result.diff())} if module._diff else {}
-    differences = result.diff() if module.check_mode else ()
+    lines = result.diff() if check or module._diff else []
+    diff = [*brought.diff, {"prepared": "".join(f"{line}\n" for line in lines)}]
     module.exit_json(
-        changed=result.changed,
-        differences=differences,
+        changed=brought.changed,
+        differences=lines if check else [],
         **result.details,
         counts=result.counts(),
         pending=result.pending,
-        diff=diff,
+        diff=diff if module._diff else [],
     )
+
+
+def _wanted(module: AnsibleModule) -> files.Wanted:
+    """What the files say. Ends the module, with their names, where some have to be sent first."""
+    path, source, checksums = (module.params[name] for name in ("path", "source", "checksums"))
+    if checksums is None:
+        return files.load(path)
+    gathered = delivery.gather(checksums, [path, source] if source else [path])
+    if gathered.lacking and source:
+        module.fail_json(msg=f"{path} has changed while it was compared: {', '.join(gathered.lacking)}")
+    if gathered.lacking:
+        module.exit_json(changed=False, lacking=gathered.lacking)
+    return files.parse(gathered.contents, path)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The module sluice.lb.catalogue."""
+"""The documentation of sluice.lb.catalogue. All of it is done by the action, on the controller."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ author: The Sluice authors
 version_added: 0.1.0
 short_description: Validate the catalogue of Services and compile it into one file
 description:
-  - Runs on the controller, once a run. Reads manifests, joins them with the inventory's hosts, checks all of it, and
-    writes what the filters read.
+  - Reads manifests, joins them with the inventory's hosts, checks all of it, and writes what M(sluice.lb.render) reads.
+  - Runs in Ansible's own process on the controller, once per run. No node is asked, and no module runs.
   - Every fault is reported, one line each, and nothing is written then.
   - What a run compiled is kept by the hash of everything that went in, so a catalogue that has not changed costs its
     reading.
@@ -43,17 +43,23 @@ options:
     description: Where the compiled catalogue goes; folders are made.
     type: path
     required: true
-requirements:
-  - PyYAML
-extends_documentation_fragment: [ansible.builtin.action_common_attributes]
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - ansible.builtin.action_common_attributes.flow
 attributes:
+  action:
+    support: full
+  async:
+    support: none
+  bypass_host_loop:
+    support: none
   check_mode:
     support: full
     details: What is compiled is a cache beside the run, so it is written in check mode, too.
   diff_mode:
     support: none
   platform:
-    platforms: linux
+    platforms: posix
 """
 
 EXAMPLES = r"""
@@ -61,7 +67,6 @@ EXAMPLES = r"""
   sluice.lb.catalogue:
     paths: [services]
     path: .sluice/catalogue.json
-  delegate_to: localhost
   run_once: true
 """
 
@@ -75,43 +80,3 @@ endpoints:
   returned: success
   type: int
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import render, settings
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import compilation
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "paths": {"type": "list", "elements": "path", "default": []},
-            "optional": {"type": "bool", "default": False},
-            "manifests": {"type": "list", "elements": "dict", "default": []},
-            "endpoint_hosts": {"type": "list", "elements": "dict", "default": []},
-            "nodes": {"type": "list", "elements": "dict", "default": []},
-            "path": {"type": "path", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    given = module.params
-    try:
-        done = compilation.compile_catalogue(
-            given["paths"],
-            given["path"],
-            manifests=given["manifests"],
-            hosts=given["endpoint_hosts"],
-            checks=render.checks_for([settings.from_variables(node)[0] for node in given["nodes"]]),
-            optional=given["optional"],
-        )
-    except InputError as error:
-        module.fail_json(msg="\n".join(["The catalogue is not valid; nothing was changed.", *map(str, error.faults)]))
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}")
-    for warning in done.warnings:
-        module.warn(str(warning))
-    module.exit_json(changed=False, services=done.services, endpoints=done.endpoints)
-
-
-if __name__ == "__main__":
-    main()

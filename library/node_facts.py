@@ -14,7 +14,6 @@ options:
   backend:
     description: The backend that the node is going to use.
     type: str
-    choices: [iptables, ipvs]
     default: iptables
   strict_arp:
     description: Whether the node answers ARP only for addresses of the interface asked.
@@ -37,7 +36,7 @@ attributes:
 EXAMPLES = r"""
 - name: Look at the node
   sluice.lb.node_facts:
-  register: node
+  register: node_found
 """
 
 RETURN = r"""
@@ -80,13 +79,9 @@ node:
       description: The release of the node's Linux, V([6, 1]).
       type: list
       elements: int
-    prepared:
-      description: Whether the folder of the node's files is there.
-      type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.registry import BACKENDS
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
@@ -96,7 +91,7 @@ def main() -> None:
         argument_spec={
             "strict_arp": {"type": "bool", "default": False},
             "repairs": {"type": "bool", "default": False},
-            "backend": {"type": "str", "choices": [*BACKENDS], "default": "iptables"},
+            "backend": {"type": "str", "default": "iptables"},
         },
         supports_check_mode=True,
     )
@@ -104,18 +99,9 @@ def main() -> None:
         found = facts.facts(module.params["backend"])
     except NodeError as error:
         module.fail_json(msg=str(error))
-    if found["rolled_back"]:
-        note = found["rolled_back"]
-        module.warn(f"the last change was taken back by the node at {note['time']}: {note['reason']}")
-    if found["flushers"] and not module.params["repairs"]:
-        names = ", ".join(found["flushers"])
-        module.warn(f"a reload of {names} takes Sluice's rules away until the next apply; see sluice_repair_seconds")
-    binds = any(layer.devices for layer in BACKENDS[module.params["backend"]].layers)
-    if found["announcers"] and binds and not module.params["strict_arp"]:
-        names = ", ".join(found["announcers"])
-        module.warn(
-            f"{names} announces addresses, but without sluice_ipvs_strict_arp every node answers ARP for all of them"
-        )
+    given = module.params
+    for warning in facts.warnings(found, given["backend"], strict_arp=given["strict_arp"], repairs=given["repairs"]):
+        module.warn(warning)
     module.exit_json(changed=False, node=found)
 
 

@@ -14,6 +14,7 @@ import sluice
 ROOT = Path(__file__).resolve().parents[2]
 
 LINKS = {
+    "plugins/action": "../action_plugins",
     "plugins/module_utils": "../module_utils",
     "plugins/modules": "../library",
     "plugins/filter": "../filter_plugins",

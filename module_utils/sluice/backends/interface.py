@@ -192,3 +192,8 @@ class Backend(NamedTuple):
     render: Callable[[Views, Settings], dict[str, str]]
     needs: Callable[[Views, Settings, Sequence[int]], Needs]
     scheduler: Callable[[Settings], str]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices of its layers."""
+        return tuple(device for layer in self.layers for device in layer.devices)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,6 @@ from .. import addresses
 from ..backends import registry
 from ..system import links, linux, tools
 from . import state
-from .files import DIRECTORY
 
 RIVALS = ("kube-proxy", "kubelet", "k3s-server", "k3s-agent", "rke2")
 """Processes that program Services, or the chains that go with them."""
@@ -30,9 +28,12 @@ _PACKAGES = {
 
 
 def facts(backend: str) -> dict[str, Any]:
-    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals, prepared,
-    rolled_back, systemd, flushers, announcers, kernel. Raises NodeError."""
-    missing = [command for command in registry.BACKENDS[backend].commands if not tools.find(command)]
+    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals,
+    rolled_back, systemd, flushers, announcers, kernel. An unknown backend needs no packages: the settings refuse it.
+    Raises NodeError.
+    """
+    known = registry.BACKENDS.get(backend)
+    missing = [command for command in (known.commands if known else ()) if not tools.find(command)]
     names = _package_names()
     has_ip = "ip" not in missing
     return {
@@ -42,11 +43,28 @@ def facts(backend: str) -> dict[str, Any]:
         "rivals": linux.running(RIVALS),
         "announcers": linux.running(ANNOUNCERS),
         "kernel": list(linux.release()),
-        "prepared": os.path.isdir(DIRECTORY),
         "rolled_back": state.note(),
         "systemd": linux.has_systemd(),
         "flushers": flushers(),
     }
+
+
+def warnings(found: Mapping[str, Any], backend: str, *, strict_arp: bool, repairs: bool) -> list[str]:
+    """What speaks against programming Services on a node of these ``facts``, without forbidding it."""
+    lines = []
+    note = found["rolled_back"]
+    if note:
+        lines.append(f"the last change was taken back by the node at {note['time']}: {note['reason']}")
+    if found["flushers"] and not repairs:
+        names = ", ".join(found["flushers"])
+        lines.append(f"a reload of {names} takes Sluice's rules away until the next apply; see sluice_repair_seconds")
+    binds = backend in registry.BACKENDS and registry.BACKENDS[backend].devices
+    if found["announcers"] and binds and not strict_arp:
+        names = ", ".join(found["announcers"])
+        lines.append(
+            f"{names} announces addresses, but without sluice_ipvs_strict_arp every node answers ARP for all of them"
+        )
+    return lines
 
 
 def _primary_addresses() -> list[str]:

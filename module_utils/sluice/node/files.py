@@ -105,7 +105,11 @@ def of_nothing() -> Wanted:
     return parse({SETTINGS_FILE: json.dumps(nothing())})
 
 
+def differing(directory: str, contents: Files) -> owned_files.Contents:
+    """What is to change for ``directory`` to hold these files, and no other one of Sluice's."""
+    return owned_files.differing({os.path.join(directory, name): contents.get(name) for name in names()})
+
+
 def put(directory: str, contents: Files) -> None:
     """Have ``directory`` hold these files, and no other one of Sluice's."""
-    wanted: owned_files.Contents = {os.path.join(directory, name): contents.get(name) for name in names()}
-    owned_files.write(owned_files.differing(wanted))
+    owned_files.write(differing(directory, contents))

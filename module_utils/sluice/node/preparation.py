@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from ..system import linux, tools
+from ..system import linux, owned_files, tools
 
 SYSCTL_FILE = "/etc/sysctl.d/90-sluice.conf"
 MODULES_FILE = "/etc/modules-load.d/sluice.conf"
@@ -15,6 +16,63 @@ _RELOAD = {
     NETWORK_MANAGER_FILE: ("systemctl", "try-reload-or-restart", "NetworkManager.service"),
     NETWORKD_FILE: ("networkctl", "reload"),
 }
+
+
+class Prepared(NamedTuple):
+    """What was changed, or in check mode would be.
+
+    ``loaded``: kernel modules; ``diff``: files and sysctls as Ansible's ``--diff`` wants them, one entry per file and
+    one for all sysctls.
+    """
+
+    loaded: list[str]
+    diff: list[dict[str, Any]]
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.loaded or self.diff)
+
+
+def prepare(
+    modules: Collection[str], sysctls: Mapping[str, str], unmanaged_devices: Collection[str], *, check: bool = False
+) -> Prepared:
+    """Load ``modules`` and set ``sysctls``, now and at each boot; tell network managers to leave devices alone.
+
+    What is not needed is removed from the files. The running kernel keeps its modules and values then: nobody knows
+    who else needs them. Raises NodeError where the kernel lacks a module (nothing is changed then) or refuses a value,
+    OSError where a file cannot be written.
+    """
+    lacking = [name for name in modules if linux.lacks_module(name)]
+    if lacking:
+        raise tools.NodeError(f"this node's kernel has no module {', '.join(lacking)}; nothing was changed")
+    wanted = owned_files.differing(
+        {
+            SYSCTL_FILE: sysctl_text(sysctls) if sysctls else None,
+            MODULES_FILE: modules_text(modules) if modules else None,
+            **unmanaged_files(unmanaged_devices),
+        }
+    )
+    diff = owned_files.diff(wanted)
+    missing = [name for name in modules if not linux.module_present(name)]
+    # Modules first: they bring sysctls with them.
+    loaded = missing if check else [name for name in missing if linux.load_module(name)]
+    before = {name: linux.sysctl(name) for name in sysctls}
+    differing = {name: value for name, value in sysctls.items() if before[name] not in (value, None)}
+    if differing:
+        diff.append(
+            {
+                "before_header": "sysctl",
+                "after_header": "sysctl",
+                "before": "".join(f"{name} = {before[name]}\n" for name in differing),
+                "after": "".join(f"{name} = {value}\n" for name, value in differing.items()),
+            }
+        )
+    if not check:
+        for name, value in differing.items():
+            linux.set_sysctl(name, value)
+        owned_files.write(wanted)
+        reload_networks(wanted)
+    return Prepared(loaded, diff)
 
 
 def sysctl_text(sysctls: Mapping[str, str]) -> str:

@@ -1,0 +1,49 @@
+"""The action of sluice.lb.catalogue: works in Ansible's own process on the controller, where PyYAML is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import compilation
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.settings import from_variables
+
+OPTIONS = {
+    "paths": {"type": "list", "elements": "path", "default": []},
+    "optional": {"type": "bool", "default": False},
+    "manifests": {"type": "list", "elements": "dict", "default": []},
+    "endpoint_hosts": {"type": "list", "elements": "dict", "default": []},
+    "nodes": {"type": "list", "elements": "dict", "default": []},
+    "path": {"type": "path", "required": True},
+}
+
+
+class ActionModule(ActionBase):
+    """One call of the engine; its warnings are Ansible's."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _result, given = self.validate_argument_spec(OPTIONS)
+        try:
+            done = compilation.compile_catalogue(
+                given["paths"],
+                given["path"],
+                manifests=given["manifests"],
+                hosts=given["endpoint_hosts"],
+                checks=render.checks_for([from_variables(node)[0] for node in given["nodes"]]),
+                optional=given["optional"],
+            )
+        except InputError as error:
+            lines = ["The catalogue is not valid; nothing was changed.", *map(str, error.faults)]
+            raise AnsibleActionFail("\n".join(lines)) from error
+        except OSError as error:
+            raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
+        return {
+            "changed": False,
+            "services": done.services,
+            "endpoints": done.endpoints,
+            "warnings": [str(warning) for warning in done.warnings],
+        }

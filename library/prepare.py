@@ -1,0 +1,124 @@
+#!/usr/bin/python
+"""The module sluice.lb.prepare."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: prepare
+author: The Sluice authors
+version_added: 0.1.0
+short_description: Prepare a node for its first apply
+description:
+  - Sets sysctls and loads kernel modules, now and at each boot, by C(/etc/sysctl.d/90-sluice.conf) and
+    C(/etc/modules-load.d/sluice.conf). A module that the kernel has built in is left alone. One that it does not have
+    is an error that names it, and nothing is changed.
+  - Tells NetworkManager and systemd-networkd which devices are not theirs.
+  - Installs the engine and the C(sluice) command, which every module carries with it, so that whoever logs in to the
+    node can use them without Ansible. Where systemd runs the node, a unit restores the rules at boot, before the
+    network is up.
+  - Needs nothing but Python's standard library.
+options:
+  sysctls:
+    description: Values by sysctl.
+    type: dict
+    default: {}
+  modules:
+    description: Names of kernel modules.
+    type: list
+    elements: str
+    default: []
+  unmanaged_devices:
+    description: Devices that NetworkManager and systemd-networkd are to leave alone.
+    type: list
+    elements: str
+    default: []
+  repair_seconds:
+    description: How often the node looks for drift and repairs it by itself; V(0) is never. Needs systemd.
+    type: int
+    default: 0
+  state:
+    description:
+      - With V(absent), the command and all files are removed. Modules and values in the running kernel stay, since
+        nobody knows who else needs them.
+    type: str
+    choices: [present, absent]
+    default: present
+extends_documentation_fragment: [ansible.builtin.action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: partial
+    details: Shows all files but those of the engine.
+  platform:
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Forward packets, and install the sluice command
+  sluice.lb.prepare:
+    sysctls: {net.ipv4.ip_forward: "1"}
+"""
+
+RETURN = r"""
+loaded:
+  description: Modules that were loaded, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+version:
+  description: The engine's version.
+  returned: success
+  type: str
+"""
+
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sluice.lb.plugins.module_utils import sluice
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import __main__ as _entry  # noqa: F401  ships the command with the engine
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, preparation
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import linux
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "sysctls": {"type": "dict", "default": {}},
+            "modules": {"type": "list", "elements": "str", "default": []},
+            "unmanaged_devices": {"type": "list", "elements": "str", "default": []},
+            "repair_seconds": {"type": "int", "default": 0},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    given, check = module.params, module.check_mode
+    present = given["state"] == "present"
+    sysctls = {name: str(value) for name, value in given["sysctls"].items()}
+    needed = (given["modules"], sysctls, given["unmanaged_devices"]) if present else ((), {}, ())
+    try:
+        prepared = preparation.prepare(*needed, check=check)
+        installed = installation.change(
+            sluice,
+            sys.executable,
+            present=present,
+            systemd=linux.has_systemd(),
+            repair_seconds=given["repair_seconds"],
+        )
+        if installed and not check:
+            installation.perform(installed)
+    except NodeError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}")
+    module.exit_json(
+        changed=prepared.changed or bool(installed),
+        loaded=prepared.loaded,
+        version=sluice.__version__,
+        diff=prepared.diff,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The files of a node as a controller delivers them: only what differs is sent, then it is put in place and applied."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..system import owned_files
+from . import apply, files
+from .result import Result
+
+
+class Gathered(NamedTuple):
+    """Files by name, and the names of those that are in none of the folders."""
+
+    contents: dict[str, str]
+    lacking: list[str]
+
+
+def gather(checksums: Mapping[str, str], folders: Iterable[str]) -> Gathered:
+    """The files with these ``checksums`` (SHA-256 in hexadecimal, by name), each from the first folder that has it.
+
+    Raises OSError where a file is there but cannot be read.
+    """
+    found, lacking = {}, []
+    for name, checksum in checksums.items():
+        data = next((data for data in _versions(name, folders) if hashlib.sha256(data).hexdigest() == checksum), None)
+        if data is None:
+            lacking.append(name)
+        else:
+            found[name] = data.decode()
+    return Gathered(found, lacking)
+
+
+def _versions(name: str, folders: Iterable[str]) -> Iterator[bytes]:
+    for folder in folders:
+        try:
+            with open(os.path.join(folder, name), "rb") as stream:
+                yield stream.read()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+
+
+class Brought(NamedTuple):
+    """What was changed on a node, or in check mode would be.
+
+    ``diff``: before and after of the settings, as Ansible's ``--diff`` wants them. The other files are thousands of
+    lines, and the kernel's diff shows the same chain by chain.
+    """
+
+    kernel: Result
+    files: Mapping[str, str | None] = {}
+    diff: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def changed(self) -> bool:
+        return self.kernel.changed or bool(self.files)
+
+
+def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm: int = 0) -> Brought:
+    """Write what differs to ``directory``, bring the kernel to it, then remove files of another backend or family.
+
+    In this order, a node that goes down in between has the files of what its kernel is to become.
+    ``check`` and ``confirm`` are those of ``apply.apply``. Raises NodeError, OSError.
+    """
+    changed = files.differing(directory, wanted.contents)
+    settings = os.path.join(directory, files.SETTINGS_FILE)
+    diff = owned_files.diff({path: text for path, text in changed.items() if path == settings})
+    if check:
+        return Brought(apply.apply(wanted, check=True), changed, diff)
+    if not os.path.isdir(directory):
+        os.makedirs(directory)
+        os.chmod(directory, 0o755)  # whatever the umask: whoever logs in may read the rules
+    owned_files.write({path: text for path, text in changed.items() if text is not None})
+    kernel = apply.apply(wanted, confirm=confirm)
+    owned_files.write({path: None for path, text in changed.items() if text is None})
+    return Brought(kernel, changed, diff)
