@@ -39,6 +39,12 @@ def test_each_file_comes_from_the_first_folder_that_has_it(tmp_path: Path) -> No
     assert (both.contents, both.lacking) == ({"a": "1", "b": "2"}, ["c"])
 
 
+def test_text_is_taken_as_it_is(tmp_path: Path) -> None:
+    text = "\u00e9\r\n"
+    (tmp_path / "same").write_text(text, newline="")
+    assert delivery.gather(checksums({"same": text}), [str(tmp_path)]) == ({"same": text}, [])
+
+
 def test_nothing_is_written_in_check_mode(folder: Path, tmp_path: Path) -> None:
     etc = tmp_path / "etc"
     predicted = delivery.bring(str(etc), wanted("web a\n"), check=True)

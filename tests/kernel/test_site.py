@@ -1,0 +1,275 @@
+"""The playbooks against one node: how many modules run, what is sent, and that check mode writes nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from sluice import render
+from sluice.catalogue import sources
+from sluice.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("web", "api")
+REMOTE_TMP = "/tmp/sluice-remote"
+BOTH = ["ip6tables.rules", "iptables.rules", "settings.json"]
+
+
+class Ran(NamedTuple):
+    """A run of a playbook: its exit code, what it printed, and its recap."""
+
+    code: int
+    output: str
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that ran, in their order."""
+        return re.findall(r"Using module file \S+/(\w+)\.py", self.output)
+
+    @property
+    def sent(self) -> list[str]:
+        """The names of the files that were sent to the node, sorted."""
+        return sorted(re.findall(r"cat > \S+/([\w.]+\.(?:rules|json))\b", self.output))
+
+    @property
+    def changed(self) -> int:
+        return int(re.findall(r" changed=(\d+) ", self.output)[-1])
+
+
+class Site:
+    """One node of the lab, its inventory and its catalogue."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.inventory = folder / "hosts.yml"
+        self.names: tuple[str, ...] = ()
+        self.as_declared = False
+        variables = {
+            "ansible_connection": "sluice.lb.netns",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_remote_tmp": REMOTE_TMP,
+        }
+        node = {"sluice_node_addresses": ["127.0.0.1", "192.0.2.1"], "sluice_node_ips": ["192.0.2.1"]}
+        groups = {"load_balancers": {"hosts": {"node": node}}}
+        self.inventory.write_text(yaml.safe_dump({"all": {"vars": variables, "children": groups}}))
+        (folder / "services").mkdir()
+
+    def declare(self, *names: str) -> None:
+        """Make Services of these names the catalogue."""
+        self.names = names
+        self.as_declared = False
+        objects: list[dict[str, Any]] = []
+        for name in names:
+            number = sum(name.encode()) % 250
+            metadata = {"name": name, "namespace": "shop"}
+            ports = [{"port": 80, "protocol": "TCP"}]
+            spec = {"clusterIP": f"10.96.0.{number}", "ports": ports}
+            labels = {"kubernetes.io/service-name": name}
+            objects += [
+                {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec},
+                {
+                    "apiVersion": "discovery.k8s.io/v1",
+                    "kind": "EndpointSlice",
+                    "metadata": {**metadata, "labels": labels},
+                    "addressType": "IPv4",
+                    "ports": ports,
+                    "endpoints": [{"addresses": [f"10.244.0.{number}"]}],
+                },
+            ]
+        (self.folder / "services/all.yml").write_text(yaml.safe_dump_all(objects))
+
+    def run(self, *command: str | Path, environment: dict[str, str] | None = None) -> Ran:
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "SLUICE_LAB_STATE": str(self.folder / "state"),
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_NOCOLOR": "1",
+                "LC_ALL": "C.UTF-8",
+                **(environment or {}),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout)
+
+    def play(self, playbook: str, *words: str, fails: bool = False, **environment: str) -> Ran:
+        ansible = Path(sys.executable).with_name("ansible-playbook")
+        ran = self.run(ansible, "-vvv", "-i", self.inventory, playbook, *words, environment=environment)
+        assert (ran.code != 0) is fails, ran.output
+        self.as_declared = playbook == "site.yml" and not words
+        return ran
+
+    def lab(self, *words: str) -> str:
+        ran = self.run(sys.executable, ROOT / "lab/network.py", "--inventory", self.inventory, *words)
+        assert ran.code == 0, ran.output
+        return ran.output
+
+    def shell(self, script: str) -> str:
+        """What a shell script printed on the node."""
+        return self.lab("enter", "node", "/bin/sh", "-ec", script)
+
+    def meddle(self, script: str) -> None:
+        """Run a shell script that changes the node."""
+        self.as_declared = False
+        self.shell(script)
+
+    def state(self) -> str:
+        """All that check mode must not touch, as text."""
+        folders = "/etc/sluice /etc/sysctl.d /etc/modules-load.d /var/lib/sluice /usr/local/lib/sluice"
+        files = f"find {folders} -type f -exec sha256sum {{}} + | sort"
+        return self.shell(f"iptables-save | grep -v '^#'; ip6tables-save | grep -v '^#' || true; {files}")
+
+    def files(self) -> dict[str, str]:
+        """The node's files, by name."""
+        names = self.shell("ls /etc/sluice").split()
+        return {name: self.shell(f"cat /etc/sluice/{name}") for name in names}
+
+
+@pytest.fixture(scope="module")
+def site(needs_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A node that programs SERVICES."""
+    found = Site(tmp_path_factory.mktemp("site"))
+    found.declare(*SERVICES)
+    found.lab("up")
+    try:
+        first = found.play("site.yml")
+        assert first.changed == 2  # the node was prepared, and has its rules
+        assert first.sent == ["iptables.rules", "settings.json"]
+        yield found
+    finally:
+        found.lab("down")
+
+
+@pytest.fixture
+def converged(site: Site) -> Site:
+    """The same node, whatever the test before did."""
+    if not site.as_declared or site.names != SERVICES:
+        site.declare(*SERVICES)
+        site.play("site.yml")
+    return site
+
+
+def test_nothing_to_change(converged: Site) -> None:
+    ran = converged.play("site.yml")
+    assert ran.changed == 0
+    # Nothing runs twice, so files are compared and applied in one run; nothing is sent.
+    assert ran.modules == ["node_facts", "prepare", "apply"]
+    assert ran.sent == []
+
+
+def test_the_files_are_those_of_the_engine(converged: Site) -> None:
+    settings = Settings(node_name="node", node_addresses=("127.0.0.1", "192.0.2.1"), node_ips=("192.0.2.1",))
+    catalogue = sources.compiled(str(converged.folder / ".sluice/catalogue.json"))
+    assert converged.files() == render.render(render.views(catalogue, settings), settings)
+
+
+def test_check_mode_says_what_would_change_and_writes_nothing(converged: Site) -> None:
+    converged.declare(*SERVICES, "new")
+    before = converged.state()
+    ran = converged.play("site.yml", "--check", "--diff")
+    assert converged.state() == before
+    assert ran.changed == 1
+    shown = re.findall(r"^(?:add|change|remove) iptables-\w+ -t nat (\S+)", ran.output, re.MULTILINE)
+    assert shown[0] == "KUBE-SERVICES"
+    assert sorted(name[:8] for name in shown[1:]) == ["KUBE-SEP", "KUBE-SVC"]
+    # The rules of the other Services are not among what is shown.
+    assert "shop/new" in ran.output
+    assert "shop/web" not in ran.output
+
+
+def test_only_what_differs_is_sent(converged: Site) -> None:
+    converged.declare(*SERVICES, "new")
+    ran = converged.play("site.yml")
+    assert (ran.changed, ran.sent) == (1, ["iptables.rules"])
+    assert ran.modules.count("apply") == 2
+    assert "shop/new" in converged.files()["iptables.rules"]
+    assert converged.shell(f"ls {REMOTE_TMP}") == ""
+
+
+def test_without_pipelining(converged: Site) -> None:
+    converged.declare("web")
+    ran = converged.play("site.yml", ANSIBLE_PIPELINING="0")
+    assert (ran.changed, ran.sent) == (1, ["iptables.rules"])
+    assert "shop/api" not in converged.files()["iptables.rules"]
+    assert converged.shell(f"ls {REMOTE_TMP}") == ""
+
+
+def test_files_of_another_family_come_and_go(converged: Site) -> None:
+    both = "sluice_ip_families=IPv4,IPv6"
+    ran = converged.play("site.yml", "-e", both)
+    assert (ran.changed >= 1, ran.sent) == (True, ["ip6tables.rules", "settings.json"])
+    assert sorted(converged.files()) == BOTH
+    ran = converged.play("site.yml", "--check")
+    assert ran.changed >= 1
+    assert sorted(converged.files()) == BOTH
+    converged.play("site.yml")
+    assert sorted(converged.files()) == ["iptables.rules", "settings.json"]
+    assert "KUBE" not in converged.shell("ip6tables-save")
+
+
+def test_a_file_that_somebody_edited_is_put_right(converged: Site) -> None:
+    right = converged.files()
+    converged.meddle("echo '# mine' >> /etc/sluice/iptables.rules; rm /etc/sluice/settings.json")
+    ran = converged.play("site.yml")
+    assert (ran.changed, ran.sent) == (1, ["iptables.rules", "settings.json"])
+    assert converged.files() == right
+
+
+def test_drift_is_reported_and_repaired(converged: Site) -> None:
+    assert converged.play("playbooks/check.yml").changed == 0
+    converged.meddle("iptables -t nat -F KUBE-SERVICES")
+    before = converged.state()
+    ran = converged.play("playbooks/check.yml", fails=True)
+    assert "change iptables-nft -t nat KUBE-SERVICES" in ran.output
+    assert converged.state() == before
+    assert converged.play("site.yml").changed == 1
+    assert converged.play("playbooks/check.yml").changed == 0
+
+
+def test_the_former_generation_is_put_back(converged: Site) -> None:
+    before = converged.files()
+    converged.declare("web")
+    converged.play("site.yml")
+    assert converged.files() != before
+    converged.play("playbooks/rollback.yml")
+    assert converged.files() == before
+
+
+def test_rendering_leaves_no_file_of_another_backend(converged: Site) -> None:
+    rendered = converged.folder / "rendered/node"
+    assert converged.play("playbooks/render.yml", "-e", "sluice_backend=ipvs").changed == 1
+    assert {path.name for path in rendered.iterdir()} == {
+        *("addresses", "ipset.conf", "iptables.rules", "ipvs.conf", "settings.json")
+    }
+    ran = converged.play("playbooks/render.yml", "--check")
+    assert (ran.changed, len(list(rendered.iterdir()))) == (1, 5)
+    ran = converged.play("playbooks/render.yml")
+    assert (ran.changed, ran.modules) == (1, [])
+    assert {path.name: path.read_text() for path in rendered.iterdir()} == converged.files()
+    assert converged.play("playbooks/render.yml").changed == 0
+
+
+def test_a_backend_that_nobody_knows_is_refused(site: Site) -> None:
+    ran = site.play("site.yml", "-e", "sluice_backend=nftables", fails=True)
+    assert "sluice_backend: must be one of iptables, ipvs, is 'nftables'" in ran.output
+    assert ran.modules == ["node_facts"]
+
+
+def test_all_of_it_can_be_removed(converged: Site) -> None:
+    converged.play("playbooks/remove.yml")
+    assert "KUBE" not in converged.shell("iptables-save")
+    left = "/etc/sluice /var/lib/sluice /usr/local/lib/sluice /usr/local/sbin/sluice /etc/sysctl.d/90-sluice.conf"
+    assert converged.shell(f"ls -d {left} 2>/dev/null || true") == ""
