@@ -52,8 +52,11 @@ lab-down: $(RUNTIME) ## remove the lab
 ##### Checks
 
 .PHONY: test unit golden property kernel pytest compat molecule bench
-# pytest runs last: its closing lines end the output.
-test: lint sanity docs compat molecule pytest ## all checks
+# Side by side, as a virtual machine uses one of two processors.
+test: $(DEV) ## all checks; ends with the time of each, what was skipped and why, and which failed
+	$(BIN)/python tools/run_steps.py \
+		"$(LINTERS) sanity docs compat unit golden property molecule-default kernel" molecule-ipvs
+
 
 LINTERS := ruff format mypy yamllint shellcheck ansible-lint antsibull-docs fragments
 ruff           = ruff check .
@@ -83,21 +86,19 @@ pytest: $(DEV) ## unit, golden, property and kernel tests in one run
 compat: $(DEV) ## the collection, installed, on a node that is a namespace, with each ansible-core that it is for
 	$(STEP) compat pytest tests/compat
 
-MOLECULE = molecule -c .config/molecule/config.yml test -s
-
-molecule-default = $(STEP) molecule-default $(MOLECULE) default
-molecule-ipvs    = $(STEP) molecule-ipvs $(MOLECULE) ipvs
+# Molecule's own folder would be another checkout's too, if that is a folder of the same name.
+MOLECULE = $(STEP) molecule-$(1) env MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$(1) \
+	molecule -c .config/molecule/config.yml test -s $(1)
 
 .PHONY: molecule-default molecule-ipvs
 molecule-default: $(DEV) ## the scenario default, on containers
-	$($@)
+	$(call MOLECULE,default)
 
 molecule-ipvs: $(DEV) | vm-packages ## the scenario ipvs, on a virtual machine
-	$($@)
+	$(call MOLECULE,ipvs)
 
-# Side by side, as a virtual machine uses one processor. Both run to their end, whether or not one fails.
-molecule: $(DEV) | vm-packages ## both Molecule scenarios, side by side
-	$(molecule-default) & { $(molecule-ipvs); } && wait $$! || { wait; exit 1; }
+molecule: $(DEV) ## both Molecule scenarios, side by side
+	$(BIN)/python tools/run_steps.py molecule-default molecule-ipvs
 
 # make bench QUICK=1: to 5,000 Services, and the page stays as it is.
 bench: $(DEV) ## benchmarks; writes docs/benchmarks.md and its plots

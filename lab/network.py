@@ -42,7 +42,9 @@ import yaml
 
 HERE = pathlib.Path(__file__).resolve().parent
 INVENTORY = HERE.parent / "inventory/lab/hosts.yml"
-STATE = pathlib.Path(os.environ.get("SLUICE_LAB_STATE", "/run/sluice-lab"))
+# Each checkout has a lab of its own; inventory/lab/hosts.yml says the same to Ansible.
+OWN = hashlib.sha256(str(INVENTORY.parent).encode()).hexdigest()[:8]
+STATE = pathlib.Path(os.environ.get("SLUICE_LAB_STATE", f"/run/sluice-lab-{OWN}"))
 ENDPOINT = HERE / "endpoint.py"
 MACHINES = STATE / "machines"  # what belongs to virtual machines, ssh's configuration among it
 MACHINES_SKIPPED = 77  # what vm/machines exits with where none can run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import subprocess
@@ -76,3 +77,19 @@ def test_files_land_on_the_host(tmp_path: pathlib.Path, pipelining: str) -> None
         run(*lab, "down")
     assert fetched.read_text(encoding="utf-8") == "of node\n"
     assert not pathlib.Path("/etc/sluice lab test").exists()
+
+
+def test_ansible_looks_for_hosts_where_the_lab_keeps_them() -> None:
+    """In a folder of this checkout, unless the environment names another."""
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
+    environment.pop("SLUICE_LAB_STATE", None)
+    inventories = [f"--inventory={path}" for path in (network.INVENTORY, ROOT / "inventory/lab-machines/hosts.yml")]
+    ask = ["ansible", "lb1", "-m", "debug", "-a", "msg={{ ansible_netns_state_dir }}", *inventories]
+    asked = "import network; print(network.STATE)"
+    for more in ({}, {"SLUICE_LAB_STATE": "/run/elsewhere"}):
+        run = functools.partial(
+            subprocess.run, env={**environment, **more}, stdout=subprocess.PIPE, text=True, check=True, timeout=600
+        )
+        state = run([sys.executable, "-c", asked], cwd=ROOT / "lab").stdout.strip()
+        assert state == more.get("SLUICE_LAB_STATE", state)
+        assert f"msg: {state}\n" in run([pathlib.Path(sys.executable).with_name(ask[0]), *ask[1:]], cwd=ROOT).stdout
