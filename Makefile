@@ -57,7 +57,6 @@ test: $(DEV) ## all checks; ends with the time of each, what was skipped and why
 	$(BIN)/python tools/run_steps.py \
 		"$(LINTERS) sanity docs compat unit golden property molecule-default kernel" molecule-ipvs
 
-
 LINTERS := ruff format mypy yamllint shellcheck ansible-lint antsibull-docs fragments
 ruff           = ruff check .
 format         = ruff format --check .
