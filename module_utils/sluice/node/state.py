@@ -39,7 +39,7 @@ _META = "generation.json"
 
 
 class Last(NamedTuple):
-    """What the last apply left: its files, and what the layers remember of it, by layer.
+    """What the last apply left: its files and their digest, and what the layers remember of it, by layer.
 
     ``records`` are there only where nothing speaks against the kernel still holding the files; then ``generation`` is
     theirs.
@@ -75,7 +75,9 @@ def last() -> Last:
         pass
     generation = active()
     files = contents(generation) if generation else {}
-    return Last(generation, files if intact(generation, files) else {}, digest(files), {})
+    if not intact(generation, files):
+        files = {}
+    return Last(generation, files, digest(files), {})
 
 
 def set_record(generation: int, digest: str, records: Mapping[str, Any]) -> None:

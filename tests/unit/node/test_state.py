@@ -22,7 +22,9 @@ pytestmark = pytest.mark.usefixtures("node_root")
 
 
 def keep(files: dict[str, str], before: int = 0) -> int:
-    return state.keep(files, state.digest(files), before)
+    number = state.prepare(files, state.digest(files), before)
+    state.keep(number)
+    return number
 
 
 def generation(number: int) -> Path:
@@ -30,7 +32,7 @@ def generation(number: int) -> Path:
 
 
 def test_a_node_that_has_kept_nothing() -> None:
-    assert state.last() == Last(0, {}, {})
+    assert state.last() == Last(0, {}, state.digest({}), {})
     assert (state.active(), state.previous(0), state.previous(1)) == (0, 0, 0)
     assert (state.pending(), state.note(), state.waits(), state.unfinished()) == (None, None, False, False)
     assert not state.intact(1, {})
@@ -92,9 +94,9 @@ def recorded() -> None:
 
 def test_a_record_is_relied_on() -> None:
     recorded()
-    assert state.last() == Last(1, ONE, RECORDS)
+    assert state.last() == Last(1, ONE, state.digest(ONE), RECORDS)
     state.forget_record()
-    assert state.last() == Last(1, ONE, {}), "the generation in force"
+    assert state.last() == Last(1, ONE, state.digest(ONE), {}), "the generation in force"
 
 
 def edit_record(**changes: Any) -> None:
@@ -105,27 +107,27 @@ def edit_record(**changes: Any) -> None:
 def test_a_record_of_another_boot_is_not() -> None:
     recorded()
     edit_record(place="another boot")
-    assert state.last() == Last(1, ONE, {})
+    assert state.last() == Last(1, ONE, state.digest(ONE), {})
 
 
 def test_a_record_of_files_that_were_edited_is_not() -> None:
     recorded()
     (generation(1) / "a").write_text("3\n")
-    assert state.last() == Last(1, {}, {})
+    assert state.last() == Last(1, {}, state.digest({}), {})
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]", "3", '{"generation": 1, "layers": {}}'])
 def test_a_record_that_is_none(text: str) -> None:
     recorded()
     (Path(state.ROOT) / "record.json").write_text(text)
-    assert state.last() == Last(1, ONE, {})
+    assert state.last() == Last(1, ONE, state.digest(ONE), {})
 
 
 def test_layers_remember() -> None:
-    last = Last(1, ONE, {LAYER.name: {"count": 7}})
+    last = Last(1, ONE, state.digest(ONE), {LAYER.name: {"count": 7}})
     assert state.memory(LAYER, last) == Memory({"count": 7}, {})
     state.remember(LAYER, Memory(lasting={folder_backend.CLAIM: ["a"], "another.json": 1}))
-    assert state.memory(LAYER, Last(0, {}, {})) == Memory({}, {folder_backend.CLAIM: ["a"]})
+    assert state.memory(LAYER, Last(0, {}, state.digest({}), {})) == Memory({}, {folder_backend.CLAIM: ["a"]})
     assert os.listdir(state.ROOT) == [folder_backend.CLAIM], "a layer has its own files only"
     state.remember(LAYER, Memory())
     assert os.listdir(state.ROOT) == []

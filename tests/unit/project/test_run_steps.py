@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-STEPS = Path(__file__).resolve().parents[2] / "tools/run_steps.py"
+STEPS = Path(__file__).resolve().parents[3] / "tools/run_steps.py"
 WAIT = "for i in $$(seq 600); do [ -e {} ] && exit; sleep 0.1; done; exit 1"
 MAKEFILE = f"""
 good: ; @echo all went well
