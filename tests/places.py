@@ -19,8 +19,8 @@ PLACED = (
 
 def place_below(root: Path, monkeypatch: pytest.MonkeyPatch, engine: str = "sluice") -> None:
     """Have the package ``engine`` keep all that it keeps on a node below ``root``, on a node without systemd."""
-    for name in PLACED:
-        module = importlib.import_module(f"{engine}.{name}")
+    # All of them first: what one imports from another has to be the constant, not the place of this test.
+    for module in [importlib.import_module(f"{engine}.{name}") for name in PLACED]:
         for constant, value in list(vars(module).items()):
             if isinstance(value, str) and value.startswith(("/var/lib/", "/run/", "/etc/", "/usr/local/")):
                 monkeypatch.setattr(module, constant, f"{root}{value}")

@@ -1,0 +1,35 @@
+"""The filter settings completes a host's variables: what was found on the node, then the defaults."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.sluice.lb.plugins.filter.settings import FilterModule
+
+from sluice.settings import Settings, to_variables
+
+settings = FilterModule().filters()["settings"]
+FACTS = {"addresses": ["127.0.0.1", "10.0.0.1"], "ips": ["10.0.0.1"], "kernel": [6, 1]}
+
+
+def test_every_setting_is_there() -> None:
+    found = settings({"inventory_hostname": "lb1", "ansible_host": "lb1.example.com", "sluice_catalogue": "services"})
+    assert found == to_variables(Settings(node_name="lb1"))
+
+
+def test_facts_fill_in_what_is_not_said() -> None:
+    found = settings({"inventory_hostname": "lb1"}, FACTS)
+    assert (found["sluice_node_addresses"], found["sluice_node_ips"]) == (FACTS["addresses"], FACTS["ips"])
+    said = {"inventory_hostname": "lb1", "sluice_node_name": "node1", "sluice_node_ips": ["10.0.0.9"]}
+    found = settings({**said, "sluice_node_addresses": None}, FACTS)
+    assert (found["sluice_node_name"], found["sluice_node_ips"]) == ("node1", ["10.0.0.9"])
+    assert found["sluice_node_addresses"] == FACTS["addresses"], "null says nothing"
+
+
+def test_one_line_for_every_fault() -> None:
+    with pytest.raises(AnsibleFilterError) as caught:
+        settings({"inventory_hostname": "lb1", "sluice_backend": "x", "sluice_masquerade_bit": 99})
+    assert str(caught.value).splitlines() == [
+        "host lb1: sluice_backend: must be one of iptables, ipvs, is 'x'",
+        "host lb1: sluice_masquerade_bit: must be a whole number from 0 to 31, is 99",
+    ]

@@ -1,0 +1,94 @@
+"""The module apply brings files to their place and the kernel to them, and its action sends only what differs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import folder_backend
+import pytest
+from ansible_collections.sluice.lb.plugins.action import apply as action
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    return tmp_path / "etc"
+
+
+def put(folder: Path, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "settings.json").write_text(json.dumps({"backend": "folder"}))
+    (folder / folder_backend.FILE).write_text(text)
+    return folder
+
+
+def held() -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder_backend.KERNEL.glob("*")}
+
+
+def test_files_that_are_on_the_node(run: Any, etc: Path) -> None:
+    put(etc, "web a\n")
+    predicted = run("apply", path=str(etc), check=True)
+    assert (held(), predicted["changed"], predicted["differences"]) == ({}, True, ["add folder web", "  + a"])
+    done = run("apply", path=str(etc))
+    assert (held(), done["changed"], done["counts"]["added"]) == ({"web": "a\n"}, True, 1)
+    assert done["diff"] == predicted["diff"] == [{"prepared": "add folder web\n  + a\n"}]
+    again = run("apply", path=str(etc))
+    assert (again["changed"], again["pending"]) == (False, False)
+
+
+def test_what_the_node_lacks_is_asked_for(run: Any, etc: Path, tmp_path: Path) -> None:
+    """The first call names it, the second one has it."""
+    put(etc, "web a\n")
+    source = put(tmp_path / "sent", "web b\n")
+    asked = action.checksums(str(source))
+    first = run("apply", path=str(etc), checksums=asked)
+    assert (first["changed"], first["lacking"], held()) == (False, [folder_backend.FILE], {})
+    (source / "settings.json").unlink()  # the node has it
+    second = run("apply", path=str(etc), checksums=asked, source=str(source))
+    assert (second["changed"], held()) == (True, {"web": "b\n"})
+    assert (etc / folder_backend.FILE).read_text() == "web b\n"
+    assert "lacking" not in run("apply", path=str(etc), checksums=asked)
+
+
+def test_files_that_change_meanwhile(run: Any, etc: Path, tmp_path: Path) -> None:
+    asked = action.checksums(str(put(tmp_path / "sent", "web b\n")))
+    put(tmp_path / "sent", "web c\n")
+    done = run("apply", path=str(etc), checksums=asked, source=str(tmp_path / "sent"))
+    assert done["failed"]
+    assert done["msg"] == f"{etc} has changed while it was compared: {folder_backend.FILE}"
+
+
+def test_removal(run: Any, etc: Path) -> None:
+    put(etc, "web a\n")
+    run("apply", path=str(etc))
+    assert run("apply", state="absent", check=True)["differences"] == ["remove folder web", "  - a"]
+    assert run("apply", state="absent")["changed"]
+    assert held() == {}
+    assert not run("apply", state="absent")["changed"]
+
+
+def test_the_generation_before(run: Any, etc: Path) -> None:
+    for text in ("web a\n", "web b\n"):
+        put(etc, text)
+        run("apply", path=str(etc))
+    assert run("apply", path=str(etc), state="previous")["changed"]
+    assert (held(), (etc / folder_backend.FILE).read_text()) == ({"web": "a\n"}, "web a\n")
+    done = run("apply", path=str(etc), state="previous")
+    assert (done["failed"], done["msg"]) == (True, "there is no earlier generation to go back to")
+
+
+def test_what_cannot_be_done_is_one_line(run: Any, etc: Path) -> None:
+    assert run("apply", path=str(etc))["msg"] == f"{etc}: there is no settings.json"
+    put(etc, "web a\n")
+    done = run("apply", path=str(etc), confirm_timeout=30)
+    assert "is not installed: nothing could take an unconfirmed change back" in done["msg"]
+    assert held() == {}
+
+
+def test_checksums_are_of_each_file(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / name).write_text(name)
+    assert action.checksums(str(tmp_path)) == {name: hashlib.sha256(name.encode()).hexdigest() for name in "ab"}

@@ -1,0 +1,42 @@
+"""The module prepare makes a node ready and installs the command, once, and takes all of it away again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.sluice.lb.plugins.module_utils import sluice
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import preparation, units
+
+WANTED = {"sysctls": {"kernel.ostype": "Linux"}, "modules": ["kernel"]}
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.name for path in root.rglob("*") if path.is_file())
+
+
+def test_a_node_is_prepared_once(run: Any, node_root: Path) -> None:
+    predicted = run("prepare", check=True, **WANTED)
+    assert (predicted["changed"], files(node_root)) == (True, [])
+    done = run("prepare", **WANTED)
+    assert (done["changed"], done["diff"], done["version"]) == (True, predicted["diff"], sluice.__version__)
+    assert Path(preparation.SYSCTL_FILE).read_text().endswith("\nkernel.ostype = Linux\n")
+    printed = subprocess.run([units.COMMAND, "--version"], env={}, capture_output=True, text=True, check=True).stdout
+    assert printed == f"sluice {sluice.__version__}\n"
+    assert not run("prepare", **WANTED)["changed"]
+
+
+def test_all_of_it_is_taken_away(run: Any, node_root: Path) -> None:
+    run("prepare", **WANTED)
+    assert run("prepare", state="absent", check=True, **WANTED)["changed"]
+    assert files(node_root)
+    assert run("prepare", state="absent", **WANTED)["changed"]
+    assert files(node_root) == []
+    assert not run("prepare", state="absent")["changed"]
+
+
+def test_what_the_kernel_refuses_is_one_line(run: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(preparation.linux, "lacks_module", lambda name: True)
+    done = run("prepare", modules=["ip_vs"])
+    assert (done["failed"], done["msg"]) == (True, "this node's kernel has no module ip_vs; nothing was changed")
