@@ -14,7 +14,7 @@ import sluice
 from sluice import installation, iptables_kernel
 from sluice.node import MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE, SYSCTL_FILE
 
-LISTED = "find /etc /usr/local /var/lib -name '*sluice*'"
+LISTED = "find /etc /usr/local -name '*sluice*'; find /var/lib -maxdepth 1 -name '*sluice*'"
 
 
 def test_a_sluice_of_the_machine_is_not_seen(node: hosts.Node) -> None:
