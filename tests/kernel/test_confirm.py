@@ -51,6 +51,10 @@ def expire(node: hosts.Node) -> None:
     node.run("kill", timer)
 
 
+def succeeds(*words: str) -> bool:
+    return subprocess.run(words, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def wait_until_taken_back(node: hosts.Node) -> None:
     hosts.wait_for(lambda: not node.call(state.pending), "nobody took the change back")
 
@@ -147,8 +151,8 @@ def test_timer_waits_while_a_second_change_is_armed(applied: hosts.Node, variant
         # As with systemd, where what a timer has started outlives the timer.
         apply.timer.disarm = lambda _: None
         with lock.locked():
-            hosts.wait_for(lambda: not subprocess.run(["pkill", "--exact", "sleep"], check=False).returncode, "no timer")
-            hosts.wait_for(lambda: not subprocess.run(ROLLBACKS, check=False).returncode, "no rollback was started")
+            hosts.wait_for(lambda: succeeds("pkill", "--exact", "sleep"), "no timer is armed")
+            hosts.wait_for(lambda: succeeds(*ROLLBACKS), "no rollback is started")
             apply._apply(apply.load(files.DIRECTORY), HOUR)
 
     applied.call(second)
