@@ -22,6 +22,7 @@ import typing
 import namespaces
 import network
 import report
+import topology
 import yaml
 
 EXPECTATIONS = pathlib.Path(__file__).resolve().parent / "expectations.yml"
@@ -47,7 +48,7 @@ def read_expectations(path: pathlib.Path, backend: str) -> list[report.Expectati
             for client in clients if isinstance(clients, list) else [clients]:
                 answers = row["answers"]
                 if isinstance(answers, str) and answers not in ("refused", "dropped"):
-                    raise network.LabError(f"{path}: {service['service']} {row['to']}: answers: {answers}")
+                    raise topology.LabError(f"{path}: {service['service']} {row['to']}: answers: {answers}")
                 found.append(
                     report.Expectation(
                         service=service["service"],
@@ -167,12 +168,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--requests", type=int, default=300, help="to each address by each client (%(default)s)")
     parser.add_argument("--only", default="", metavar="TEXT", help="services whose name holds it")
     parser.add_argument("--backend", default="iptables", help="what the load balancers run (%(default)s)")
-    parser.add_argument("--inventory", type=pathlib.Path, default=network.INVENTORY)
+    parser.add_argument("--inventory", type=pathlib.Path, default=topology.INVENTORY)
     parser.add_argument("--expectations", type=pathlib.Path, default=EXPECTATIONS)
     chosen = parser.parse_args(arguments)
     try:
         return run(chosen)
-    except (network.LabError, OSError, yaml.YAMLError) as error:
+    except (topology.LabError, OSError, yaml.YAMLError) as error:
         print(f"traffic.py: {error}", file=sys.stderr)
         return 2
 
@@ -180,12 +181,12 @@ def main(arguments: list[str]) -> int:
 def run(chosen: argparse.Namespace) -> int:
     expectations = [row for row in read_expectations(chosen.expectations, chosen.backend) if chosen.only in row.service]
     if not expectations:
-        raise network.LabError(f"no service's name holds {chosen.only!r}")
-    endpoints = [host.name for host in network.read_hosts(chosen.inventory).values() if host.listen]
+        raise topology.LabError(f"no service's name holds {chosen.only!r}")
+    endpoints = [host.name for host in topology.read_hosts(chosen.inventory).values() if host.listen]
     now = network.running()
     clients = {row.client for row in expectations}
     if missing := sorted(clients - now.keys()):
-        raise network.LabError(f"lab hosts not running: {', '.join(missing)}")
+        raise topology.LabError(f"lab hosts not running: {', '.join(missing)}")
     # One process a client: a network namespace is entered by a whole process.
     pool, enter = concurrent.futures.ProcessPoolExecutor, namespaces.enter_network
     workers = {client: pool(1, initializer=enter, initargs=(now[client][0],)) for client in clients}

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 
 import namespaces
 import network
+import wires
 
 import sluice
 from sluice import addresses, command
@@ -118,7 +119,7 @@ class Host:
 
     def ip(self, *lines: str) -> None:
         """Run lines of ip(8) here."""
-        network.ip_batch(self.pid, list(lines))
+        wires.ip_batch(self.pid, list(lines))
 
     def start(self, function: Callable[[], Any]) -> Task:
         """Start ``function`` here. It ends with the host if nobody asks for its answer."""

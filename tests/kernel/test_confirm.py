@@ -51,8 +51,13 @@ def timers(node: hosts.Node) -> list[str]:
 
 def expire(node: hosts.Node) -> None:
     """The time of the one timer that there is is over: what slept goes on."""
+    hosts.wait_for(lambda: timers(node), "no timer is armed")
     (timer,) = timers(node)
     node.run("kill", timer)
+
+
+def succeeds(*words: str) -> bool:
+    return subprocess.run(words, stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def wait_until_taken_back(node: hosts.Node) -> None:
@@ -105,7 +110,7 @@ def test_first_apply_waits_when_the_node_goes_down(node: hosts.Node, variant: st
 def test_confirmed_stays(applied: hosts.Node, variant: str) -> None:
     applied.apply(contents(NEW, variant), confirm=HOUR)
     held = applied.save(variant)
-    assert len(timers(applied)) == 1
+    hosts.wait_for(lambda: timers(applied), "no timer is armed")
     assert applied.sluice("confirm").stdout == "confirmed\n"
     assert timers(applied) == []
     assert applied.save(variant) == held
@@ -131,6 +136,7 @@ def test_second_apply_while_one_waits(applied: hosts.Node, variant: str) -> None
     """Neither was confirmed: what was before both comes back, and only by the second timer."""
     before = rules(applied, variant)
     applied.apply(contents(NEW, variant), confirm=HOUR)
+    hosts.wait_for(lambda: timers(applied), "no timer is armed")
     first = timers(applied)
     applied.apply(contents(LATER, variant), confirm=HOUR)
     assert timers(applied) != first, "the first timer still runs"
@@ -150,8 +156,8 @@ def test_timer_waits_while_a_second_change_is_armed(applied: hosts.Node, variant
         # As with systemd, where what a timer has started outlives the timer.
         confirmation.timer.disarm = lambda _: None
         with locks.one_apply():
-            subprocess.run(["pkill", "--exact", "sleep"], check=True)
-            hosts.wait_for(lambda: not subprocess.run(ROLLBACKS, check=False).returncode, "no rollback was started")
+            hosts.wait_for(lambda: succeeds("pkill", "--exact", "sleep"), "no timer is armed")
+            hosts.wait_for(lambda: succeeds(*ROLLBACKS), "no rollback is started")
             apply.apply_locked(files.load(files.DIRECTORY), HOUR)
 
     applied.call(second)

@@ -10,6 +10,7 @@ import sys
 
 import network
 import pytest
+import topology
 import yaml
 from ansible_collections.sluice.lb.plugins.connection import netns
 
@@ -83,7 +84,7 @@ def test_ansible_looks_for_hosts_where_the_lab_keeps_them() -> None:
     """In a folder of this checkout, unless the environment names another."""
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
     environment.pop("SLUICE_LAB_STATE", None)
-    inventories = [f"--inventory={path}" for path in (network.INVENTORY, ROOT / "inventory/lab-machines/hosts.yml")]
+    inventories = [f"--inventory={path}" for path in (topology.INVENTORY, ROOT / "inventory/lab-machines/hosts.yml")]
     ask = ["ansible", "lb1", "-m", "debug", "-a", "msg={{ ansible_netns_state_dir }}", *inventories]
     asked = "import network; print(network.STATE)"
     for more in ({}, {"SLUICE_LAB_STATE": "/run/elsewhere"}):

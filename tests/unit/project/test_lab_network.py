@@ -9,9 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
+import machines
 import network
 import pytest
+import topology
 import traffic
+import wires
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -50,29 +53,29 @@ def small(**router: object) -> dict[str, object]:
 
 
 def test_hosts_carriers_first_and_variables_from_groups(tmp_path: pathlib.Path) -> None:
-    hosts = network.read_hosts(write(tmp_path / "hosts.yml", small()))
+    hosts = topology.read_hosts(write(tmp_path / "hosts.yml", small()))
     assert list(hosts) == ["router", "end"]
     assert hosts["end"].network == "inside"
     assert hosts["end"].listen == ("80/tcp",)
     assert hosts["router"].listen == ()
-    assert network.gateways(hosts["end"], hosts["router"]) == ["192.0.2.1", "fd00:1::1"]
+    assert topology.gateways(hosts["end"], hosts["router"]) == ["192.0.2.1", "fd00:1::1"]
 
 
 def test_network_that_no_host_carries(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(network.LabError, match=r"carries the network of end \(inside\)"):
-        network.read_hosts(write(tmp_path / "hosts.yml", small(lab_networks={})))
+    with pytest.raises(topology.LabError, match=r"carries the network of end \(inside\)"):
+        topology.read_hosts(write(tmp_path / "hosts.yml", small(lab_networks={})))
 
 
 def test_digest_follows_what_a_host_hangs_on(tmp_path: pathlib.Path) -> None:
-    before = network.digests(network.read_hosts(write(tmp_path / "a.yml", small())))
+    before = network.digests(topology.read_hosts(write(tmp_path / "a.yml", small())))
     route = {"to": "198.51.100.0/24", "via": "192.0.2.10"}
-    after = network.digests(network.read_hosts(write(tmp_path / "b.yml", small(lab_routes=[route]))))
+    after = network.digests(topology.read_hosts(write(tmp_path / "b.yml", small(lab_routes=[route]))))
     assert before["router"] != after["router"]
     assert before["end"] != after["end"]
 
 
 def test_expectations_name_services_and_hosts_of_the_lab() -> None:
-    hosts = network.read_hosts(INVENTORY)
+    hosts = topology.read_hosts(INVENTORY)
     declared = {
         f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
         for file in (INVENTORY.parent / "services").glob("*.yml")
@@ -96,21 +99,21 @@ def test_expectations_of_a_backend() -> None:
 
 def test_load_balancers_as_virtual_machines() -> None:
     """The second inventory changes nothing but what runs them."""
-    plain, hosts = network.read_hosts(INVENTORY), network.read_hosts(INVENTORY, MACHINES)
+    plain, hosts = topology.read_hosts(INVENTORY), topology.read_hosts(INVENTORY, MACHINES)
     assert [name for name, host in hosts.items() if host.machine] == ["lb1", "lb2"]
     assert {name: dataclasses.replace(host, machine=False) for name, host in hosts.items()} == plain
-    hanging = network.parts(hosts)
+    hanging = topology.parts(hosts)
     assert (hanging["lb1"], hanging["lb1.machine"], hanging["web1"]) == ("router", "lb1", "lb1")
     before, after = network.digests(plain), network.digests(hosts)
     assert {name for name in before if before[name] != after[name]} == {"lb1", "lb2", "web1", "web2"}
 
 
 def test_virtual_machine_has_the_addresses_and_its_namespaces_the_bridges() -> None:
-    hosts = network.read_hosts(INVENTORY, MACHINES)
+    hosts = topology.read_hosts(INVENTORY, MACHINES)
     lb1, router = hosts["lb1"], hosts["router"]
-    assert not [line for line in network.own_links(lb1) + network.own_addresses(lb1, router) if "address" in line]
-    assert list(network.bridges(lb1)) == ["nodes", "pods1"]
-    files = network.machine_files(lb1, router)
+    assert not [line for line in wires.own_links(lb1) + wires.own_addresses(lb1, router) if "address" in line]
+    assert list(topology.bridges(lb1)) == ["nodes", "pods1"]
+    files = machines.files(lb1, router)
     assert files["etc/systemd/network/eth0.network"].splitlines()[:3] == ["[Match]", "Name=eth0", "[Network]"]
     assert [line for line in files["etc/systemd/network/eth0.network"].splitlines() if line[0] in "AG"] == [
         "Address=172.18.0.11/24",
@@ -131,25 +134,25 @@ def test_virtual_machine_is_a_balancer_on_a_network(tmp_path: pathlib.Path, vari
     other = {"router": {"lab_machine": True, **variables}} if "lab_listen" in variables else {"end": variables}
     content = small(lab_networks={"inside": ["192.0.2.1/24"]})
     more = {"all": {"vars": {"lab_machine": True}, "hosts": other}}
-    with pytest.raises(network.LabError, match="a virtual machine needs lab_network"):
-        network.read_hosts(write(tmp_path / "a.yml", content), write(tmp_path / "b.yml", more))
+    with pytest.raises(topology.LabError, match="a virtual machine needs lab_network"):
+        topology.read_hosts(write(tmp_path / "a.yml", content), write(tmp_path / "b.yml", more))
 
 
 def test_nothing_starts_where_no_virtual_machine_can(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*words: str) -> None:
-        raise network.LabError(f"no virtual machine: {words}")
+        raise topology.LabError(f"no virtual machine: {words}")
 
     monkeypatch.setattr(network, "require_programs", lambda: None)
-    monkeypatch.setattr(network, "machines", refuse)
+    monkeypatch.setattr(machines, "run", refuse)
     monkeypatch.setattr(network, "STATE", tmp_path / "state")
-    with pytest.raises(network.LabError, match="check"):
-        network.up(network.read_hosts(INVENTORY, MACHINES))
+    with pytest.raises(topology.LabError, match="check"):
+        network.up(topology.read_hosts(INVENTORY, MACHINES))
     assert not (tmp_path / "state").exists()
 
 
 def test_what_machines_says_is_what_is_wrong() -> None:
-    with pytest.raises(network.LabError, match="vm/machines start: machines: usage:"):
-        network.machines("start")
+    with pytest.raises(topology.LabError, match="vm/machines start: machines: usage:"):
+        machines.run("start")
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
@@ -225,7 +228,7 @@ def test_machine_outside_does_not_notice(tmp_path: pathlib.Path, outside: list[s
         first = lab(state, "up", outside=outside)
         assert (first.returncode, first.stdout, first.stderr) == (
             0,
-            f"changed={len(network.read_hosts(INVENTORY))}\n",
+            f"changed={len(topology.read_hosts(INVENTORY))}\n",
             "",
         )
         assert lab(state, "up", outside=outside).stdout == "changed=0\n"
