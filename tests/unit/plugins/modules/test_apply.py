@@ -11,6 +11,8 @@ import folder_backend
 import pytest
 from ansible_collections.sluice.lb.plugins.action import apply as action
 
+from sluice.node import delivery
+
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
@@ -92,3 +94,17 @@ def test_checksums_are_of_each_file(tmp_path: Path) -> None:
     for name in ("b", "a"):
         (tmp_path / name).write_text(name)
     assert action.checksums(str(tmp_path)) == {name: hashlib.sha256(name.encode()).hexdigest() for name in "ab"}
+
+
+def test_the_node_finds_files_by_these_checksums(tmp_path: Path) -> None:
+    (tmp_path / "iptables.rules").write_text("*nat\nCOMMIT\n")
+    (tmp_path / "addresses").write_text("")
+    found = action.checksums(str(tmp_path))
+    assert list(found) == ["addresses", "iptables.rules"]
+    contents = {"addresses": "", "iptables.rules": "*nat\nCOMMIT\n"}
+    assert delivery.gather(found, [str(tmp_path)]) == (contents, [])
+
+
+def test_a_source_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="nowhere"):
+        action.checksums(str(tmp_path / "nowhere"))
