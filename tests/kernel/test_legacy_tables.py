@@ -44,11 +44,7 @@ def applied(node: hosts.Node) -> hosts.Node:
 
 
 def unchanged(node: hosts.Node) -> bool:
-    def look() -> bool:
-        with legacy_tables.checking(recorded()) as answer:
-            return answer()
-
-    return bool(node.call(look))
+    return node.call(lambda: legacy_tables.unchanged(recorded()))
 
 
 def test_traffic_is_no_change(applied: hosts.Node) -> None:
@@ -184,19 +180,19 @@ def test_no_room_for_tables(node: hosts.Node) -> None:
     assert unchanged(node)
 
 
-# --- a restore that waits for its word
+# --- a restore that waits for its text
 
 STEP = "*nat\n:SOMEBODY - [0:0]\n-A SOMEBODY -j RETURN\nCOMMIT\n*filter\n:SOMEBODY - [0:0]\nCOMMIT\n"
 LEGACY = iptables_kernel.Tools("legacy", "IPv4")
 
 
-def test_restore_waits_for_its_word(node: hosts.Node) -> None:
+def test_restore_waits_for_its_text(node: hosts.Node) -> None:
     def perform() -> list[int]:
         counts = []
-        with LEGACY.restoring(STEP) as commit:
+        with LEGACY.restoring("nat") as restore:
             time.sleep(0.2)
             counts.append(LEGACY.text().count(":SOMEBODY"))
-            commit()
+            restore(STEP)
             counts.append(LEGACY.text().count(":SOMEBODY"))
         return counts
 
@@ -205,19 +201,33 @@ def test_restore_waits_for_its_word(node: hosts.Node) -> None:
 
 
 @pytest.mark.parametrize("rest", [0, 0.2], ids=["at once", "while it waits"])
-def test_restore_that_gets_no_word(node: hosts.Node, rest: float) -> None:
+def test_restore_that_gets_no_text(node: hosts.Node, rest: float) -> None:
     """It ends with the context, whatever it was about to do, and changes nothing."""
 
     def perform() -> None:
-        with LEGACY.restoring(STEP):
+        with LEGACY.restoring("nat"):
             time.sleep(rest)
 
     node.call(perform)
-    assert "SOMEBODY" not in node.save("legacy")
     assert "iptables-legacy-restore" not in node.run("ps", "-eo", "args").stdout
 
 
-@pytest.mark.parametrize("rest", [0, 0.2], ids=["at once", "when it has ended"])
+def test_restores_do_not_wait_for_each_other(node: hosts.Node) -> None:
+    """One that got no text yet is in nobody's way, though they are told of no lock."""
+
+    texts = [f"*{table}\n:SOMEBODY - [0:0]\nCOMMIT\n" for table in ("filter", "nat", "mangle")]
+
+    def perform() -> None:
+        with LEGACY.restoring("filter") as first, LEGACY.restoring("nat") as second, LEGACY.restoring("raw"):
+            LEGACY.restore(texts[2], locked=True)
+            second(texts[1])
+            first(texts[0])
+
+    node.call(perform)
+    assert node.save("legacy").count(":SOMEBODY ") == 3
+
+
+@pytest.mark.parametrize("rest", [0, 0.2], ids=["at once", "when it waits"])
 @pytest.mark.parametrize(
     ("step", "said"),
     [
@@ -229,15 +239,15 @@ def test_restore_that_gets_no_word(node: hosts.Node, rest: float) -> None:
 )
 def test_restore_is_refused(node: hosts.Node, step: str, said: str, rest: float) -> None:
     def perform() -> None:
-        with LEGACY.restoring(step) as commit:
+        with LEGACY.restoring("nat") as restore:
             time.sleep(rest)
-            commit()
+            restore(step)
 
     with pytest.raises(NodeError, match=said):
         node.call(perform)
 
 
-def test_killed_before_the_word(applied: hosts.Node) -> None:
+def test_killed_before_the_change(applied: hosts.Node) -> None:
     """The tool that waits ends with the apply, and the kernel holds what it held."""
     before = {family: applied.save("legacy", family) for family in addresses.FAMILIES}
     applied.write(text(SERVICES[3:]))

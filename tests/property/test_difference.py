@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +50,16 @@ def test_difference_is_small() -> None:
     new = {"filter": {}, "nat": {**old["nat"], "KUBE-SEP-250": ["-j DNAT --to-destination 10.0.0.2:1"]}}
     parts = ruleset.difference(ruleset.text(old), ruleset.text(new))
     assert [list(part["nat"]) for part in parts] == [["KUBE-SEP-250"]] * 2
+
+
+@given(rule_sets())
+def test_first_table_that_differs(pair: tuple[RuleSet, RuleSet]) -> None:
+    texts = [f"# a comment\n{ruleset.text(rules)}" for rules in pair]
+    parts = [text.partition("*nat\n") for text in texts]
+    expected = "" if parts[0] == parts[1] else "nat" if parts[0][0] == parts[1][0] else "filter"
+    assert ruleset.first_that_differs(*texts) == expected
+
+
+@pytest.mark.parametrize("texts", [("", ""), ("", "*nat\nCOMMIT\n"), ("*nat\nCOMMIT\n", ""), ("*na", "*nat\n")])
+def test_no_table_of_both_differs(texts: tuple[str, str]) -> None:
+    assert ruleset.first_that_differs(*texts) == ""

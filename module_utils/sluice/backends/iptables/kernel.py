@@ -25,13 +25,13 @@ HINT_CHAIN = "KUBE-IPTABLES-HINT"
 LOCK_FILE = "/run/xtables.lock"
 LOCK_SECONDS = 10
 
-PIPE = 65_000
-"""Bytes that a pipe takes though nobody reads them yet (pipe(7))."""
-
 _COMMAND = {addresses.IPV4: "iptables", addresses.IPV6: "ip6tables"}
 _POLICY = re.compile(rb"^(:\w+ [A-Z]+) \[\d+:\d+\]$", re.MULTILINE)
 _HEAD = 500
 """Characters in which a table's name and all of its built-in chains stand."""
+
+_NO_LOCK = "/proc/self/fd/1"
+"""What iptables-restore locks instead of LOCK_FILE where we hold that: its own output, a file that nobody else has."""
 
 _LOCKED = 4
 """Exit code of iptables-restore(8) when it did not get the xtables lock."""
@@ -84,30 +84,30 @@ class Tools(NamedTuple):
         _require_success(tools.start([*command, *(["--test"] if test else [])], text, environment)())
 
     @contextlib.contextmanager
-    def restoring(self, text: str, *, locked: bool = False) -> Iterator[Callable[[], None]]:
-        """Start what ``restore`` does. The tool reads the table, then waits until what is given is called.
+    def restoring(self, table: str) -> Iterator[Callable[[str], None]]:
+        """Start ``restore``, ``locked``, for a text that begins with ``table``: the tool reads that table and waits.
 
-        Only that changes the kernel; it raises NodeError as ``restore`` does. Without the call the tool is killed at
-        the end of the context. Of ``text`` no more than PIPE bytes may come before the first COMMIT.
+        Call what is given with the text; it does what ``restore`` does. Without that the tool is killed at the end of
+        the context, and has changed nothing.
         """
+        command, environment = self._restore_command(locked=True)
+        head = f"*{table}\n"
         reader, writer = os.pipe()
-        command, environment = self._restore_command(locked=locked)
         with os.fdopen(writer, "wb", buffering=0) as link:
             try:
                 process, finish = tools.launch(command, reader, environment)
             finally:
                 os.close(reader)
-            cut = text.index("\nCOMMIT\n") + 1
 
-            def perform() -> None:
-                with contextlib.suppress(BrokenPipeError):  # it has ended, and said why
-                    link.write(text[cut:].encode())
+            def perform(text: str) -> None:
+                with contextlib.suppress(BrokenPipeError):  # it has ended, and its output says why
+                    link.write(text[len(head) :].encode())
                 link.close()
                 _require_success(finish())
 
             try:
                 with contextlib.suppress(BrokenPipeError):
-                    link.write(text[:cut].encode())
+                    link.write(head.encode())
                 yield perform
             finally:
                 if not link.closed:
@@ -119,7 +119,7 @@ class Tools(NamedTuple):
         command = [self.path("-restore") or f"{self.name}-restore", "--noflush"]
         if self.variant == LEGACY:
             command += ["--wait", str(LOCK_SECONDS)]
-        return command, {"XTABLES_LOCKFILE": f"/run/sluice-{self.name}.lock"} if locked else {}
+        return command, {"XTABLES_LOCKFILE": _NO_LOCK} if locked else {}
 
     def heeds_lock_file(self) -> bool:
         """Whether the tool, a legacy one, can be told that another process holds the lock for it: from 1.8.6 on."""

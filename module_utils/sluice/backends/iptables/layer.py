@@ -14,7 +14,6 @@ from . import frontends, legacy_tables, text
 from .kernel import (
     LEGACY,
     NFT,
-    PIPE,
     VARIANTS,
     Fingerprint,
     Tools,
@@ -35,11 +34,19 @@ class Part(NamedTuple):
     plan: Plan
 
 
+class Started(NamedTuple):
+    """A tool that has read a table and waits for its change (``Tools.restoring``)."""
+
+    table: str
+    perform: Callable[[str], None]
+
+
 class IptablesLook:
     """How the rules differ, from the record of the last apply or from the kernel itself.
 
     ``locked``: this process holds the xtables lock until the end of the look. ``recorded``: the files that the kernel
-    is known to hold, None where it was read. ``ours``: our rules in the kernel.
+    is known to hold, None where it was read. ``ours``: our rules in the kernel. ``started``: tools that read what they
+    are going to change already.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class IptablesLook:
         locked: bool,
         recorded: Files | None = None,
         ours: Mapping[Tools, RuleSet] | None = None,
+        started: Mapping[Tools, Started] | None = None,
         warnings: Sequence[str] = (),
     ) -> None:
         self.variant = variant
@@ -68,7 +76,7 @@ class IptablesLook:
         self._locked = locked
         self._recorded = recorded
         self._ours = ours or {}
-        self._started: dict[tuple[Tools, str], Callable[[], None]] = {}
+        self._started = started or {}
         self._sent = False
 
     def holds(self, files: Files) -> bool:
@@ -87,13 +95,6 @@ class IptablesLook:
         rules = {tools.family: rules for tools, rules in self._ours.items() if tools.variant == variant}
         return Held(text.files(rules), {"ip_families": list(rules), "iptables_variant": variant})
 
-    def start(self, ready: contextlib.ExitStack) -> None:
-        """Have iptables-legacy-restore read what it is going to change. Leaving ``ready`` before ``send`` ends it."""
-        for tools, wanted in self.parts:
-            for step in wanted.steps:
-                if tools.variant == LEGACY and len(step) < PIPE:
-                    self._started[tools, step] = ready.enter_context(tools.restoring(step, locked=True))
-
     def send(self, phase: Phase) -> None:
         """All at once: the plan is ordered in itself, new chains first and unused ones last."""
         if phase != Phase.SWITCH:
@@ -101,9 +102,10 @@ class IptablesLook:
         self._sent = True
         for tools, wanted in self.parts:
             for step in wanted.steps:
+                started = self._started.get(tools)
                 try:
-                    if (tools, step) in self._started:
-                        self._started[tools, step]()
+                    if started and step.startswith(f"*{started.table}\n"):
+                        started.perform(step)
                     else:
                         tools.restore(step, locked=self._locked)
                 except NodeError as error:
@@ -219,34 +221,41 @@ def _from_record(
 ) -> IptablesLook | None:
     """If nobody has changed a rule since the last apply, the kernel holds what that one left; else None.
 
-    While the kernel is compared with the record, the change is worked out, and the tools get ready; ``held`` ends them.
+    While the change is worked out and the kernel compared with the record, tools read what they are going to change:
+    each takes as long as the other. ``held`` ends them.
     """
     variant = known.variant
-    with contextlib.ExitStack() as ready, _comparing(known.fingerprint) as unchanged:
+    with contextlib.ExitStack() as ready:
+        started = _start_to_restore(wanted, last, ready) if locked else {}
         parts = []
         for family, name in text.FILES.items():
             old, new = last.get(name, ""), wanted.get(name, "")
             if old != new:
                 have, want = text.difference(old, new)
                 parts.append(Part(Tools(variant, family), plan(have, want, batches=variant != LEGACY)))
-        look = IptablesLook(variant, parts, known.fingerprint, locked=locked, recorded=last)
-        if locked:
-            look.start(ready)
-        if unchanged():
+        if _is_still(known.fingerprint):
             held.push(ready.pop_all())
-            return look
+            return IptablesLook(variant, parts, known.fingerprint, locked=locked, recorded=last, started=started)
     return None
 
 
-@contextlib.contextmanager
-def _comparing(known: Fingerprint) -> Iterator[Callable[[], bool]]:
-    """Start to look whether nobody has changed a rule since ``known``; what is given waits for the answer."""
+def _start_to_restore(wanted: Files, last: Files, ready: contextlib.ExitStack) -> dict[Tools, Started]:
+    """Have iptables-legacy-restore read the tables that differ. Leaving ``ready`` before their change ends it."""
+    started = {}
+    for family, name in text.FILES.items():
+        tools, table = Tools(LEGACY, family), text.first_that_differs(last.get(name, ""), wanted.get(name, ""))
+        if table:
+            started[tools] = Started(table, ready.enter_context(tools.restoring(table)))
+    return started
+
+
+def _is_still(known: Fingerprint) -> bool:
+    """Whether nobody has changed a rule since ``known``."""
     if known.legacy.startswith(legacy_tables.PREFIX):
-        with legacy_tables.checking(known.legacy) as unchanged:
-            yield lambda: unchanged() and nft_generation() == known.nft
+        unchanged = legacy_tables.unchanged(known.legacy)
     else:
-        finish = _start_to_read(LEGACY)
-        yield lambda: Fingerprint(nft_generation(), _digest(finish())) == known
+        unchanged = _digest(_start_to_read(LEGACY)()) == known.legacy
+    return unchanged and nft_generation() == known.nft
 
 
 def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) -> IptablesLook:

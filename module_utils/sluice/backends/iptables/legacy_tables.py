@@ -1,8 +1,9 @@
 """The tables of iptables-legacy as the kernel gives them, and whether they are still what they were.
 
 iptables-legacy counts no changes, so its tables have to be read and compared. The kernel gives each as one piece of
-memory (IPT_SO_GET_ENTRIES of linux/netfilter_ipv4/ip_tables.h and its twin for IPv6) in a quarter of the time that
-iptables-legacy-save takes to make a text of it. Such pieces are kept below /run: they are no longer true after a boot.
+memory (IPT_SO_GET_ENTRIES of linux/netfilter_ipv4/ip_tables.h and its twin for IPv6) in a third of the time that
+iptables-legacy-save takes to make a text of it. The pieces are kept below /run, which is memory and ends with the boot
+as they do: 27 MB for 5,000 Services of 5 endpoints. A digest would be small, but takes as long as the reading again.
 
 Only counters change without a change of rules, and they are left out. Whatever else is not as expected is a change:
 then the rules are read as text, which takes longer and is never wrong.
@@ -10,7 +11,6 @@ then the rules are read as text, which takes longer and is never wrong.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
 import mmap
@@ -19,7 +19,7 @@ import shutil
 import socket
 import struct
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import NamedTuple, TypeVar, Union
 
 from ... import addresses
@@ -41,7 +41,7 @@ class Layout(NamedTuple):
     """Where 16 bits say how long the rule is."""
 
     counters: int
-    """Where the rule's counters are, _COUNTERS bytes."""
+    """Where the rule's counters are, two of 64 bits."""
 
     least: int
     """How long a rule is without matches and target."""
@@ -51,7 +51,6 @@ LAYOUTS = {
     addresses.IPV4: Layout(socket.AF_INET, socket.IPPROTO_IP, 90, 96, 112),
     addresses.IPV6: Layout(socket.AF_INET6, socket.IPPROTO_IPV6, 142, 152, 168),
 }
-_COUNTERS = 16
 _GET_INFO, _GET_ENTRIES = 64, 65
 _INFO = struct.Struct("=32s48xI4x")
 """struct ipt_getinfo, _INFO_SIZE bytes: the table's name and, behind others, its size in bytes. Then a gap."""
@@ -145,28 +144,35 @@ def keep(known: str = "", changed: Collection[tuple[str, str]] = ()) -> str:
     return name
 
 
-@contextlib.contextmanager
-def checking(name: str) -> Iterator[Callable[[], bool]]:
-    """Start to look whether the tables are still those that were kept as ``name``; what is given waits for it."""
-    with contextlib.ExitStack() as threads:
-        families = (functools.partial(_unchanged, name, family) for family in addresses.FAMILIES)
-        answers = [threads.enter_context(beside(look)) for look in families]
-        yield lambda: all(answer() for answer in answers)
+def unchanged(name: str) -> bool:
+    """Whether the tables are still those that were kept as ``name``."""
+    with beside(lambda: _unchanged(name, addresses.IPV6)) as answer:
+        return _unchanged(name, addresses.IPV4) and answer()
 
 
 def _unchanged(name: str, family: str) -> bool:
     try:
         held = {file for file in os.listdir(f"{ROOT}/{name}") if file.startswith(f"{family} ")}
-        there = {f"{family} {table}" for table in names(family)}
-        return held == there and all(_same_table(f"{ROOT}/{name}/{file}", family) for file in sorted(held))
+        if held != {f"{family} {table}" for table in names(family)}:
+            return False
+        # Room is made before the kernel is asked, which may have to answer somebody else first.
+        comparisons = [_comparison(f"{ROOT}/{name}/{file}", family) for file in held]
+        return all(comparison() for comparison in comparisons)
     except _FAULTS:
         return False
 
 
-def _same_table(path: str, family: str) -> bool:
+def _comparison(path: str, family: str) -> Callable[[], bool]:
     with open(path, "rb") as stream:
         kept = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    return same(kept, _read(family, path.rpartition(" ")[2], bytearray), LAYOUTS[family])
+    memory = bytearray(len(kept))
+
+    def room(size: int) -> bytearray:
+        if size != len(memory):
+            raise ValueError("not the size that was kept")
+        return memory
+
+    return lambda: same(kept, _read(family, path.rpartition(" ")[2], room), LAYOUTS[family])
 
 
 def _read(family: str, table: str, room: Callable[[int], Room]) -> Room:
