@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import NoReturn
 
 from .command import main
@@ -12,7 +11,6 @@ from .command import main
 def run() -> NoReturn:
     """Run the command and end the process."""
     code = main()
-    sys.stdout.flush()
     # Freed one by one, the texts that an apply has read take 10 ms: they go with the process.
     os._exit(code)
 

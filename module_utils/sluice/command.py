@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return code
     except InputError as error:
         _print_faults(error.faults)
         return NO
