@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 
@@ -31,7 +30,7 @@ class ActionModule(ActionBase):
             try:
                 arguments["checksums"] = checksums(source)
             except OSError as error:
-                raise AnsibleActionFail(f"source: {error.filename}: {error.strerror}") from error
+                return {"failed": True, "msg": f"source: {error.filename}: {error.strerror}"}
         result = self._execute_module(module_args=arguments, task_vars=task_vars)
         lacking = result.get("lacking")
         if lacking:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import compilation
@@ -26,6 +26,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
+        gc.disable()  # builds large trees, in a process that ends with the task
         _result, given = self.validate_argument_spec(OPTIONS)
         try:
             done = compilation.compile_catalogue(
@@ -38,9 +39,9 @@ class ActionModule(ActionBase):
             )
         except InputError as error:
             lines = ["The catalogue is not valid; nothing was changed.", *map(str, error.faults)]
-            raise AnsibleActionFail("\n".join(lines)) from error
+            return {"failed": True, "msg": "\n".join(lines)}
         except OSError as error:
-            raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from error
+            return {"failed": True, "msg": f"{error.filename}: {error.strerror}"}
         return {
             "changed": False,
             "services": done.services,

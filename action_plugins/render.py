@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import pathlib
 from collections.abc import Mapping
 from tempfile import mkdtemp
 from typing import Any
 
 from ansible.constants import DEFAULT_LOCAL_TMP
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible.utils.unsafe_proxy import wrap_var
@@ -43,6 +43,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
+        gc.disable()  # builds large trees, in a process that ends with the task
         _result, given = self.validate_argument_spec(OPTIONS)
         result: dict[str, Any] = {}
         try:
@@ -57,7 +58,7 @@ class ActionModule(ActionBase):
                     "devices": list(BACKENDS[settings.backend].devices),
                 }
         except InputError as error:
-            raise AnsibleActionFail("\n".join(map(str, error.faults))) from error
+            return {"failed": True, "msg": "\n".join(map(str, error.faults))}
         texts = self._filled_in(rendered, task_vars or {})
         keeps = bool(given["path"])
         path = unfrackpath(given["path"], follow=False) if keeps else mkdtemp(dir=DEFAULT_LOCAL_TMP, prefix="sluice-")
