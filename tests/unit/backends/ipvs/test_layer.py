@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from places import script
 from support import catalogue, endpoint_slice, node, rendered, service
 
 from sluice.addresses import FAMILIES, IPV4
-from sluice.backends.interface import NOTHING_HELD, Frontend
+from sluice.backends.interface import NOTHING_HELD, Frontend, KernelChanged, Phase
 from sluice.backends.ipvs import ipset_text, text
 from sluice.backends.ipvs.drain import NO_DRAINS, Drains
 from sluice.backends.ipvs.kernel import Held
@@ -81,3 +85,42 @@ def test_what_drains_already_is_no_change() -> None:
     waits = NO_DRAINS._replace(steps=plan(held, NO_TABLES, set(held.servers)).after, deadline=1.0)
     assert list(looked({}, claims, held, waits).changes) == []
     assert looked({}, claims, held, waits).held() == NOTHING_HELD
+
+
+@pytest.fixture
+def log(programs: Path) -> Path:
+    """What is sent to which tool."""
+    for name in ("ipset", "ipvsadm", "ip"):
+        script(programs / name, f'while read -r line; do echo "{name} $line" >>{programs}/log; done')
+    return programs / "log"
+
+
+def test_all_that_is_new_is_there_before_the_rules_change(log: Path) -> None:
+    look = looked(OWN, set())
+    look.send(Phase.PREPARE)
+    sent = log.read_text().splitlines()
+    assert list(dict.fromkeys(line.split()[0] for line in sent)) == ["ipset", "ipvsadm", "ip"]
+    assert sent[-1] == "ip address add 10.96.0.1/32 dev kube-ipvs0"
+    for phase in (Phase.SWITCH, Phase.CLEAN):
+        look.send(phase)
+    assert log.read_text().splitlines() == sent
+    assert look.memory().lasting == {"virtual-servers.json": ["-t 10.96.0.1:80"]}
+
+
+def test_what_goes_waits_for_its_connections(log: Path) -> None:
+    """Sets go at once; virtual servers and addresses stay claimed until nobody uses them."""
+    look = looked({}, {"-t 10.96.0.1:80"}, parse_files(OWN))
+    for phase in (Phase.PREPARE, Phase.SWITCH):
+        look.send(phase)
+    assert not log.exists()
+    look.send(Phase.CLEAN)
+    assert {line.split()[1] for line in log.read_text().splitlines()} == {"destroy"}
+    lasting = look.memory().lasting
+    assert lasting["virtual-servers.json"] == ["-t 10.96.0.1:80"]
+    assert [step[0] for step in lasting["drains.json"]["steps"]] == ["address", "ipvsadm"]
+
+
+def test_a_step_that_is_refused_is_looked_at_again(programs: Path) -> None:
+    script(programs / "ipset", "echo Set cannot be created >&2; exit 1")
+    with pytest.raises(KernelChanged, match=r"^ipset restore -exist: Set cannot be created$"):
+        looked(OWN, set()).send(Phase.PREPARE)
