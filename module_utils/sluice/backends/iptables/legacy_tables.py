@@ -146,6 +146,8 @@ def keep(known: str = "", changed: Collection[tuple[str, str]] = ()) -> str:
 
 def unchanged(name: str) -> bool:
     """Whether the tables are still those that were kept as ``name``."""
+    if not names(addresses.IPV6):  # soon done
+        return all(_unchanged(name, family) for family in addresses.FAMILIES)
     with beside(lambda: _unchanged(name, addresses.IPV6)) as answer:
         return _unchanged(name, addresses.IPV4) and answer()
 
@@ -153,11 +155,9 @@ def unchanged(name: str) -> bool:
 def _unchanged(name: str, family: str) -> bool:
     try:
         held = {file for file in os.listdir(f"{ROOT}/{name}") if file.startswith(f"{family} ")}
-        if held != {f"{family} {table}" for table in names(family)}:
-            return False
         # Room is made before the kernel is asked, which may have to answer somebody else first.
         comparisons = [_comparison(f"{ROOT}/{name}/{file}", family) for file in held]
-        return all(comparison() for comparison in comparisons)
+        return held == {f"{family} {table}" for table in names(family)} and all(compare() for compare in comparisons)
     except _FAULTS:
         return False
 
