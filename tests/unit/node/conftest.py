@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import folder_backend
@@ -9,7 +10,7 @@ import pytest
 from places import script
 
 from sluice.backends import registry
-from sluice.node import units
+from sluice.node import timer, units
 
 
 @pytest.fixture
@@ -22,8 +23,18 @@ def folder(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def command(node_root: Path) -> Path:
-    """The sluice command is installed; each call is a line in the file that this returns."""
+def command(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The sluice command is installed; each call is a line in the file that this gives. No timer outlives a test."""
     calls = node_root / "calls"
     script(Path(units.COMMAND), f'echo "$*" >>{calls}')
-    return calls
+    armed: list[str] = []
+    arm = timer.arm
+
+    def recorded(seconds: int, change: str) -> str:
+        armed.append(arm(seconds, change))
+        return armed[-1]
+
+    monkeypatch.setattr(timer, "arm", recorded)
+    yield calls
+    for each in armed:
+        timer.disarm(each)

@@ -32,13 +32,10 @@ def test_nothing_waits() -> None:
 def test_a_change_is_confirmed(command: Path) -> None:
     confirmation.arm(BEFORE, 7, 3600)
     found = waiting()
-    try:
-        assert (found.contents, found.generation, found.place) == (BEFORE, 7, linux.place())
-        assert runs(pid(found.timer))
-        state.set_note("an earlier one was taken back")
-        assert confirmation.confirm() is True
-    finally:
-        timer.disarm(found.timer)
+    assert (found.contents, found.generation, found.place) == (BEFORE, 7, linux.place())
+    assert runs(pid(found.timer))
+    state.set_note("an earlier one was taken back")
+    assert confirmation.confirm() is True
     assert not state.waits()
     assert state.note() is None
     assert confirmation.confirm() is False
@@ -57,13 +54,10 @@ def test_two_changes_are_taken_back_together() -> None:
     first = waiting()
     confirmation.arm(LATER, 8, 3600)
     second = waiting()
-    try:
-        assert (second.contents, second.generation) == (BEFORE, 7)
-        assert second.change != first.change
-        assert comes_true(lambda: not runs(pid(first.timer)))
-        assert runs(pid(second.timer))
-    finally:
-        timer.disarm(second.timer)
+    assert (second.contents, second.generation) == (BEFORE, 7)
+    assert second.change != first.change
+    assert comes_true(lambda: not runs(pid(first.timer)))
+    assert runs(pid(second.timer))
 
 
 def test_without_the_command_no_change_is_made() -> None:

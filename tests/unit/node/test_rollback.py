@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import folder_backend
 import pytest
 
-from sluice.node import apply, files, rollback, state, timer
+from sluice.node import apply, files, rollback, state
 from sluice.system.tools import NodeError
 
 pytestmark = pytest.mark.usefixtures("command")
 
 
 @pytest.fixture
-def etc(folder: Path) -> Iterator[Path]:
-    """The folder of the node's files. No timer outlives a test."""
-    yield folder.parent / "etc"
-    waiting = state.pending()
-    if waiting:
-        timer.disarm(waiting.timer)
+def etc(folder: Path) -> Path:
+    """The folder of the node's files."""
+    return folder.parent / "etc"
 
 
 def contents(text: str) -> dict[str, str]:
@@ -91,7 +87,6 @@ def test_only_the_change_that_is_named(etc: Path) -> None:
     put_and_apply(etc, "web b\n", confirm=3600)
     waiting = state.pending()
     assert waiting
-    timer.disarm(waiting.timer)
     assert not rollback.take_back(str(etc), change="another").changed
     assert (held(), state.waits(), state.note()) == ({"web": "b\n"}, True, None)
     assert rollback.take_back(str(etc), change=waiting.change).changed
@@ -110,7 +105,6 @@ def test_after_a_reboot_the_files_count(etc: Path) -> None:
     put_and_apply(etc, "web b\n", confirm=3600)
     waiting = state.pending()
     assert waiting
-    timer.disarm(waiting.timer)
     state.set_pending(waiting._replace(place="another boot", contents=contents("strange x\n")))
     rollback.take_back(str(etc))
     assert (held(), said(etc)) == ({"web": "a\n"}, "web a\n")
