@@ -14,10 +14,11 @@ html_show_sphinx = False
 highlight_language = "YAML+Jinja"
 default_role = "any"
 
-ANSIBLE = "https://docs.ansible.com/ansible/latest/reference_appendices/"
+ANSIBLE = "https://docs.ansible.com/ansible/latest/"
 LABELS = {
-    "ansible_configuration_settings": ANSIBLE + "config.html",
-    "common_return_values": ANSIBLE + "common_return_values.html",
+    "action_plugins": ANSIBLE + "plugins/action.html",
+    "ansible_configuration_settings": ANSIBLE + "reference_appendices/config.html",
+    "common_return_values": ANSIBLE + "reference_appendices/common_return_values.html",
 }
 
 
