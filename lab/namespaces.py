@@ -88,7 +88,7 @@ def private_files(shared: typing.Collection[pathlib.Path] = ()) -> None:
         os.makedirs(work)
         # The merged directory takes its mode from the upper one.
         os.chmod(upper, os.stat(directory).st_mode & 0o7777)
-        for path in sluices_files(directory):
+        for path in files_of_sluice(directory):
             hidden = upper + path[len(directory) :]
             os.makedirs(os.path.dirname(hidden), exist_ok=True)
             os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0))  # to overlayfs: there is no such file
@@ -108,8 +108,8 @@ def private_files(shared: typing.Collection[pathlib.Path] = ()) -> None:
         os.close(descriptor)
 
 
-def sluices_files(directory: str) -> list[str]:
-    """What a Sluice has of its own below a directory of this machine; a folder stands for all that is in it."""
+def files_of_sluice(directory: str) -> list[str]:
+    """What a Sluice has below a directory of this machine; a folder stands for all that is in it."""
     places = (place for place in PLACES if f"{place}/".startswith(f"{directory}/"))
     return [path for place in places for path in glob.glob(f"{place}/*sluice*")]
 
