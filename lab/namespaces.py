@@ -11,6 +11,7 @@ import ctypes
 import glob
 import os
 import pathlib
+import signal
 import socket
 import stat
 import typing
@@ -20,6 +21,8 @@ CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+
+PR_SET_PDEATHSIG = 1
 
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -60,10 +63,14 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
+def setns(descriptor: int, kind: int) -> None:
+    _check(_libc.setns(descriptor, kind), "setns")
+
+
 def enter_network(pid: int) -> None:
     """Move this process into the network namespace of ``pid``."""
     with open(f"/proc/{pid}/ns/net", "rb") as namespace:
-        _check(_libc.setns(namespace.fileno(), CLONE_NEWNET), f"setns to process {pid}")
+        setns(namespace.fileno(), CLONE_NEWNET)
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
@@ -88,7 +95,7 @@ def private_files(shared: typing.Collection[pathlib.Path] = ()) -> None:
         os.makedirs(work)
         # The merged directory takes its mode from the upper one.
         os.chmod(upper, os.stat(directory).st_mode & 0o7777)
-        for path in sluices_files(directory):
+        for path in files_of_sluice(directory):
             hidden = upper + path[len(directory) :]
             os.makedirs(os.path.dirname(hidden), exist_ok=True)
             os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0))  # to overlayfs: there is no such file
@@ -108,8 +115,8 @@ def private_files(shared: typing.Collection[pathlib.Path] = ()) -> None:
         os.close(descriptor)
 
 
-def sluices_files(directory: str) -> list[str]:
-    """What a Sluice has of its own below a directory of this machine; a folder stands for all that is in it."""
+def files_of_sluice(directory: str) -> list[str]:
+    """What a Sluice has below a directory of this machine; a folder stands for all that is in it."""
     places = (place for place in PLACES if f"{place}/".startswith(f"{directory}/"))
     return [path for place in places for path in glob.glob(f"{place}/*sluice*")]
 
@@ -124,26 +131,31 @@ def start(
     arguments: list[str],
     setup: typing.Callable[[], None],
     shared: typing.Collection[pathlib.Path] = (),
+    *,
+    lasting: bool = True,
 ) -> int:
     """Start a host whose first process is ``script NAME ARGUMENTS``; its PID, once it says that it is ready.
 
-    ``setup`` is called in the new host before the script; ``shared`` folders are the machine's, there too. Raises
-    OSError with what went wrong.
+    ``setup`` is called in the new host before the script; ``shared`` folders are the machine's, there too. A host that
+    is not ``lasting`` ends with this process, however that ends. Raises OSError with what went wrong.
     """
     source = os.open(script, os.O_RDONLY)
     reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reader)
-        _become_host(name, source, arguments, setup, shared, writer)
+    with open("/proc/self/ns/pid", "rb") as own:
+        unshare(CLONE_NEWPID)  # for the next child
+        first = os.fork()
+        if not first:
+            os.close(reader)
+            _become_host(name, source, arguments, setup, shared, lasting, writer)
+        setns(own.fileno(), CLONE_NEWPID)
     os.close(writer)
     os.close(source)
-    os.waitpid(child, 0)
-    with open(reader, encoding="utf-8") as said:
-        lines = sorted(said.read().splitlines())  # two processes write: the PID and "ready" come in either order
-    if lines[1:] != ["ready"]:
-        raise OSError(f"lab host {name} did not start: {'; '.join(lines) or 'no word from it'}")
-    return int(lines[0])
+    with open(reader, encoding="utf-8") as stream:
+        said = stream.read().strip()
+    if said != "ready":
+        os.waitpid(first, 0)
+        raise OSError(f"lab host {name} did not start: {said or 'no word from it'}")
+    return first
 
 
 def _become_host(
@@ -152,14 +164,14 @@ def _become_host(
     arguments: list[str],
     setup: typing.Callable[[], None],
     shared: typing.Collection[pathlib.Path],
+    lasting: bool,
     writer: int,
 ) -> typing.NoReturn:
     try:
+        if not lasting:
+            _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
         os.setsid()
-        unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC)
-        if first := os.fork():
-            os.write(writer, f"{first}\n".encode())
-            os._exit(0)
+        unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC)
         socket.sethostname(name)
         private_files(shared)
         pathlib.Path("/etc/hostname").write_text(f"{name}\n", encoding="ascii")

@@ -106,7 +106,7 @@ class Host:
         self.name = name
         self.tasks: list[Task] = []
         # Functions run in a host as they are in this checkout, wherever it lies.
-        self.pid = namespaces.start(name, EMPTY, [], _sysctls, [CHECKOUT])
+        self.pid = namespaces.start(name, EMPTY, [], _sysctls, [CHECKOUT], lasting=False)
         self.ip("link set lo up")
 
     def __enter__(self) -> Host:
@@ -116,6 +116,7 @@ class Host:
         for task in self.tasks:
             task.end()
         network.stop([self.pid])
+        os.waitpid(self.pid, 0)
 
     def ip(self, *lines: str) -> None:
         """Run lines of ip(8) here."""
@@ -234,17 +235,13 @@ class Node(Host):
 def _children_in(pid: int) -> Iterator[None]:
     """Children that are forked here are born into the PID namespace of ``pid``."""
     with open(f"/proc/{pid}/ns/pid", "rb") as theirs, open("/proc/self/ns/pid", "rb") as ours:
-        _setns(theirs.fileno(), namespaces.CLONE_NEWPID)
+        namespaces.setns(theirs.fileno(), namespaces.CLONE_NEWPID)
         forker = os.getpid()
         try:
             yield
         finally:
             if os.getpid() == forker:
-                _setns(ours.fileno(), namespaces.CLONE_NEWPID)
-
-
-def _setns(descriptor: int, kind: int) -> None:
-    namespaces._check(namespaces._libc.setns(descriptor, kind), "setns")
+                namespaces.setns(ours.fileno(), namespaces.CLONE_NEWPID)
 
 
 def _run_in(pid: int, function: Callable[[], Any], writer: int) -> NoReturn:
@@ -253,7 +250,7 @@ def _run_in(pid: int, function: Callable[[], Any], writer: int) -> NoReturn:
         descriptors = [(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY), kind) for name, kind in _NAMESPACES]
         descriptors.append((os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), namespaces.CLONE_NEWNS))
         for descriptor, kind in descriptors:
-            _setns(descriptor, kind)
+            namespaces.setns(descriptor, kind)
             os.close(descriptor)
         os.chdir("/")
         answer: tuple[bool, Any] = (True, function())

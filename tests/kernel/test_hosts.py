@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import cases
 import hosts
 import namespaces
+import network
 import pytest
 import support
 
@@ -51,3 +54,20 @@ def test_the_lock_of_the_machine_is_not_waited_for(node: hosts.Node) -> None:
     look = "iptables-legacy --wait 1 -S INPUT"
     assert node.run(*look.split(), check=False).returncode == 4
     assert node.call(lambda: support.in_a_namespace(look)) == "-P INPUT ACCEPT\n"
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_hosts_end_with_tests_that_are_killed() -> None:
+    """With all that runs there: a client would go on for ever, and take its time from the next run."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, str(hosts.Host("left").pid).encode())
+        signal.pause()
+    left = int(os.read(reader, 100))
+    assert network.start_time(left)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    hosts.wait_for(lambda: not Path(f"/proc/{left}/ns/net").exists(), "the host is still there")
+    for descriptor in (reader, writer):
+        os.close(descriptor)

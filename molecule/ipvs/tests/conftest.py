@@ -6,13 +6,15 @@ import contextlib
 import json
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
 import typing
 
 import pytest
 import testinfra.host
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "shared"))
+import balancer
 
 SCENARIO = pathlib.Path(__file__).resolve().parent.parent
 MOLECULE = SCENARIO.parent
@@ -53,16 +55,8 @@ class VirtualServer(typing.NamedTuple):
     servers: dict[str, int]
 
 
-class Node:
-    """The load balancer, and the client and endpoints around it (``molecule/ipvs/network``)."""
-
-    def __init__(self, host: testinfra.host.Host) -> None:
-        self.host = host
-
-    def rules(self, table: str) -> list[str]:
-        """The rules of a table, in order, as iptables-save writes them."""
-        saved = self.host.check_output("iptables-save -t %s", table)
-        return [line for line in saved.splitlines() if line.startswith("-A ")]
+class Node(balancer.Node):
+    """The load balancer; the client and endpoints are namespaces of this machine (``molecule/ipvs/network``)."""
 
     def virtual_servers(self) -> dict[str, VirtualServer]:
         """All virtual servers, by ``tcp ADDRESS:PORT``."""
@@ -126,24 +120,11 @@ class Node:
             yield once
             process.stdin.close()
 
-    def ask(
-        self, protocol: str, address: str, port: int, *, where: str = "client", source: str = "", count: int = 1
-    ) -> dict[str, int]:
-        """Send requests from ``client`` or an endpoint (``""``: the node); each answer and how often it came."""
-        words = [f"--count={count}", f"--source={source}", protocol, address, str(port)]
-        if where:
-            namespace = ["ip", "netns", "exec", f"{LAB}-{where}"]
-            asked = subprocess.run(
-                [*namespace, sys.executable, MOLECULE / "shared" / "client.py", *words],
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-            ).stdout
-        else:
-            asked = self.host.check_output(shlex.join(["/opt/sluice-test/client.py", *words]).replace("%", "%%"))
-        answers: dict[str, int] = json.loads(asked)
-        assert sum(answers.values()) == count
-        return answers
+    def client(self, where: str, words: list[str]) -> str:
+        if not where:
+            return super().client(where, words)
+        command = ["ip", "netns", "exec", f"{LAB}-{where}", sys.executable, MOLECULE / "shared/client.py", *words]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 class Load:
