@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
 from ... import addresses
+from ...system.threads import beside
 from ...system.tools import NodeError
 from ..interface import NOTHING_HELD, Change, Files, Frontends, Held, KernelChanged, Memory, Phase
 from . import frontends, legacy_tables, text
@@ -125,7 +126,7 @@ class IptablesLook:
         changed = {(part.tools.family, change.table) for part in self._of(LEGACY) for change in part.plan.changes}
         if changed and not self._locked:
             return None
-        if changed or (self._locked and self._recorded is None):
+        if changed:
             known = legacy if legacy.startswith(legacy_tables.PREFIX) else ""
             legacy = legacy_tables.keep(known, changed) or _digest(_start_to_read(LEGACY)())
         steps = [step for part in self._of(NFT) for step in part.plan.steps]
@@ -260,9 +261,11 @@ def _is_still(known: Fingerprint) -> bool:
 
 def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) -> IptablesLook:
     """All rules, of both variants and families: ours may be in any of them."""
-    generation, finish = nft_generation(), _start_to_read(LEGACY)
-    nft, legacy = _start_to_read(NFT)(), finish()
-    now, texts = Fingerprint(generation, _digest(legacy)), {**nft, **legacy}
+    # Nobody changes iptables-legacy's rules between its two readings while we hold the lock.
+    with beside(lambda: legacy_tables.keep() if locked else "") as kept:
+        generation, finish = nft_generation(), _start_to_read(LEGACY)
+        nft, legacy = _start_to_read(NFT)(), finish()
+        now, texts = Fingerprint(generation, kept() or _digest(legacy)), {**nft, **legacy}
     readings = {tools: text.parse(rules.decode()) for tools, rules in texts.items() if tools.path("-restore")}
     variant = choose_variant(settings["iptables_variant"], readings)
     rules = text.parse_files(wanted)
