@@ -281,8 +281,11 @@ def play(inventory: pathlib.Path) -> Run:
 
 
 def ansible(command: str, inventory: pathlib.Path, *arguments: str) -> Run:
+    import network  # of lab/, which testbed has put on the path
+
     words = [str(BIN / command), "-i", str(inventory / "hosts.yml"), *arguments]
-    return run(words, environment={"LC_ALL": "C.UTF-8"})[0]
+    # Another inventory, the same hosts: those of this checkout's lab.
+    return run(words, environment={"LC_ALL": "C.UTF-8", "SLUICE_LAB_STATE": str(network.STATE)})[0]
 
 
 PARTS: dict[str, Callable[[argparse.Namespace, pathlib.Path], Iterator[Row]]] = {
