@@ -143,11 +143,13 @@ def start(
     reader, writer = os.pipe()
     with open("/proc/self/ns/pid", "rb") as own:
         unshare(CLONE_NEWPID)  # for the next child
-        first = os.fork()
-        if not first:
-            os.close(reader)
-            _become_host(name, source, arguments, setup, shared, lasting, writer)
-        setns(own.fileno(), CLONE_NEWPID)
+        try:
+            first = os.fork()
+            if not first:
+                os.close(reader)
+                _become_host(name, source, arguments, setup, shared, lasting, writer)
+        finally:
+            setns(own.fileno(), CLONE_NEWPID)
     os.close(writer)
     os.close(source)
     with open(reader, encoding="utf-8") as stream:

@@ -51,9 +51,8 @@ def timers(node: hosts.Node) -> list[str]:
 
 def expire(node: hosts.Node) -> None:
     """The time of the one timer that there is is over: what slept goes on."""
-    hosts.wait_for(lambda: timers(node), "no timer is armed")
-    (timer,) = timers(node)
-    node.run("kill", timer)
+    hosts.wait_for(lambda: len(timers(node)) == 1, "not one timer is armed")
+    node.run("kill", *timers(node))
 
 
 def succeeds(*words: str) -> bool:
@@ -112,7 +111,7 @@ def test_confirmed_stays(applied: hosts.Node, variant: str) -> None:
     held = applied.save(variant)
     hosts.wait_for(lambda: timers(applied), "no timer is armed")
     assert applied.sluice("confirm").stdout == "confirmed\n"
-    hosts.wait_for(lambda: not timers(applied), "a timer still sleeps")
+    hosts.wait_for(lambda: not timers(applied), "the timer still runs")
     assert applied.save(variant) == held
     assert applied.call(state.note) is None
     assert applied.sluice("confirm").stdout == "nothing waits for a confirmation\n"
@@ -174,7 +173,7 @@ def test_second_apply_confirmed(applied: hosts.Node, variant: str) -> None:
     applied.apply(contents(LATER, variant), confirm=HOUR)
     held = applied.save(variant)
     assert applied.call(confirmation.confirm)
-    hosts.wait_for(lambda: not timers(applied), "a timer still sleeps")
+    hosts.wait_for(lambda: not timers(applied), "a timer still runs")
     assert applied.save(variant) == held
     assert written(applied) == contents(LATER, variant)
 
