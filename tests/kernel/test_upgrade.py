@@ -77,7 +77,7 @@ def test_claims_and_drains_are_not_lost(node: hosts.Node) -> None:
         Path(state.ROOT).mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             Path(state.ROOT, name).write_text(text)
-        memory = state.memory(LAYER, state.last())
+        memory = state.memory(LAYER, state.last().records)
         for name in texts:
             Path(state.ROOT, name).unlink()
         state.remember(LAYER, memory)

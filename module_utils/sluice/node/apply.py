@@ -94,7 +94,7 @@ def _looking(wanted: Wanted, last: Last, *, check: bool) -> Iterator[Looks]:
     with contextlib.ExitStack() as locked:
         looks = {}
         for layer in dict.fromkeys((*wanted.layers, *registry.layers())):
-            memory = state.memory(layer, last)
+            memory = state.memory(layer, last.records)
             with wanted.reading():
                 look = layer.look(wanted.of(layer), files.own(last.files, layer), memory, wanted.settings, check=check)
                 looks[layer] = locked.enter_context(look)

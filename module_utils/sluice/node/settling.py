@@ -42,8 +42,7 @@ def run() -> bool:
 
 
 def _settle() -> bool:
-    last = state.last()
     for layer in registry.layers():
         if state.waiting([layer]):
-            state.remember(layer, layer.settle(state.memory(layer, last), time.time()))
+            state.remember(layer, layer.settle(state.memory(layer, {}), time.time()))
     return waits()

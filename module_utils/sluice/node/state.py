@@ -94,11 +94,11 @@ def forget_record() -> None:
 # --- what layers remember whatever happens
 
 
-def memory(layer: Layer, last: Last) -> Memory:
-    """What ``layer`` remembers."""
+def memory(layer: Layer, records: Mapping[str, Any]) -> Memory:
+    """What ``layer`` remembers; ``records`` are those of ``last``."""
     texts = {name: owned_files.content(f"{ROOT}/{name}") for name in layer.remembers}
     lasting = {name: json.loads(text) for name, text in texts.items() if text}
-    return Memory(last.records.get(layer.name, {}), lasting)
+    return Memory(records.get(layer.name, {}), lasting)
 
 
 def remember(layer: Layer, memory: Memory) -> None:

@@ -125,9 +125,9 @@ def test_a_record_that_is_none(text: str) -> None:
 
 def test_layers_remember() -> None:
     last = Last(1, ONE, state.digest(ONE), {LAYER.name: {"count": 7}})
-    assert state.memory(LAYER, last) == Memory({"count": 7}, {})
+    assert state.memory(LAYER, last.records) == Memory({"count": 7}, {})
     state.remember(LAYER, Memory(lasting={folder_backend.CLAIM: ["a"], "another.json": 1}))
-    assert state.memory(LAYER, Last(0, {}, state.digest({}), {})) == Memory({}, {folder_backend.CLAIM: ["a"]})
+    assert state.memory(LAYER, {}) == Memory({}, {folder_backend.CLAIM: ["a"]})
     assert os.listdir(state.ROOT) == [folder_backend.CLAIM], "a layer has its own files only"
     state.remember(LAYER, Memory())
     assert os.listdir(state.ROOT) == []
