@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
                 }
         except InputError as error:
             return {"failed": True, "msg": "\n".join(map(str, error.faults))}
-        texts = self._filled_in(rendered, task_vars or {})
+        texts = files.sealed(self._filled_in(rendered, task_vars or {}))
         keeps = bool(given["path"])
         path = unfrackpath(given["path"], follow=False) if keeps else mkdtemp(dir=DEFAULT_LOCAL_TMP, prefix="sluice-")
         changed = files.differing(path, texts)

@@ -20,9 +20,11 @@ def views(catalogue: Catalogue, settings: Settings) -> Views:
 
 
 def render(views: Views, settings: Settings) -> dict[str, str]:
-    """All files of a node, by name. Raises InputError for an unknown backend."""
+    """All files of a node, by name, sealed. Raises InputError for an unknown backend."""
     values = settings._asdict()
-    return {files.SETTINGS_FILE: files.settings_text(values), **_backend(settings).render(views, settings)}
+    return files.sealed(
+        {files.SETTINGS_FILE: files.settings_text(values), **_backend(settings).render(views, settings)}
+    )
 
 
 def needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:

@@ -163,7 +163,7 @@ def test_killed_before_the_flows(served: load.Network, variant: str) -> None:
 
     def killed() -> None:
         node_flows.forget = lambda *_: load.hosts.os.kill(load.hosts.os.getpid(), load.signal.SIGKILL)
-        load.hosts.apply.apply(files.load(files.DIRECTORY))
+        load.hosts.apply.apply(lambda: files.load(files.DIRECTORY))
 
     with pytest.raises(load.hosts.KilledError):
         served.node.call(killed)

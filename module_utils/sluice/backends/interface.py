@@ -80,6 +80,9 @@ class Frontend(NamedTuple):
     port: int
 
 
+Form = Callable[[Any], bool]
+"""Whether a JSON value has the form in which it was kept."""
+
 Frontends = dict[Frontend, set[tuple[str, int]]]
 """The endpoints (address, port) behind each UDP front end."""
 
@@ -141,8 +144,11 @@ class Layer(Protocol):
         """Network devices that hold addresses of Services; those are not the node's own."""
 
     @property
-    def remembers(self) -> Sequence[str]:
-        """The files of ``Memory.lasting``."""
+    def remembers(self) -> Mapping[str, Form]:
+        """The files of ``Memory.lasting``, and the form of each.
+
+        One that is damaged, or could not be written, is missing: the layer goes on from the kernel.
+        """
 
     @property
     def waiting(self) -> str:

@@ -47,13 +47,13 @@ def test_nothing_is_armed_without_the_command() -> None:
 
 
 def test_what_repeats_ends_with_its_files(command: Path, node_root: Path) -> None:
-    waits, unit = node_root / "it's waiting", f"..{node_root}/drain"  # its lock is below /run
+    waits, unit = node_root / "it's waiting", "drain"
     waits.write_text("")
     timer.repeat(unit, 0, [f"{node_root}/missing", str(waits)], "drain")
     assert comes_true(lambda: called(command)[:3] == ["drain"] * 3)
     timer.repeat(unit, 0, [str(waits)], "second")
     waits.unlink()
-    ended = subprocess.run(["flock", "--wait", "60", f"{node_root}/drain.lock", "true"], check=False)
+    ended = subprocess.run(["flock", "--wait", "60", f"{node_root}/run/sluice/drain.lock", "true"], check=False)
     assert ended.returncode == 0
     assert "second" not in called(command), "one runs already"
 
@@ -67,9 +67,10 @@ def test_units_of_systemd(command: Path, programs: Path, monkeypatch: pytest.Mon
     timer.repeat("sluice-drain", 5, [], "drain")
     timer.disarm(armed)
     timer.end("sluice-drain")
+    shell = f"/bin/sh -c {timer._UNTIL_DONE} sluice-rollback"
     run, late = "systemd-run --quiet --collect --unit=", "--timer-property=AccuracySec=100ms"
     assert (programs / "log").read_text().splitlines() == [
-        f"{run}{armed} --on-active=30 {late} {timer.COMMAND} rollback --unconfirmed 1a2b",
+        f"{run}{armed} --on-active=30 {late} {shell} {timer.COMMAND} rollback --unconfirmed 1a2b",
         f"{run}sluice-drain --on-active=5 --on-unit-inactive=5 {late} {timer.COMMAND} drain",
         f"systemctl stop {armed}.timer",
         "systemctl stop sluice-drain.timer",

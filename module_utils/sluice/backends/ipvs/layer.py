@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import addresses
 from ...system.tools import NodeError
-from ..interface import NOTHING_HELD, Change, Files, Frontend, Frontends, Held, KernelChanged, Memory, Phase
+from ..interface import NOTHING_HELD, Change, Files, Form, Frontend, Frontends, Held, KernelChanged, Memory, Phase
 from . import drain, ipset_text, kernel, tables, text
 from .drain import Drains
 from .plan import Plan, plan
@@ -112,7 +112,10 @@ class IpvsLayer:
     name = "ipvs"
     settings: Mapping[str, Any] = {"ipvs_drain_seconds": 0}
     devices = (DEVICE,)
-    remembers = (CLAIMS_FILE, DRAINS_FILE)
+    remembers: Mapping[str, Form] = {
+        CLAIMS_FILE: lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+        DRAINS_FILE: lambda value: isinstance(value, dict),
+    }
     waiting = DRAINS_FILE
 
     def files(self, families: Sequence[str]) -> Sequence[str]:
