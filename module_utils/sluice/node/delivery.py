@@ -72,6 +72,7 @@ def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm:
         if not os.path.isdir(directory):
             owned_files.make_folder(directory)
             os.chmod(directory, 0o755)  # whatever the umask: whoever logs in may read the rules
+        owned_files.protect(directory)
         # What was taken back before may have left others.
         again = files.differing(directory, wanted.contents)
         owned_files.write({path: text for path, text in again.items() if text is not None})

@@ -107,10 +107,10 @@ def mend(layers: Iterable[Layer], *, check: bool = False) -> list[str]:
 
 
 def protect() -> None:
-    """Take away others' right to write here. Raises OSError."""
-    for folder in (ROOT, _GENERATIONS):
-        if os.path.isdir(folder):
-            owned_files.protect(folder)
+    """Take away others' right to write here, which an older version gave them by a careless umask. Raises OSError."""
+    for folder, _folders, names in os.walk(ROOT):
+        for path in (folder, *(f"{folder}/{name}" for name in names)):
+            owned_files.protect(path)
 
 
 def _has(value: Any, **fields: type) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..system import tools
+from ..system import owned_files, tools
 
 COMMAND = "/usr/local/sbin/sluice"
 FOLDER = "/etc/systemd/system"
@@ -88,7 +88,7 @@ def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> No
     """Make and remove links, and have systemd read its units again; the timer starts at once, what goes ends."""
     for link, should in changed_links.items():
         if should:
-            os.makedirs(os.path.dirname(link), exist_ok=True)
+            owned_files.make_folder(os.path.dirname(link))
             os.symlink(f"../{os.path.basename(link)}", link)
         else:
             os.unlink(link)
