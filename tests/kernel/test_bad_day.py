@@ -78,10 +78,8 @@ def test_others_cannot_stop_it(applied: hosts.Node) -> None:
 
     applied.write(cases.rendered(OLD, iptables_variant="legacy"))
     applied.shell("umask 0; sluice apply; sluice apply")
-    theirs = applied.shell(
-        "find /var/lib/sluice /run/sluice* /run/xtables.lock /usr/local/lib/sluice /usr/local/sbin/sluice -perm /022 ! -type l"
-    )
-    assert theirs == ""
+    ours = "/var/lib/sluice /run/sluice* /run/xtables.lock /usr/local/lib/sluice /usr/local/sbin/sluice"
+    assert applied.shell(f"find {ours} -perm /022 ! -type l") == ""
     for lock in (locks.APPLY_LOCK, "/run/xtables.lock"):
         refused = applied.run("setpriv", "--reuid=65534", "--clear-groups", "flock", "-n", lock, "true", check=False)
         assert refused.returncode, lock

@@ -42,8 +42,14 @@ def apply(load: Load, *, check: bool = False, confirm: int = 0, directory: str =
 
 
 def remove(*, check: bool = False) -> Result:
-    """Take everything of Sluice out of the kernel, whichever layer holds it. Other people's rules stay."""
-    return apply(files.of_nothing, check=check)
+    """Take everything of Sluice out of the kernel, whichever layer holds it. Other people's rules stay.
+
+    A change that waits for its confirmation is not taken back any more.
+    """
+    result = apply(files.of_nothing, check=check)
+    if not check:
+        confirmation.give_up()
+    return result
 
 
 def boot(directory: str = files.DIRECTORY) -> Result:

@@ -59,6 +59,15 @@ def take_back(directory: str = files.DIRECTORY, *, change: str = "", check: bool
     return done.finish()
 
 
+def give_up() -> None:
+    """Wait no longer for what was removed meanwhile."""
+    waiting = pending.waiting()
+    if waiting:
+        with contextlib.suppress(OSError):
+            pending.forget()
+        timer.disarm(waiting.timer)
+
+
 def overdue(directory: str) -> Converged | None:
     """Take back a change whose time is over, under the node's lock; None where there is none.
 

@@ -21,10 +21,10 @@ from .units import COMMAND
 UNIT = "sluice-rollback"
 
 _UNTIL_DONE = (
-    'pause=1; until "$@"; do echo "$0: tried again in $pause s" >&2; sleep $pause; '
+    'pause=1; until "$@" || [ ! -e "$1" ]; do echo "$0: tried again in $pause s" >&2; sleep $pause; '
     "[ $pause -ge 60 ] || pause=$((pause * 2)); done"
 )
-"""Runs a command, with growing pauses, until it succeeds. What both say of it is for the journal."""
+"""Runs a command, with growing pauses, until it succeeds or is removed. What it says is for the journal."""
 
 _TO_SYSLOG = f"logger --tag {UNIT} || while read -r line; do :; done"
 """Without systemd, syslog is the journal. Where there is none either, nobody listens, but what speaks goes on."""

@@ -163,3 +163,13 @@ def test_what_becomes_of_a_change_that_waits_is_said(etc: Path) -> None:
     assert [line[:52] for line in result.warnings] == ["a change before this one waits for its confirmation "]
     assert waiting.time in result.warnings[0]
     assert not apply.apply(lambda: files.load(str(etc))).warnings, "nothing was changed that could be taken back"
+
+
+@pytest.mark.usefixtures("command")
+def test_what_is_removed_does_not_come_back(folder: Path, etc: Path) -> None:
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n", confirm=3600)
+    apply.remove(check=True)
+    assert pending.exists()
+    assert len(apply.remove().changes) == 1
+    assert (held(folder), pending.exists()) == ({}, False)

@@ -78,3 +78,22 @@ def test_units_of_systemd(command: Path, programs: Path, monkeypatch: pytest.Mon
     script(programs / "systemd-run", "echo Access denied >&2; exit 1")
     with pytest.raises(NodeError, match=r"^systemd-run: Access denied$"):
         timer.arm(30, "1a2b")
+
+
+def test_it_is_tried_until_it_is_done(command: Path, node_root: Path) -> None:
+    """What fails is called again, with growing pauses."""
+    fails = node_root / "fails"
+    script(Path(timer.COMMAND), f'echo "$*" >>{command}; [ ! -e {fails} ]')
+    fails.touch()
+    timer.arm(0, "1a2b")
+    assert comes_true(lambda: len(called(command)) == 3)
+    fails.unlink()
+    assert comes_true(lambda: len(called(command)) == 4)
+    assert set(called(command)) == {"rollback --unconfirmed 1a2b"}
+
+
+def test_a_command_that_is_removed_is_not_called_for_ever(command: Path) -> None:
+    script(Path(timer.COMMAND), f'echo "$*" >>{command}; rm "$0"; exit 1')
+    armed = timer.arm(0, "1a2b")
+    assert comes_true(lambda: not runs(int(armed.split()[0])))
+    assert len(called(command)) == 1
