@@ -174,7 +174,7 @@ class Layer(Protocol):
         """Whether ``files``, which ``held`` gave, are Sluice's alone, with nothing that a takeover found."""
 
     def settle(self, memory: Memory, now: float) -> Memory:
-        """Remove what waited for its connections, as far as they have ended by ``now`` (seconds of the epoch).
+        """Remove what waited for its connections, as far as they have ended by ``now`` (seconds of uptime).
 
         ``memory`` has no record here: this runs every few seconds, and reading the last files takes its time.
         """

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from ..system import linux, locks, tools
 from ..system.tools import NodeError
-from .units import COMMAND
+from .units import COMMAND, HARDENING
 
 UNIT = "sluice-rollback"
 
@@ -86,6 +86,7 @@ def end(unit: str) -> None:
 def _transient(unit: str, when: Sequence[str], command: Sequence[str]) -> list[str]:
     # systemd lets timers be a minute late unless told otherwise.
     options = ["--quiet", "--collect", f"--unit={unit}", *when, "--timer-property=AccuracySec=100ms"]
+    options += (f"--property={each}" for each in HARDENING)
     return ["systemd-run", *options, *command]
 
 

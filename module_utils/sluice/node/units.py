@@ -12,6 +12,34 @@ FOLDER = "/etc/systemd/system"
 # Others load whole rule sets at boot and when they reload: this one comes after them, each time.
 _OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service"
 
+HARDENING = (
+    "NoNewPrivileges=yes",
+    # The tables of the kernel; iptables-legacy and an apply of IPVS load modules that are missing.
+    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_MODULE",
+    # Missing or read-only places are no reason not to start: then the rules are there all the same. The interpreter may
+    # lie anywhere, so homes are only read.
+    "ProtectSystem=strict",
+    "ReadWritePaths=-/etc/sluice -/var/lib -/run",
+    "ProtectHome=read-only",
+    "PrivateDevices=yes",
+    "ProtectClock=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectKernelTunables=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service @module",
+    "UMask=0022",
+)
+"""What the command may do where systemd runs it (systemd.exec(5)): change the network's tables and its own files."""
+
+_SANDBOX = "\n".join(HARDENING)
+
 _RESTORE = f"""\
 # Written by Sluice.
 [Unit]
@@ -30,6 +58,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart={COMMAND} apply --boot
 ExecReload={COMMAND} apply
+{_SANDBOX}
 
 [Install]
 WantedBy=multi-user.target
@@ -45,6 +74,7 @@ After=sluice.service
 [Service]
 Type=oneshot
 ExecStart={COMMAND} apply
+{_SANDBOX}
 """
 
 _TIMER = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from places import comes_true, runs, script
 
-from sluice.node import timer
+from sluice.node import timer, units
 from sluice.system import linux
 from sluice.system.tools import NodeError
 
@@ -68,7 +68,8 @@ def test_units_of_systemd(command: Path, programs: Path, monkeypatch: pytest.Mon
     timer.disarm(armed)
     timer.end("sluice-drain")
     shell = f"/bin/sh -c {timer._UNTIL_DONE} sluice-rollback"
-    run, late = "systemd-run --quiet --collect --unit=", "--timer-property=AccuracySec=100ms"
+    hardened = " ".join(f"--property={each}" for each in units.HARDENING)
+    run, late = "systemd-run --quiet --collect --unit=", f"--timer-property=AccuracySec=100ms {hardened}"
     assert (programs / "log").read_text().splitlines() == [
         f"{run}{armed} --on-active=30 {late} {shell} {timer.COMMAND} rollback --unconfirmed 1a2b",
         f"{run}sluice-drain --on-active=5 --on-unit-inactive=5 {late} {timer.COMMAND} drain",

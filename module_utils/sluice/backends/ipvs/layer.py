@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ... import addresses
+from ...system import linux
 from ...system.tools import NodeError
 from ..interface import NOTHING_HELD, Change, Files, Form, Frontend, Frontends, Held, KernelChanged, Memory, Phase
 from . import drain, ipset_text, kernel, tables, text
@@ -79,7 +79,7 @@ class IpvsLook:
         if not self._sent:
             return _memory(self._claims | self._names, self._drains)
         frontends = self._held.ours(self._claims).servers if self._later else ()
-        until = time.time() + self._seconds
+        until = linux.uptime() + self._seconds
         drains = drain.after_apply(self._drains, self._plan.draining, self._later, frontends, until)
         return _memory(self._claims | self._names if drains else self._names, drains)
 
@@ -114,7 +114,7 @@ class IpvsLayer:
     devices = (DEVICE,)
     remembers: Mapping[str, Form] = {
         CLAIMS_FILE: lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-        DRAINS_FILE: lambda value: isinstance(value, dict),
+        DRAINS_FILE: drain.is_drains,
     }
     waiting = DRAINS_FILE
 
@@ -126,12 +126,16 @@ class IpvsLayer:
         self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
     ) -> Iterator[IpvsLook | _Unused]:
         claims, drains = _recalled(memory)
-        if not (wanted or claims or kernel.device_exists()):
+        used = kernel.device_exists()
+        if not (wanted or claims or used):
             yield _Unused()
             return
         if wanted:
             kernel.require(load=not check)
-        yield _look(wanted, claims, drains, settings["ipvs_drain_seconds"])
+        held = kernel.read()
+        if used and CLAIMS_FILE not in memory.lasting:
+            claims = _claims(held, _names(wanted) | _names(last))
+        yield _look(held, wanted, claims, drains, settings["ipvs_drain_seconds"])
 
     def frontends(self, files: Files, family: str) -> Frontends:
         """Those of both families: the text names them together, and an address tells its family."""
@@ -172,8 +176,21 @@ def _memory(claims: set[str], drains: Drains) -> Memory:
     return Memory(lasting=lasting)
 
 
-def _look(wanted: Files, claims: set[str], drains: Drains, seconds: int) -> IpvsLook:
-    held = kernel.read()
+def _claims(held: kernel.Held, known: Collection[str]) -> set[str]:
+    """The virtual servers that are ours by all that the kernel says: what was claimed is lost, or was never written.
+
+    Nobody but Sluice and kube-proxy binds addresses to kube-ipvs0, and what a kube-proxy has left is refused by the
+    layer of iptables. A node port has the node's own address: there it counts what files say (``known``).
+    """
+    bound = {prefix.partition("/")[0] for prefix in held.addresses}
+    return {
+        virtual.text
+        for virtual in text.parse(held.servers)
+        if virtual.address in bound or (virtual.address in held.own and virtual.text in known)
+    }
+
+
+def _look(held: kernel.Held, wanted: Files, claims: set[str], drains: Drains, seconds: int) -> IpvsLook:
     found = _plan(held, wanted, claims)
     if found.clashes:
         raise NodeError("; ".join(found.clashes))

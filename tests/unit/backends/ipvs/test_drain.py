@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from sluice.backends.ipvs.drain import NO_DRAINS, Drains, after_apply, from_json, settled, to_json
+import pytest
+
+from sluice.backends.ipvs.drain import NO_DRAINS, Drains, after_apply, from_json, is_drains, settled, to_json
 from sluice.backends.ipvs.plan import Draining, Step
 from sluice.backends.ipvs.text import VirtualAddress
 
@@ -56,3 +58,40 @@ def test_another_backend_waits_for_connections_that_end() -> None:
     assert (first.steps, first.frontends, first.deadline) == (STEPS, (WEB, SIX), 100.0)
     assert after_apply(first, [], STEPS, [WEB], 150.0).deadline == 100.0
     assert after_apply(first, [], STEPS[:1], [WEB], 150.0).deadline == 150.0, "other steps, another deadline"
+
+
+GOOD = json.loads(json.dumps(to_json(Drains({ONE: 100.0}, STEPS, (WEB, SIX), 300.0))))
+
+
+def test_drains_are_in_form() -> None:
+    assert is_drains(GOOD)
+    assert is_drains(json.loads(json.dumps(to_json(NO_DRAINS._replace(deadline=1)))))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        3,
+        "steps",
+        [1],
+        {"real": []},
+        {**GOOD, "deadline": "soon"},
+        {**GOOD, "real": [[list(WEB), "10.244.1.1:8080", None]]},
+        {**GOOD, "real": [[list(WEB), "10.244.1.1:8080\n-D -t 192.0.2.1:80", 1.0]]},
+        {**GOOD, "real": [[["tcp", "10.96.0.1:80 -s rr", 80], "10.244.1.1:8080", 1.0]]},
+        {**GOOD, "frontends": [["icmp", "10.96.0.1", 80]]},
+        {**GOOD, "frontends": [["tcp", "10.96.0.1", "80"]]},
+        {**GOOD, "steps": [["ipvsadm", "-C\n"]]},
+        {**GOOD, "steps": [["ipvsadm", "-A -t 192.0.2.1:80 -s rr\n"]]},
+        {**GOOD, "steps": [["ipvsadm", "-D -t 192.0.2.1:80\n-C\n"]]},
+        {**GOOD, "steps": [["ipset", "destroy\n"]]},
+        {**GOOD, "steps": [["address", "add 192.0.2.1/32\n"]]},
+        {**GOOD, "steps": [["address", "del 192.0.2.1/32 dev eth0\n"]]},
+        {**GOOD, "steps": [["sh", "reboot\n"]]},
+        {**GOOD, "steps": [["address"]]},
+        {**GOOD, "more": 1, "steps": None},
+    ],
+)
+def test_drains_that_are_not_ours(bad: object) -> None:
+    """Each would fault, or give a tool of root's something else than what we take away."""
+    assert not is_drains(bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ from places import script
 from support import catalogue, endpoint_slice, node, rendered, service
 
 from sluice.addresses import FAMILIES, IPV4
-from sluice.backends.interface import NOTHING_HELD, Frontend, KernelChanged, Phase
-from sluice.backends.ipvs import ipset_text, text
+from sluice.backends.interface import NOTHING_HELD, Frontend, KernelChanged, Memory, Phase
+from sluice.backends.ipvs import ipset_text, kernel, text
 from sluice.backends.ipvs.drain import NO_DRAINS, Drains
 from sluice.backends.ipvs.kernel import Held
 from sluice.backends.ipvs.layer import LAYER, IpvsLook
 from sluice.backends.ipvs.plan import plan
 from sluice.backends.ipvs.tables import NO_TABLES, Tables, parse_files
+from sluice.system.tools import NodeError
 
 TWO = """\
 -A -u 10.96.0.2:53 -s rr
@@ -48,10 +50,10 @@ def test_files_and_what_it_remembers() -> None:
 
 def looked(wanted: dict[str, str], claims: set[str], held: Tables = NO_TABLES, drains: Drains = NO_DRAINS) -> IpvsLook:
     """A look at a kernel that holds just ``held``."""
-    kernel = Held(ipset_text.text(held.sets), text.text(held.servers), held.addresses, frozenset())
+    tables = Held(ipset_text.text(held.sets), text.text(held.servers), held.addresses, frozenset())
     ours = {each for each in held.servers if each.text in claims}
     found = plan(held, parse_files(wanted), ours)
-    return IpvsLook(found, kernel, wanted, claims, drains, 900, [])
+    return IpvsLook(found, tables, wanted, claims, drains, 900, [])
 
 
 def test_virtual_servers_are_claimed_before_they_are_there() -> None:
@@ -124,3 +126,47 @@ def test_a_step_that_is_refused_is_looked_at_again(programs: Path) -> None:
     script(programs / "ipset", "echo Set cannot be created >&2; exit 1")
     with pytest.raises(KernelChanged, match=r"^ipset restore -exist: Set cannot be created$"):
         looked(OWN, set()).send(Phase.PREPARE)
+
+
+HELD = Held("", "-A -t 10.96.0.1:80 -s rr\n-A -t 10.96.0.9:80 -s rr\n", ("10.96.0.1/32", "10.96.0.9/32"), frozenset())
+NODE_PORT = "-A -t 192.0.2.7:30080 -s rr\n"
+
+
+@pytest.fixture
+def kernel_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A kernel that holds what is given; this machine's has no IPVS."""
+
+    def hold(held: Held, *, device: bool = True) -> None:
+        monkeypatch.setattr(kernel, "read", lambda: held)
+        monkeypatch.setattr(kernel, "require", lambda *, load: None)
+        monkeypatch.setattr(kernel, "device_exists", lambda: device)
+
+    return hold
+
+
+def changes(wanted: dict[str, str], last: dict[str, str], memory: Memory) -> list[str]:
+    with LAYER.look(wanted, last, memory, {"ipvs_drain_seconds": 0}, check=True) as look:
+        return [f"{change.verb} {change.thing}" for change in look.changes if "set " not in change.thing]
+
+
+def test_lost_claims_come_from_the_kernel(kernel_of: Callable[..., None]) -> None:
+    """Our device holds the address: a server that is wanted is ours, and one that is not goes."""
+    kernel_of(HELD)
+    gone = ["remove virtual server -t 10.96.0.9:80", "remove address 10.96.0.9/32"]
+    assert changes(OWN, {}, Memory())[-2:] == gone
+    assert changes(OWN, {}, Memory(lasting={"virtual-servers.json": ["-t 10.96.0.1:80"]}))[-1:] == gone[1:]
+
+
+def test_lost_claims_of_node_ports_come_from_the_files(kernel_of: Callable[..., None]) -> None:
+    """The node's own address is everybody's: only what files of ours say there is ours."""
+    kernel_of(HELD._replace(servers=NODE_PORT, own=frozenset(["192.0.2.7"])))
+    assert "remove virtual server -t 192.0.2.7:30080" in changes(OWN, {"ipvs.conf": NODE_PORT}, Memory())
+    assert "remove virtual server -t 192.0.2.7:30080" not in changes(OWN, {}, Memory())
+    wanted = {**OWN, "ipvs.conf": OWN["ipvs.conf"] + NODE_PORT}
+    assert "add virtual server -t 192.0.2.7:30080" not in changes(wanted, {}, Memory())
+
+
+def test_on_a_node_that_never_was_ours_nothing_is_claimed(kernel_of: Callable[..., None]) -> None:
+    kernel_of(HELD._replace(addresses=()), device=False)
+    with pytest.raises(NodeError, match=r"^virtual server -t 10.96.0.1:80 is there and not of Sluice$"):
+        changes(OWN, {}, Memory())
