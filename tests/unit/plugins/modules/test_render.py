@@ -10,7 +10,7 @@ import pytest
 from support import catalogue, endpoint_slice, node, rendered, service
 
 from sluice import render, settings
-from sluice.catalogue import model
+from sluice.catalogue import compiled
 
 ROOT = Path(__file__).resolve().parents[4]
 WEB = catalogue(service(), endpoint_slice("10.244.1.1"))
@@ -22,7 +22,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
     """The arguments of a task, and the templates of the roles that have such a task."""
     for role in ("iptables", "services"):
         shutil.copytree(ROOT / "roles" / role / "templates", tmp_path / "templates", dirs_exist_ok=True)
-    (tmp_path / "catalogue.json").write_text(model.compiled(WEB))
+    (tmp_path / "catalogue.json").write_text(compiled.text(WEB))
     return {"catalogue": str(tmp_path / "catalogue.json"), "settings": settings.to_variables(OWN)}
 
 
