@@ -15,6 +15,7 @@ from .backends.registry import BACKENDS
 from .faults import Fault, InputError
 from .node import apply, confirmation, files, rollback, settling
 from .node.result import Result
+from .system import owned_files
 from .system.tools import NodeError
 
 if TYPE_CHECKING:
@@ -112,10 +113,13 @@ def _render(arguments: argparse.Namespace) -> int:
     from . import render
 
     catalogue, settings = _catalogue(arguments, {"sluice_backend": arguments.backend} if arguments.backend else {})
+    texts = render.render(render.views(catalogue, settings), settings)
+    # A link in the folder is replaced. The folder may be one as well, unless another user made it: it may lead to
+    # files that are root's.
+    if os.path.islink(arguments.out) and os.lstat(arguments.out).st_uid not in (0, os.geteuid()):
+        raise NodeError(f"{arguments.out}: is a link that another user has made")
     os.makedirs(arguments.out, exist_ok=True)
-    for name, text in render.render(render.views(catalogue, settings), settings).items():
-        with open(os.path.join(arguments.out, name), "w", encoding="utf-8") as stream:
-            stream.write(text)
+    owned_files.write({os.path.join(arguments.out, name): text for name, text in texts.items()}, sync=False)
     return FINE
 
 
@@ -188,16 +192,16 @@ def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple
             _print_faults(warnings)
         except InputError as error:
             faults = error.faults
-    ready = sources.compiled_in(arguments.manifests[0]) if len(arguments.manifests) == 1 else None
-    if ready is not None:
-        catalogue, warnings = ready, []
-    else:
-        try:
+    try:
+        ready = sources.compiled_in(arguments.manifests[0]) if len(arguments.manifests) == 1 else None
+        if ready is not None:
+            catalogue, warnings = ready, []
+        else:
             found = sources.read(arguments.manifests)
             catalogue, warnings = sources.catalogue_of(found, hosts, render.checks_for([settings]))
-        except InputError as error:
-            raise InputError(faults + error.faults) from None
-    _print_faults(warnings)
+    except InputError as error:
+        raise InputError(faults + error.faults) from None
+    _print_faults(warnings + sources.emptiness(catalogue, arguments.manifests))
     if faults:
         raise InputError(faults)
     return catalogue, settings
