@@ -58,8 +58,14 @@ class Tools(NamedTuple):
 
     def reading(self) -> Callable[[], bytes]:
         """Start to read what ``text`` gives; what is returned waits for it. Either may raise NodeError."""
-        if not self.path("-save") or (self.variant == LEGACY and not legacy_tables.names(self.family)):
+        if self.variant == LEGACY and not legacy_tables.names(self.family):
             return bytes  # asking would load the modules and make empty tables
+        missing = [action for action in ("-save", "-restore") if not self.path(action)]
+        if len(missing) == 1:
+            # It would pass for a variant that holds nothing, and rules of ours could be in it.
+            raise NodeError(f"{self.name}{missing[0]} is not installed, though the rest of {self.name} is")
+        if missing:
+            return bytes
         finish = tools.start([self.path("-save")])
 
         def wait() -> bytes:
