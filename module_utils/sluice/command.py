@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _complain(f"{error.filename or 'sluice'}: {error.strerror or error}")
         return FAILED
+    except MemoryError:
+        _complain("sluice: there is not enough memory for this")
+        return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

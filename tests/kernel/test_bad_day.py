@@ -85,6 +85,13 @@ def test_others_cannot_stop_it(applied: hosts.Node) -> None:
         assert refused.returncode, lock
 
 
+def test_what_others_could_write_is_taken_from_them(applied: hosts.Node) -> None:
+    """An older version left it so, run by somebody with a careless umask."""
+    applied.shell("chmod 777 /etc/sluice; find /var/lib/sluice -exec chmod a+w {} +")
+    applied.sluice("apply")
+    assert applied.shell("find /etc/sluice /var/lib/sluice -perm /022") == ""
+
+
 @pytest.mark.parametrize("place", ["/etc/sluice/iptables.rules", "/var/lib/sluice/record.json"])
 def test_nobody_is_waited_for(applied: hosts.Node, place: str) -> None:
     """A FIFO has no end before somebody writes to it."""
@@ -137,6 +144,22 @@ def test_a_rollback_goes_before_whoever_waits_with_it(applied: hosts.Node) -> No
     hosts.wait_for(lambda: not applied.call(pending.exists), "nobody took the change back")
     assert applied.call(state.note)
     assert is_new(applied)
+
+
+def test_a_rollback_waits_for_the_xtables_lock(node: hosts.Node) -> None:
+    """Each attempt gives up after ten seconds; the next one comes."""
+    for services in (OLD, NEW, OLD):
+        confirm = 2 if services is OLD and node.call(state.active) else 0
+        node.apply(cases.rendered(services, iptables_variant="legacy"), confirm=confirm)
+    holder = node.hold("/run/xtables.lock")
+    hosts.wait_for(lambda: "sleep 1\n" in node.run("ps", "-eo", "args").stdout, "no attempt has failed")
+    assert node.call(pending.exists)
+    assert node.call(state.note) is None
+    assert "too late" in node.sluice("confirm", check=False).stderr
+    holder.kill()
+    hosts.wait_for(lambda: not node.call(pending.exists), "it is not tried again")
+    node.write(cases.rendered(NEW, iptables_variant="legacy"))
+    assert node.differs() == ()
 
 
 def test_its_timer_is_dead(applied: hosts.Node) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ..backends import registry
 from ..backends.interface import Files, KernelChanged, Layer, Look, Memory, Phase
+from ..system import owned_files
 from ..system.threads import beside
 from ..system.tools import NodeError
 from . import files, flows, pending, settling, state
@@ -119,6 +120,7 @@ def _mended() -> list[str]:
     """Have what is kept in order, as far as it can be; a line for each thing that was not."""
     with contextlib.suppress(OSError):
         state.protect()
+        owned_files.protect(files.DIRECTORY)
     return [*state.mend(registry.layers()), *pending.mend()]
 
 
