@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from sluice.backends.interface import Backend, Change, Files, Frontends, Held, Memory, Needs, Phase, Views
 from sluice.settings import Settings
@@ -67,7 +67,7 @@ class FolderLayer:
     name = "folder"
     settings: Mapping[str, Any] = {}
     devices = ()
-    remembers = (CLAIM,)
+    remembers: Mapping[str, Callable[[Any], bool]] = {CLAIM: lambda value: value is True}
     waiting = ""
 
     def files(self, families: Sequence[str]) -> Sequence[str]:

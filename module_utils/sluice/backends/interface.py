@@ -141,8 +141,8 @@ class Layer(Protocol):
         """Network devices that hold addresses of Services; those are not the node's own."""
 
     @property
-    def remembers(self) -> Sequence[str]:
-        """The files of ``Memory.lasting``."""
+    def remembers(self) -> Mapping[str, Callable[[Any], bool]]:
+        """The files of ``Memory.lasting``, with what says whether a JSON value is one that the layer keeps there."""
 
     @property
     def waiting(self) -> str:
@@ -168,7 +168,7 @@ class Layer(Protocol):
         """Whether ``files``, which ``held`` gave, are Sluice's alone, with nothing that a takeover found."""
 
     def settle(self, memory: Memory, now: float) -> Memory:
-        """Remove what waited for its connections, as far as they have ended by ``now`` (seconds of the epoch).
+        """Remove what waited for its connections, as far as they have ended by ``now`` (seconds since the boot).
 
         ``memory`` has no record here: this runs every few seconds, and reading the last files takes its time.
         """

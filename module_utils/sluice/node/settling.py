@@ -44,5 +44,5 @@ def run() -> bool:
 def _settle() -> bool:
     for layer in registry.layers():
         if state.waiting([layer]):
-            state.remember(layer, layer.settle(state.memory(layer, {}), time.time()))
+            state.remember(layer, layer.settle(state.memory(layer, {}), time.clock_gettime(time.CLOCK_BOOTTIME)))
     return waits()

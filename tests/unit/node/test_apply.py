@@ -110,7 +110,7 @@ class OrderedLook(folder_backend.FolderLook):
 
 
 class OrderedLayer(folder_backend.FolderLayer):
-    remembers = ()
+    remembers: Mapping[str, Any] = {}
 
     def __init__(self, name: str) -> None:
         self.name = name

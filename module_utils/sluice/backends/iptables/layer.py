@@ -143,7 +143,7 @@ class IptablesLayer:
     name = "iptables"
     settings: Mapping[str, Any] = {"iptables_variant": "auto", "takeover": False}
     devices = ()
-    remembers = ()
+    remembers: Mapping[str, Callable[[Any], bool]] = {}
     waiting = ""
 
     def files(self, families: Sequence[str]) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Callable
 
 from ... import addresses
 from ...system.tools import NodeError
@@ -65,6 +65,8 @@ class IpvsLook:
     def send(self, phase: Phase) -> None:
         if phase == Phase.PREPARE:
             try:
+                if self._plan.before:
+                    kernel.make_device()  # first of all: it says whose the rest is, wherever this is killed
                 kernel.carry_out(self._plan.before)
             except NodeError as error:
                 raise KernelChanged(str(error)) from None
@@ -79,7 +81,7 @@ class IpvsLook:
         if not self._sent:
             return _memory(self._claims | self._names, self._drains)
         frontends = self._held.ours(self._claims).servers if self._later else ()
-        until = time.time() + self._seconds
+        until = time.clock_gettime(time.CLOCK_BOOTTIME) + self._seconds
         drains = drain.after_apply(self._drains, self._plan.draining, self._later, frontends, until)
         return _memory(self._claims | self._names if drains else self._names, drains)
 
@@ -106,13 +108,17 @@ class _Unused:
         return Memory()
 
 
+def _is_claims(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 class IpvsLayer:
     """See ``interface.Layer``. Nothing in IPVS counts changes, so there is no record: each look reads everything."""
 
     name = "ipvs"
     settings: Mapping[str, Any] = {"ipvs_drain_seconds": 0}
     devices = (DEVICE,)
-    remembers = (CLAIMS_FILE, DRAINS_FILE)
+    remembers: Mapping[str, Callable[[Any], bool]] = {CLAIMS_FILE: _is_claims, DRAINS_FILE: drain.is_drains}
     waiting = DRAINS_FILE
 
     def files(self, families: Sequence[str]) -> Sequence[str]:
@@ -128,7 +134,9 @@ class IpvsLayer:
             return
         if wanted:
             kernel.require(load=not check)
-        yield _look(wanted, claims, drains, settings["ipvs_drain_seconds"])
+        held = kernel.read()
+        lost = _lost(held, memory, claims, _names(wanted) | _names(last))
+        yield _look(held, wanted, claims | lost, drains, settings["ipvs_drain_seconds"], lost)
 
     def frontends(self, files: Files, family: str) -> Frontends:
         """Those of both families: the text names them together, and an address tells its family."""
@@ -147,7 +155,7 @@ class IpvsLayer:
         done, steps, left = drain.settled(drains, busy, now)
         kernel.delete(done)
         if steps:
-            kernel.carry_out(steps)
+            kernel.take_away(steps)
             kernel.remove_device()
             claims = set()
         return _memory(claims, left)
@@ -169,13 +177,24 @@ def _memory(claims: set[str], drains: Drains) -> Memory:
     return Memory(lasting=lasting)
 
 
-def _look(wanted: Files, claims: set[str], drains: Drains, seconds: int) -> IpvsLook:
-    held = kernel.read()
+def _lost(held: kernel.Held, memory: Memory, claims: set[str], named: set[str]) -> set[str]:
+    """The virtual servers that are ours though ``claims`` lack them: the file was lost, or could not be written."""
+    unclaimed = text.names(held.servers) - claims
+    if not unclaimed or not kernel.device_exists():
+        return set()  # without kube-ipvs0 this node never was ours
+    return held.evident(unclaimed, named, lost=CLAIMS_FILE not in memory.lasting)
+
+
+def _look(
+    held: kernel.Held, wanted: Files, claims: set[str], drains: Drains, seconds: int, lost: Collection[str]
+) -> IpvsLook:
     found = _plan(held, wanted, claims)
     if found.clashes:
         raise NodeError("; ".join(found.clashes))
     taken = [prefix for prefix in _prefixes(wanted) if _is_own(prefix, held)]
     warnings = [f"{prefix} is the node's own: it is not bound again" for prefix in taken]
+    if lost:
+        warnings.append(f"{len(lost)} virtual servers that nobody has claimed are Sluice's, by what else is there")
     return IpvsLook(found, held, wanted, claims, drains, seconds, warnings)
 
 

@@ -35,4 +35,4 @@ def test_rules_of_a_kube_proxy_are_not_ours() -> None:
 def test_nothing_waits() -> None:
     memory = Memory({"nft": 7}, {})
     assert LAYER.settle(memory, 0.0) == memory
-    assert (LAYER.remembers, LAYER.waiting) == ((), "")
+    assert (LAYER.remembers, LAYER.waiting) == ({}, "")
