@@ -12,6 +12,39 @@ FOLDER = "/etc/systemd/system"
 # Others load whole rule sets at boot and when they reload: this one comes after them, each time.
 _OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service"
 
+HARDENING = (
+    # To change rules, to read the tables of iptables-legacy, to load what somebody has unloaded (modprobe), and to read
+    # and write our own files whoever has them.
+    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_MODULE CAP_DAC_OVERRIDE",
+    "NoNewPrivileges=yes",
+    # Folders that are there on every node: ours below them may be missing, and links to other places.
+    "ProtectSystem=strict",
+    "ReadWritePaths=/run /etc /var/lib -/etc/sluice -/var/lib/sluice",
+    "ProtectHome=yes",
+    "PrivateDevices=yes",
+    "ProtectClock=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectKernelTunables=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6",
+    "IPAddressDeny=any",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service @module",
+    "SystemCallErrorNumber=EPERM",
+)
+"""What keeps the command, run by systemd, to its own (systemd.exec(5)): lines of a section Service.
+
+Nothing that has to be made before it starts, as PrivateTmp= and StateDirectory= have: no rules would be restored where
+/var cannot be written to. Nor MemoryDenyWriteExecute=: to import ctypes takes memory of that kind in some Pythons.
+"""
+
+_HARDENING = "\n".join(HARDENING)
+
 _RESTORE = f"""\
 # Written by Sluice.
 [Unit]
@@ -30,6 +63,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart={COMMAND} apply --boot
 ExecReload={COMMAND} apply
+{_HARDENING}
 
 [Install]
 WantedBy=multi-user.target
@@ -45,6 +79,7 @@ After=sluice.service
 [Service]
 Type=oneshot
 ExecStart={COMMAND} apply
+{_HARDENING}
 """
 
 _TIMER = """\
