@@ -13,13 +13,14 @@ FOLDER = "/etc/systemd/system"
 _OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service"
 
 HARDENING = (
+    # To change rules, to read the tables of iptables-legacy, to load what somebody has unloaded (modprobe), and to read
+    # and write our own files whoever has them.
+    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_MODULE CAP_DAC_OVERRIDE",
     "NoNewPrivileges=yes",
-    # The tables of the kernel; iptables-legacy and an apply of IPVS load modules that are missing.
-    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_MODULE",
-    # Missing or read-only places are no reason not to start: then the rules are there all the same. The interpreter may
-    # lie anywhere, so homes are only read.
+    # Folders that are there on every node: ours below them may be missing, and links to other places.
     "ProtectSystem=strict",
-    "ReadWritePaths=-/etc/sluice -/var/lib -/run",
+    "ReadWritePaths=/run /etc /var/lib -/etc/sluice -/var/lib/sluice",
+    # The interpreter may lie in one.
     "ProtectHome=read-only",
     "PrivateDevices=yes",
     "ProtectClock=yes",
@@ -28,17 +29,22 @@ HARDENING = (
     "ProtectKernelLogs=yes",
     "ProtectKernelTunables=yes",
     "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6",
+    "IPAddressDeny=any",
     "RestrictNamespaces=yes",
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",
     "LockPersonality=yes",
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service @module",
-    "UMask=0022",
+    "SystemCallErrorNumber=EPERM",
 )
-"""What the command may do where systemd runs it (systemd.exec(5)): change the network's tables and its own files."""
+"""What keeps the command, run by systemd, to its own (systemd.exec(5)): lines of a section Service.
 
-_SANDBOX = "\n".join(HARDENING)
+Nothing that has to be made before it starts, as PrivateTmp= and StateDirectory= have: no rules would be restored where
+/var cannot be written to. Nor MemoryDenyWriteExecute=: to import ctypes takes memory of that kind in some Pythons.
+"""
+
+_HARDENING = "\n".join(HARDENING)
 
 _RESTORE = f"""\
 # Written by Sluice.
@@ -58,7 +64,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart={COMMAND} apply --boot
 ExecReload={COMMAND} apply
-{_SANDBOX}
+{_HARDENING}
 
 [Install]
 WantedBy=multi-user.target
@@ -74,7 +80,7 @@ After=sluice.service
 [Service]
 Type=oneshot
 ExecStart={COMMAND} apply
-{_SANDBOX}
+{_HARDENING}
 """
 
 _TIMER = """\

@@ -43,6 +43,16 @@ def test_they_call_the_command() -> None:
             assert parsed["Service"]["NoNewPrivileges"] == "yes"
             assert all(line in str(text).splitlines() for line in units.HARDENING)
             assert parsed["Unit"]["ConditionPathExists"] == "/etc/sluice/settings.json"
+            assert {f"{key}={value}" for key, value in parsed["Service"].items()} >= set(units.HARDENING)
+
+
+def test_nothing_has_to_be_made_before_they_start() -> None:
+    """A node whose /var cannot be written to has its rules all the same."""
+    lines = dict(line.split("=", 1) for line in units.HARDENING)
+    assert not [key for key in lines if key.startswith("PrivateTmp") or key.endswith("Directory")]
+    paths = lines["ReadWritePaths"].split()
+    assert {path for path in paths if not path.startswith("-")} == {"/run", "/etc", "/var/lib"}
+    assert {"-/etc/sluice", "-/var/lib/sluice"} <= set(paths)
 
 
 def test_links_are_made_and_removed(programs: Path) -> None:

@@ -1,22 +1,23 @@
 """Which real servers may go now: those whose connections have ended, or whose time is over. Pure.
 
-After a reboot the kernel holds no connections, and there is nothing to drain. So deadlines are seconds of uptime:
-somebody may set the clock.
+Deadlines are seconds since the boot (CLOCK_BOOTTIME of clock_gettime(2)): whoever sets the clock moves none of them.
+After a reboot the kernel holds no connections, and there is nothing to drain.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
+from ... import addresses
 from . import text
 from .plan import DRAINED, Draining, Step
 from .text import VirtualAddress
 
 
 class Drains(NamedTuple):
-    """What is to go: real servers with their deadlines (seconds of uptime).
+    """What is to go: real servers with their deadlines.
 
     ``steps`` are what a change of the backend leaves for later, with one deadline of their own: they are carried out
     when the virtual servers ``frontends`` have no connections any more.
@@ -32,32 +33,6 @@ class Drains(NamedTuple):
 
 
 NO_DRAINS = Drains({}, (), (), 0.0)
-
-_LINES = {
-    "ipvsadm": re.compile(r"-D (?:-t|-u|--sctp-service) [\[\]0-9a-f:.]+"),
-    "address": re.compile(r"del [0-9a-f:.]+/[0-9]+"),
-}
-"""All that may wait: whoever gives these to a tool can take nothing away but what has an address."""
-
-
-def is_drains(value: Any) -> bool:
-    """Whether a JSON value has the form of ``to_json``, in every field: what it says is given to the kernel."""
-    try:
-        drains = from_json(value)
-        return (
-            all(type(number) in (int, float) for number in (drains.deadline, *drains.real.values()))
-            and all(_is_server(entry.virtual, entry.real) for entry in drains.real)
-            and all(_is_server(virtual, "192.0.2.1:1") for virtual in drains.frontends)
-            and all(_LINES[step.tool].fullmatch(line) for step in drains.steps for line in step.text.splitlines())
-        )
-    except (ValueError, TypeError, LookupError, AttributeError):
-        return False
-
-
-def _is_server(virtual: VirtualAddress, real: str) -> bool:
-    """Whether the text of both says just what they say."""
-    said = text.parse(f"-A {virtual.text} -s rr\n-a {virtual.text} -r {real} -m -w 0\n")
-    return {frontend: list(server.real) for frontend, server in said.items()} == {virtual: [real]}
 
 
 def from_json(fields: Mapping[str, Any] | None) -> Drains:
@@ -76,6 +51,77 @@ def to_json(drains: Drains) -> dict[str, Any]:
     """The drains as JSON values: the content of ``drains.json``."""
     real = [(entry.virtual, entry.real, deadline) for entry, deadline in drains.real.items()]
     return {**drains._asdict(), "real": real}
+
+
+def is_drains(value: Any) -> bool:
+    """Whether a JSON value has the form that ``to_json`` gives it, so that ``from_json`` takes it.
+
+    Steps are text that root feeds to tools: none may do anything but remove what an apply leaves for later.
+    """
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(Drains._fields)
+        and _are(value["real"], lambda each: _has(each, _is_drained, _is_real, _is_time))
+        and _are(value["steps"], _is_step)
+        and _are(value["frontends"], _is_drained)
+        and _is_time(value["deadline"])
+    )
+
+
+def _are(values: Any, is_one: Callable[[Any], bool]) -> bool:
+    return isinstance(values, list) and all(map(is_one, values))
+
+
+def _has(values: Any, *are: Callable[[Any], bool]) -> bool:
+    """Whether ``values`` is a list of just what ``are`` say, in their order."""
+    return isinstance(values, list) and len(values) == len(are) and all(is_(each) for is_, each in zip(are, values))
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _is_address(value: Any) -> bool:
+    return value != "" and bool(addresses.address(value) == value)
+
+
+def _is_port(value: Any) -> bool:
+    return type(value) is int and 0 < value < 1 << 16
+
+
+def _is_drained(value: Any) -> bool:
+    return _has(value, lambda protocol: protocol in DRAINED, _is_address, _is_port)
+
+
+def _is_real(value: Any) -> bool:
+    try:
+        address, port = addresses.split_port(value)
+    except (AttributeError, ValueError):
+        return False
+    return _is_address(address) and _is_port(port) and addresses.host_port(address, port) == value
+
+
+def _is_step(value: Any) -> bool:
+    if not _has(value, lambda tool: tool in ("address", "ipvsadm"), lambda lines: isinstance(lines, str)):
+        return False
+    tool, lines = value
+    removes = _removes_address if tool == "address" else _removes_server
+    return lines[-1:] == "\n" and all(map(removes, lines[:-1].split("\n")))
+
+
+def _removes_address(line: str) -> bool:
+    verb, _blank, prefix = line.partition(" ")
+    address, _slash, length = prefix.partition("/")
+    return verb == "del" and _is_address(address) and addresses.network(prefix).endswith(f"/{length}")
+
+
+def _removes_server(line: str) -> bool:
+    try:
+        servers = text.parse(f"-A {line[3:]} -s rr")
+    except ValueError:
+        return False
+    named = [f"-D {each.text}" for each in servers if _is_address(each.address) and _is_port(each.port)]
+    return named == [line]
 
 
 def after_apply(

@@ -14,7 +14,7 @@ from ...system import links, linux, tools
 from ...system.tools import NodeError
 from . import ipset_text, netlink, text
 from .plan import Draining, Step
-from .tables import DEVICE, SET_NAMES, Tables
+from .tables import DEVICE, SET_NAMES, Tables, members, node_port_member
 from .text import VirtualAddress
 
 _IN_USE = "/proc/net/ip_vs"
@@ -43,6 +43,28 @@ class Held(NamedTuple):
         held = {frontend: server for frontend, server in servers.items() if frontend.text in claims}
         return Tables(ipset_text.parse(self.sets), held, self.addresses)
 
+    def evident(self, unclaimed: Iterable[str], named: Collection[str], *, lost: bool) -> set[str]:
+        """The virtual servers among ``unclaimed`` that are Sluice's by what else the kernel holds.
+
+        A virtual server is claimed before a set of ours names it. So where a set names one, the claims are older than
+        the kernel, and as good as ``lost``. Then all that kube-ipvs0 has the address of is ours, as nobody else binds
+        any there, and what the node's files have ``named``, and node ports at an address of the node's own.
+        """
+        found = text.parse("".join(f"-A {name} -s rr\n" for name in unclaimed))
+        lines = frozenset(self.sets.splitlines()) if found else frozenset()
+        by_sets = {virtual for virtual in found if not lines.isdisjoint(members(virtual))}
+        if not (by_sets or lost):
+            return set()
+        bound = {prefix.partition("/")[0] for prefix in self.addresses}
+        return {
+            virtual.text
+            for virtual in found
+            if virtual in by_sets
+            or virtual.address in bound
+            or virtual.text in named
+            or (virtual.address in self.own and node_port_member(virtual) in lines)
+        }
+
 
 def device_exists() -> bool:
     """Whether kube-ipvs0 is there, in this network namespace."""
@@ -60,8 +82,9 @@ def require(*, load: bool) -> None:
 
 
 def read() -> Held:
-    """Read all of it. What is not installed holds nothing."""
-    saved = tools.reading(["ipset", "save"]) if tools.find("ipset") else str  # it takes its time, on another processor
+    """Read all of it. What is not installed holds nothing, nor does a module that is not loaded: asking loads it."""
+    asked = tools.find("ipset") and linux.module_present("ip_set")
+    saved = tools.reading(["ipset", "save"]) if asked else str  # it takes its time, on another processor
     servers = _servers()
     devices = links.prefixes()
     sets = "".join(f"{line}\n" for line in saved().splitlines() if line.split(" ", 2)[1] in SET_NAMES)
@@ -76,11 +99,17 @@ def carry_out(steps: Iterable[Step]) -> None:
         elif step.tool == "ipvsadm":
             tools.output(["ipvsadm", "-R"], step.text)
         else:
-            if not device_exists():
-                # Down and without ARP, as kube-proxy leaves it: the addresses are local all the same.
-                _ip([f"link add {DEVICE} type dummy", f"link set {DEVICE} arp off"])
             lines = (line.split() for line in step.text.splitlines())
             _ip(f"address {verb} {prefix} dev {DEVICE}" for verb, prefix in lines)
+
+
+def take_away(steps: Iterable[Step]) -> None:
+    """Carry out steps that remove virtual servers and addresses; what is not there any more is fine."""
+    there = {f"del {prefix}" for prefix in links.prefixes().get(DEVICE, ())}
+    there.update(f"-D {name}" for name in text.names(_servers()))
+    for step in steps:
+        lines = "".join(f"{line}\n" for line in step.text.splitlines() if line in there)
+        carry_out([Step(step.tool, lines)] if lines else [])
 
 
 def delete(gone: Collection[Draining]) -> None:
@@ -88,6 +117,12 @@ def delete(gone: Collection[Draining]) -> None:
     there = {entry for entry, _connections in _active({entry.virtual for entry in gone})} if gone else set()
     text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
     carry_out([Step("ipvsadm", text)] if text else [])
+
+
+def make_device() -> None:
+    """Have kube-ipvs0 there: down and without ARP, as kube-proxy leaves it; the addresses are local all the same."""
+    if not device_exists():
+        _ip([f"link add {DEVICE} type dummy", f"link set {DEVICE} arp off"])
 
 
 def remove_device() -> None:
@@ -181,9 +216,11 @@ def _servers() -> str:
     """All virtual servers, in the form of ``ipvsadm -Sn``."""
     try:
         with open(_IN_USE, encoding="ascii") as stream:
-            return text.from_proc(stream.read(), netlink.options())
+            listed = stream.read()
     except FileNotFoundError:
         return ""  # the kernel does no IPVS yet, and asking would load the modules
+    try:
+        return text.from_proc(listed, netlink.options())
     except (OSError, LookupError, ValueError):
         # Somebody has added one in between, or this kernel tells it in other words.
         return tools.output(["ipvsadm", "-S", "-n"])

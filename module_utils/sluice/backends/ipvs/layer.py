@@ -65,6 +65,8 @@ class IpvsLook:
     def send(self, phase: Phase) -> None:
         if phase == Phase.PREPARE:
             try:
+                if self._plan.before:
+                    kernel.make_device()  # first of all: it says whose the rest is, wherever this is killed
                 kernel.carry_out(self._plan.before)
             except NodeError as error:
                 raise KernelChanged(str(error)) from None
@@ -106,16 +108,17 @@ class _Unused:
         return Memory()
 
 
+def _is_claims(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 class IpvsLayer:
     """See ``interface.Layer``. Nothing in IPVS counts changes, so there is no record: each look reads everything."""
 
     name = "ipvs"
     settings: Mapping[str, Any] = {"ipvs_drain_seconds": 0}
     devices = (DEVICE,)
-    remembers: Mapping[str, Form] = {
-        CLAIMS_FILE: lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-        DRAINS_FILE: drain.is_drains,
-    }
+    remembers: Mapping[str, Form] = {CLAIMS_FILE: _is_claims, DRAINS_FILE: drain.is_drains}
     waiting = DRAINS_FILE
 
     def files(self, families: Sequence[str]) -> Sequence[str]:
@@ -126,16 +129,14 @@ class IpvsLayer:
         self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
     ) -> Iterator[IpvsLook | _Unused]:
         claims, drains = _recalled(memory)
-        used = kernel.device_exists()
-        if not (wanted or claims or used):
+        if not (wanted or claims or kernel.device_exists()):
             yield _Unused()
             return
         if wanted:
             kernel.require(load=not check)
         held = kernel.read()
-        if used and CLAIMS_FILE not in memory.lasting:
-            claims = _claims(held, _names(wanted) | _names(last))
-        yield _look(held, wanted, claims, drains, settings["ipvs_drain_seconds"])
+        lost = _lost(held, memory, claims, _names(wanted) | _names(last))
+        yield _look(held, wanted, claims | lost, drains, settings["ipvs_drain_seconds"], lost)
 
     def frontends(self, files: Files, family: str) -> Frontends:
         """Those of both families: the text names them together, and an address tells its family."""
@@ -154,7 +155,7 @@ class IpvsLayer:
         done, steps, left = drain.settled(drains, busy, now)
         kernel.delete(done)
         if steps:
-            kernel.carry_out(steps)
+            kernel.take_away(steps)
             kernel.remove_device()
             claims = set()
         return _memory(claims, left)
@@ -176,26 +177,24 @@ def _memory(claims: set[str], drains: Drains) -> Memory:
     return Memory(lasting=lasting)
 
 
-def _claims(held: kernel.Held, known: Collection[str]) -> set[str]:
-    """The virtual servers that are ours by all that the kernel says: what was claimed is lost, or was never written.
-
-    Nobody but Sluice and kube-proxy binds addresses to kube-ipvs0, and what a kube-proxy has left is refused by the
-    layer of iptables. A node port has the node's own address: there it counts what files say (``known``).
-    """
-    bound = {prefix.partition("/")[0] for prefix in held.addresses}
-    return {
-        virtual.text
-        for virtual in text.parse(held.servers)
-        if virtual.address in bound or (virtual.address in held.own and virtual.text in known)
-    }
+def _lost(held: kernel.Held, memory: Memory, claims: set[str], named: set[str]) -> set[str]:
+    """The virtual servers that are ours though ``claims`` lack them: the file was lost, or could not be written."""
+    unclaimed = text.names(held.servers) - claims
+    if not unclaimed or not kernel.device_exists():
+        return set()  # without kube-ipvs0 this node never was ours
+    return held.evident(unclaimed, named, lost=CLAIMS_FILE not in memory.lasting)
 
 
-def _look(held: kernel.Held, wanted: Files, claims: set[str], drains: Drains, seconds: int) -> IpvsLook:
+def _look(
+    held: kernel.Held, wanted: Files, claims: set[str], drains: Drains, seconds: int, lost: Collection[str]
+) -> IpvsLook:
     found = _plan(held, wanted, claims)
     if found.clashes:
         raise NodeError("; ".join(found.clashes))
     taken = [prefix for prefix in _prefixes(wanted) if _is_own(prefix, held)]
     warnings = [f"{prefix} is the node's own: it is not bound again" for prefix in taken]
+    if lost:
+        warnings.append(f"{len(lost)} virtual servers that nobody has claimed are Sluice's, by what else is there")
     return IpvsLook(found, held, wanted, claims, drains, seconds, warnings)
 
 

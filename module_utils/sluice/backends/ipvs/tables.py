@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ... import addresses
 from . import ipset_text, text
 from .dialect import DIALECTS, GUARD_SETS
 from .ipset_text import Sets
-from .text import Servers
+from .text import Servers, VirtualAddress
 
 DEVICE = "kube-ipvs0"
 """The dummy device that holds the addresses of Services, so that the kernel takes packets to them in."""
@@ -43,6 +43,22 @@ SET_NAMES = frozenset(
     for name in (*dialect.sets, *GUARD_SETS)
 )
 """The names of all sets that Sluice may have made."""
+
+_BY_ADDRESS = ("CLUSTER-IP", "EXTERNAL-IP", "EXTERNAL-IP-LOCAL", "LOAD-BALANCER", "NODE-PORT-SCTP-HASH")
+"""The sets that name virtual servers by address and port."""
+
+
+def members(virtual: VirtualAddress) -> Iterator[str]:
+    """The lines of ``ipset save`` of which one is there while Sluice has this virtual server, but for a node port's."""
+    family = addresses.family_of(virtual.address)
+    for name in _BY_ADDRESS:
+        yield f"add {set_name(name, family)} {virtual.address},{virtual.protocol}:{virtual.port}"
+
+
+def node_port_member(virtual: VirtualAddress) -> str:
+    """The line of ``ipset save`` that is there while the port is a node port, at whichever of the node's addresses."""
+    family = addresses.family_of(virtual.address)
+    return f"add {set_name(f'NODE-PORT-{virtual.protocol.upper()}', family)} {virtual.port}"
 
 
 def merged(several: Iterable[Tables]) -> Tables:

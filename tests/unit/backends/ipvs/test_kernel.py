@@ -11,6 +11,7 @@ from sluice.backends.ipvs import kernel
 from sluice.backends.ipvs.kernel import connected
 from sluice.backends.ipvs.plan import Draining, Step
 from sluice.backends.ipvs.text import VirtualAddress
+from sluice.system import linux
 from sluice.system.tools import NodeError
 
 WEB, SIX = VirtualAddress("tcp", "10.96.0.1", 80), VirtualAddress("tcp", "fd00::1", 80)
@@ -88,8 +89,55 @@ def test_steps_go_to_their_tools(programs: Path) -> None:
     assert "-C" not in (programs / "log").read_text()
 
 
+def test_what_is_gone_already_is_not_taken_away(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else has removed it, or a run that was killed before it could say so."""
+    monkeypatch.setattr(kernel, "_IN_USE", "/dev/null")
+    log = f'while read -r line; do echo "$line" >>{programs}/log; done'
+    script(programs / "ipvsadm", f'if [ "$1" = -R ]; then {log}; else echo "-A -t 10.96.0.2:80 -s rr"; fi')
+    script(programs / "ip", f'if [ "$1" = -batch ]; then {log}; else echo "kube-ipvs0 DOWN 10.96.0.2/32"; fi')
+    addresses, servers = "del 10.96.0.1/32\ndel 10.96.0.2/32\n", "-D -t 10.96.0.1:80\n-D -t 10.96.0.2:80\n"
+    kernel.take_away([Step("address", addresses), Step("ipvsadm", servers), Step("ipvsadm", "-D -t 10.96.0.3:80\n")])
+    assert (programs / "log").read_text() == "address del 10.96.0.2/32 dev kube-ipvs0\n-D -t 10.96.0.2:80\n"
+
+
+def test_a_module_that_is_not_there_is_not_asked(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking would load it, and a look may be one of check mode."""
+    script(programs / "ipset", "echo create KUBE-CLUSTER-IP hash:ip,port family inet")
+    script(programs / "ip", "")
+    assert linux.module_present("ip_set") == bool(kernel.read().sets)
+    monkeypatch.setattr(linux, "module_present", lambda name: False)
+    assert kernel.read().sets == ""
+
+
 def test_what_we_claim_is_ours() -> None:
     servers = "-A -t 10.96.0.1:80 -s rr\n-A -t 192.0.2.7:80 -s wlc\n"
     held = kernel.Held("create KUBE-CLUSTER-IP hash:ip,port family inet\n", servers, ("10.96.0.1/32",), frozenset())
     ours = held.ours({"-t 10.96.0.1:80"})
     assert (list(ours.servers), list(ours.sets), ours.addresses) == ([WEB], ["KUBE-CLUSTER-IP"], ("10.96.0.1/32",))
+
+
+EVIDENCE = kernel.Held(
+    sets="add KUBE-EXTERNAL-IP 203.0.113.1,tcp:80\nadd KUBE-NODE-PORT-TCP 30080\nadd KUBE-6-CLUSTER-IP fd00::1,udp:53",
+    servers="",
+    addresses=("10.96.0.1/32",),
+    own=frozenset(["192.0.2.1", "127.0.0.1"]),
+)
+
+
+@pytest.mark.parametrize("name", ["-t 203.0.113.1:80", "-u [fd00::1]:53"])
+def test_what_a_set_of_ours_names_is_ours(name: str) -> None:
+    """The claims may be older: /var/lib/sluice could not be written to."""
+    assert EVIDENCE.evident([name], (), lost=False) == {name}
+
+
+def test_lost_claims_are_found_again() -> None:
+    ours = {"-t 10.96.0.1:81", "-t 192.0.2.1:30080", "-t 203.0.113.1:80", "-t 203.0.113.9:80"}
+    others = {"-u 192.0.2.1:30080", "-t 192.0.2.1:30081", "-t 192.0.2.7:30080", "-u 203.0.113.1:80", "-f 7"}
+    assert EVIDENCE.evident(ours | others, {"-t 203.0.113.9:80"}, lost=True) == ours
+    assert EVIDENCE.evident(ours | others, {"-t 203.0.113.9:80"}, lost=False) == ours, "one of them shows it"
+
+
+def test_claims_that_are_whole_are_all() -> None:
+    unclaimed = {"-t 10.96.0.1:81", "-t 192.0.2.1:30080", "-t 203.0.113.9:80"}
+    assert EVIDENCE.evident(unclaimed, {"-t 203.0.113.9:80"}, lost=False) == set()
+    assert EVIDENCE.evident([], (), lost=True) == set()
