@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Container, Iterable
 
 from .. import addresses
 from ..backends import registry
@@ -17,33 +17,53 @@ from .files import Wanted
 def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
     """Delete the UDP flows that are left of what was ``before``; returns how many.
 
-    A node without conntrack(8) gets a warning.
+    What cannot be read, of the kernel's flows or of what was before, is a warning.
     """
-    count = 0
     try:
-        local = links.own_addresses(links.prefixes(), registry.devices())
-        for family in wanted.settings["ip_families"] or addresses.FAMILIES:
-            flows, new = conntrack.udp_flows(family), _frontends(wanted.contents, family)
-            for contents in before if flows else ():
-                moved = bool(contents) and files.parse(contents).layers != wanted.layers
-                left = stale(flows, _frontends(contents, family), new, local, moved=moved)
-                count += conntrack.delete(left)
-                flows = [flow for flow in flows if flow not in left]
+        # Of both families whatever is wanted: those of one that is not wanted any more are left over too.
+        tracked = {family: conntrack.udp_flows(family) for family in addresses.FAMILIES}
+        tracked = {family: flows for family, flows in tracked.items() if flows}
+        if not tracked:
+            return 0
+        local = frozenset(links.own_addresses(links.prefixes(), registry.devices()))
+        new = _frontends(wanted, wanted.contents, tracked)
+        left: dict[Flow, None] = {}
+        for contents in _each_once(before):
+            try:
+                old = files.parse(contents, "what was before") if contents else wanted
+                had = _frontends(old, contents, tracked)
+            except NodeError as error:
+                warnings.append(f"{error}: UDP flows may be left of it")
+                continue
+            for family, flows in tracked.items():
+                gone = stale(flows, had[family], new[family], local, moved=old.layers != wanted.layers)
+                left.update(dict.fromkeys(gone))
+        return conntrack.delete(left)
     except NodeError as error:
         warnings.append(str(error))
-    return count
+        return 0
 
 
-def _frontends(contents: Files, family: str) -> Frontends:
-    """The UDP front ends that files hold, of all layers."""
-    found: Frontends = {}
-    for layer in registry.layers():
-        found.update(layer.frontends(files.own(contents, layer), family))
+def _each_once(before: Iterable[Files]) -> list[Files]:
+    found: list[Files] = []
+    for contents in before:
+        if contents not in found:
+            found.append(contents)
+    return found
+
+
+def _frontends(said: Wanted, contents: Files, families: Iterable[str]) -> dict[str, Frontends]:
+    """The UDP front ends that files hold, of all layers, by family. Raises NodeError."""
+    found: dict[str, Frontends] = {family: {} for family in families}
+    with said.reading():
+        for layer in registry.layers():
+            for family, frontends in found.items():
+                frontends.update(layer.frontends(files.own(contents, layer), family))
     return found
 
 
 def stale(
-    flows: Iterable[Flow], before: Frontends, after: Frontends, local: Collection[str], *, moved: bool = False
+    flows: Iterable[Flow], before: Frontends, after: Frontends, local: Container[str], *, moved: bool = False
 ) -> list[Flow]:
     """The flows that a change leaves behind, on a node with the addresses ``local``.
 
@@ -58,9 +78,10 @@ def stale(
         if flow.destination in local:
             keys.append(Frontend("", flow.port))
         backend = (flow.reply_source, flow.reply_port)
-        had = set().union(*(before.get(key, ()) for key in keys))
-        has = set().union(*(after.get(key, ()) for key in keys))
+        # Looked up, never joined: a front end may have thousands of endpoints, and each of them flows.
+        had, has = [before.get(key, ()) for key in keys], [after.get(key, ()) for key in keys]
+        gone = any(backend in each for each in had) and (moved or not any(backend in each for each in has))
         untranslated = backend == (flow.destination, flow.port)
-        if (backend in had and (moved or backend not in has)) or (untranslated and has and not had):
+        if gone or (untranslated and any(has) and not any(had)):
             found.append(flow)
     return found

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
-import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ... import addresses
-from ...system import locks, tools
+from ...system import locks, netlink, tools
 from ...system.tools import NodeError
 from . import legacy_tables
 from .plan import is_ours, owned, target_of
@@ -190,25 +188,14 @@ class Fingerprint(NamedTuple):
 
 def nft_generation() -> int:
     """NFT_MSG_GETGEN of nfnetlink: the number that grows with every transaction (linux/netfilter/nf_tables.h)."""
-    nfnl_subsys_nftables, nft_msg_getgen, nlm_f_request, nfta_gen_id = 10, 16, 1, 1
-    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)
-    kind = nfnl_subsys_nftables << 8 | nft_msg_getgen
-    request = struct.pack("=IHHII", 16 + len(body), kind, nlm_f_request, 1, 0) + body
-    netlink_netfilter = 12
+    nft_msg_getgen, nfta_gen_id = 0xA10, 1
+    header = bytes(4)  # nfgenmsg
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink_netfilter) as link:
-            link.settimeout(5)
-            link.send(request)
-            answer = link.recv(4096)
+        with netlink.connect(netlink.NETFILTER) as link:
+            held = dict(netlink.attributes(next(netlink.ask(link, nft_msg_getgen, header)), len(header)))
     except OSError:
         return 0  # a kernel without nf_tables has no rules of that variant
-    offset = 20
-    while offset + 4 <= len(answer):
-        length, attribute = struct.unpack_from("=HH", answer, offset)
-        if attribute == nfta_gen_id and length == 8:
-            return int(struct.unpack_from(">I", answer, offset + 4)[0])
-        offset += max((length + 3) & ~3, 4)
-    return 0
+    return int.from_bytes(held[nfta_gen_id], "big")
 
 
 def _default_variant(there: list[str]) -> str:

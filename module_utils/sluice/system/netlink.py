@@ -1,0 +1,128 @@
+"""Netlink: what the kernel is asked in messages instead of text (netlink(7), linux/netlink.h).
+
+A body is what follows the header ``nlmsghdr`` in a message: the header of the protocol family, then attributes. Numbers
+are in the order of the machine's bytes unless a family says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from collections.abc import Container, Iterator, Sequence
+
+NETFILTER, GENERIC = 12, 16
+DUMP = 0x300
+"""Flag of a request for all entries of a kind."""
+
+NESTED = 0x8000
+"""Flag in an attribute's type: it holds attributes."""
+
+_REQUEST, _ACK = 0x1, 0x4
+_ERROR, _DONE = 2, 3
+_HEADER = struct.Struct("=IHHII")
+"""Length, type, flags, sequence, port."""
+
+_CODE = struct.Struct("=i")
+_ATTRIBUTE = struct.Struct("=HH")
+
+_BUFFER = 1 << 17
+_SECONDS = 10
+"""The kernel answers at once; nobody waits for ever for one that does not."""
+
+_BATCH = 64
+"""Requests in one datagram. An answer to each, 1 kB of the kernel's memory, fits into a socket's buffer (200 kB)."""
+
+
+def connect(protocol: int) -> socket.socket:
+    """A socket to the part ``protocol`` of the kernel. Raises OSError."""
+    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    link.settimeout(_SECONDS)
+    return link
+
+
+def ask(link: socket.socket, kind: int, body: bytes, flags: int = 0) -> Iterator[bytes]:
+    """The bodies of the messages that answer a request: one, or with DUMP any number. Raises OSError."""
+    link.send(_message(kind, flags, 1, body))
+    while True:
+        for answer, _sequence, data in _messages(link.recv(_BUFFER)):
+            if answer in (_ERROR, _DONE):
+                _require(_code(data))
+                return
+            yield data
+        if not flags & DUMP:
+            return
+
+
+def carry_out(link: socket.socket, kind: int, bodies: Sequence[bytes]) -> Iterator[int]:
+    """Have the kernel carry out requests that have no answer but success or failure; the errno of each that failed.
+
+    Only the last one of a batch is acknowledged: the kernel takes them in order, and tells of failures in any case.
+    Raises OSError.
+    """
+    for begin in range(0, len(bodies), _BATCH):
+        batch = bodies[begin : begin + _BATCH]
+        last = len(batch)
+        link.send(
+            b"".join(_message(kind, _ACK if at == last else 0, at, body) for at, body in enumerate(batch, start=1))
+        )
+        done = False
+        while not done:
+            for _kind, sequence, data in _messages(link.recv(_BUFFER)):
+                if _code(data):
+                    yield _code(data)
+                done = sequence == last
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """An attribute, padded so that another one can follow."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def attributes(data: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Type, without flags, and value of each attribute in ``data`` from ``at`` on."""
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        yield kind & 0x3FFF, data[at + _ATTRIBUTE.size : at + length]
+        at += max((length + 3) & ~3, _ATTRIBUTE.size)
+
+
+def picked(data: bytes, kinds: Container[int], at: int = 0) -> bytes:
+    """The attributes of these types, as they stand in ``data`` from ``at`` on."""
+    found = b""
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        end = at + max((length + 3) & ~3, _ATTRIBUTE.size)
+        if kind & 0x3FFF in kinds:
+            found += data[at:end]
+        at = end
+    return found
+
+
+def number(data: bytes) -> int:
+    """A number in the order of the machine's bytes."""
+    return int.from_bytes(data, sys.byteorder)
+
+
+def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, sequence, 0) + body + bytes(-len(body) % 4)
+
+
+def _messages(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Type, sequence and body of each message."""
+    at = 0
+    while at + _HEADER.size <= len(datagram):
+        length, kind, _flags, sequence, _port = _HEADER.unpack_from(datagram, at)
+        yield kind, sequence, datagram[at + _HEADER.size : at + length]
+        at += max((length + 3) & ~3, _HEADER.size)
+
+
+def _code(data: bytes) -> int:
+    """The errno that an error, an acknowledgement or the end of a dump begins with; 0 is success."""
+    return -int(_CODE.unpack_from(data)[0]) if len(data) >= _CODE.size else 0
+
+
+def _require(code: int) -> None:
+    if code:
+        raise OSError(code, os.strerror(code))
