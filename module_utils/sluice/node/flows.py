@@ -30,6 +30,7 @@ def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
         left: dict[Flow, None] = {}
         for contents in _each_once(before):
             try:
+                # Where nothing was before, nothing has moved either.
                 old = files.parse(contents, "what was before") if contents else wanted
                 had = _frontends(old, contents, tracked)
             except NodeError as error:
