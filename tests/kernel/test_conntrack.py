@@ -224,7 +224,7 @@ def track(node: hosts.Node, answerer: str, *zone: str) -> None:
 
 
 def answerers(node: hosts.Node) -> list[str]:
-    return sorted(flow.reply_source for flow in node.call(lambda: conntrack.udp_flows(IPV4)))
+    return sorted(way.reply_source for way in node.call(lambda: conntrack.udp_flows(IPV4)))
 
 
 @pytest.mark.parametrize("option", ["--zone", "--orig-zone"])
@@ -234,15 +234,16 @@ def test_a_flow_is_deleted_in_its_zone(node: hosts.Node, option: str) -> None:
     track(node, B, option, "8")
     track(node, C)
     assert answerers(node) == sorted([A, B, C])
-    tracked = node.call(lambda: conntrack.udp_flows(IPV4))
-    assert node.call(lambda: conntrack.delete(flow for flow in tracked if flow.reply_source == B)) == 1
+    [flows] = [flows for way, flows in node.call(lambda: conntrack.udp_flows(IPV4)).items() if way.reply_source == B]
+    assert node.call(lambda: conntrack.delete(flows)) == 1
     assert answerers(node) == sorted([A, C])
 
 
 def test_just_the_flow_that_was_read_is_deleted(node: hosts.Node) -> None:
     track(node, A)
-    [flow] = node.call(lambda: conntrack.udp_flows(IPV4))
-    later = flow._replace(identity=flow.identity[:-1] + bytes([flow.identity[-1] ^ 1]))
+    [[flow]] = node.call(lambda: conntrack.udp_flows(IPV4)).values()
+    named = conntrack.named(flow)
+    later = named[:-1] + bytes([named[-1] ^ 1])
     assert node.call(lambda: conntrack.delete([later])) == 0, "of the same addresses and ports, but another id"
     assert answerers(node) == [A]
     assert node.call(lambda: conntrack.delete([later, flow, flow])) == 1, "the second time it has ended by itself"

@@ -8,7 +8,7 @@ from .. import addresses
 from ..backends import registry
 from ..backends.interface import Files, Frontend, Frontends
 from ..system import conntrack, links
-from ..system.conntrack import Flow
+from ..system.conntrack import Way
 from ..system.tools import NodeError
 from . import files
 from .files import Wanted
@@ -27,7 +27,7 @@ def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
             return 0
         local = frozenset(links.own_addresses(links.prefixes(), registry.devices()))
         new = _frontends(wanted, wanted.contents, tracked)
-        left: dict[Flow, None] = {}
+        left: set[Way] = set()
         for contents in _each_once(before):
             try:
                 # Where nothing was before, nothing has moved either.
@@ -36,10 +36,12 @@ def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
             except NodeError as error:
                 warnings.append(f"{error}: UDP flows may be left of it")
                 continue
+            moved = old.layers != wanted.layers
             for family, flows in tracked.items():
-                gone = stale(flows, had[family], new[family], local, moved=old.layers != wanted.layers)
-                left.update(dict.fromkeys(gone))
-        return conntrack.delete(left)
+                left.update(stale(flows, had[family], new[family], local, moved=moved))
+        return conntrack.delete(
+            flow for flows in tracked.values() for way in flows.keys() & left for flow in flows[way]
+        )
     except NodeError as error:
         warnings.append(str(error))
         return 0
@@ -64,9 +66,9 @@ def _frontends(said: Wanted, contents: Files, families: Iterable[str]) -> dict[s
 
 
 def stale(
-    flows: Iterable[Flow], before: Frontends, after: Frontends, local: Container[str], *, moved: bool = False
-) -> list[Flow]:
-    """The flows that a change leaves behind, on a node with the addresses ``local``.
+    ways: Iterable[Way], before: Frontends, after: Frontends, local: Container[str], *, moved: bool = False
+) -> list[Way]:
+    """The ways of flows that a change leaves behind, on a node with the addresses ``local``.
 
     Those to endpoints that their front end does not have any more, also where the front end is gone; and those that
     nobody translated, of a front end that has endpoints now and had none. No others.
@@ -74,15 +76,15 @@ def stale(
     ``moved``: another backend serves now, so all flows that the former one translated are left over.
     """
     found = []
-    for flow in flows:
-        keys = [Frontend(flow.destination, flow.port)]
-        if flow.destination in local:
-            keys.append(Frontend("", flow.port))
-        backend = (flow.reply_source, flow.reply_port)
-        # Looked up, never joined: a front end may have thousands of endpoints, and each of them flows.
+    for way in ways:
+        keys = [Frontend(way.destination, way.port)]
+        if way.destination in local:
+            keys.append(Frontend("", way.port))
+        backend = (way.reply_source, way.reply_port)
+        # Looked up, never joined: a front end may have thousands of endpoints, and each of them a way.
         had, has = [before.get(key, ()) for key in keys], [after.get(key, ()) for key in keys]
         gone = any(backend in each for each in had) and (moved or not any(backend in each for each in has))
-        untranslated = backend == (flow.destination, flow.port)
+        untranslated = backend == (way.destination, way.port)
         if gone or (untranslated and any(has) and not any(had)):
-            found.append(flow)
+            found.append(way)
     return found

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from .. import addresses
@@ -21,7 +21,7 @@ _GET, _DELETE = 0x101, 0x102
 """Message types: NFNL_SUBSYS_CTNETLINK, and IPCTNL_MSG_CT_GET or IPCTNL_MSG_CT_DELETE."""
 
 _ORIGINAL, _REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25
-_KEPT = (_ID, _ZONE)
+_NAMING = (_ORIGINAL, _ID, _ZONE)
 _IP, _PROTOCOL, _TUPLE_ZONE = 1, 2, 3
 _NUMBER, _SOURCE_PORT = 1, 2
 _FILTER_ORIGINAL, _FILTER_PROTOCOL = 1, 1 << 3
@@ -35,31 +35,51 @@ _MISSING = (errno.EINVAL, errno.EPROTONOSUPPORT)
 """What a kernel says that has no ctnetlink, or no nfnetlink at all."""
 
 
-class Flow(NamedTuple):
-    """One UDP flow: what it was sent to, and who answers."""
+class Way(NamedTuple):
+    """What UDP flows were sent to, and who answers them."""
 
     destination: str
     port: int
     reply_source: str
     reply_port: int
-    identity: bytes
-    """What names just this flow to the kernel: its first direction, its zone, and its id, which a later one with the
-    same addresses and ports does not have."""
 
 
-def udp_flows(family: str) -> list[Flow]:
+Flows = Mapping[Way, Sequence[bytes]]
+"""The flows of each way, as the kernel told of them."""
+
+
+def udp_flows(family: str) -> Flows:
     """All UDP flows of ``family`` in this network namespace. Raises NodeError."""
     header = _HEADER.pack(_FAMILIES[family], 0, 0)
     # Since Linux 5.8 the kernel passes over other protocols; one before takes no notice and tells of all.
     only = attribute(NESTED | _ORIGINAL, attribute(NESTED | _PROTOCOL, attribute(_NUMBER, _UDP)))
     only += attribute(NESTED | _FILTER, attribute(_FILTER_ORIGINAL, struct.pack("=I", _FILTER_PROTOCOL)))
     with _connected() as link:
-        return list(parse(netlink.ask(link, _GET, header + only, netlink.DUMP), family))
+        return parse(netlink.ask(link, _GET, header + only, netlink.DUMP), family)
 
 
-def delete(flows: Iterable[Flow]) -> int:
+def parse(messages: Iterable[bytes], family: str) -> Flows:
+    """The UDP flows of ``family`` among the bodies of messages.
+
+    There may be hundreds of thousands, of few ways: only those are read any further.
+    """
+    match = _directions(family).match
+    found: dict[tuple[bytes, ...], list[bytes]] = {}
+    for data in messages:
+        directions = match(data)
+        if directions:
+            found.setdefault(directions.groups(), []).append(data)
+    return {_way(family, *way): flows for way, flows in found.items()}
+
+
+def _way(family: str, destination: bytes, port: bytes, reply_source: bytes, reply_port: bytes) -> Way:
+    named = functools.partial(socket.inet_ntop, _FAMILIES[family])
+    return Way(named(destination), int.from_bytes(port, "big"), named(reply_source), int.from_bytes(reply_port, "big"))
+
+
+def delete(flows: Iterable[bytes]) -> int:
     """Delete the flows; one that has ended by itself is fine. Returns how many were deleted. Raises NodeError."""
-    bodies = [flow.identity for flow in flows]
+    bodies = [named(flow) for flow in flows]
     with _connected() as link:
         failures = list(netlink.carry_out(link, _DELETE, bodies))
         for code in failures:
@@ -68,34 +88,22 @@ def delete(flows: Iterable[Flow]) -> int:
     return len(bodies) - len(failures)
 
 
-def parse(messages: Iterable[bytes], family: str) -> Iterator[Flow]:
-    """The UDP flows of ``family`` among the bodies of messages.
+def named(flow: bytes) -> bytes:
+    """What names just this flow to the kernel: its original direction, its zone, and its id.
 
-    There may be hundreds of thousands: both directions, with which the kernel begins each message, are read in one.
+    A later flow with the same addresses and ports has another id.
     """
-    match = _directions(family).match
-    named = functools.lru_cache(maxsize=4096)(functools.partial(socket.inet_ntop, _FAMILIES[family]))
-    for data in messages:
-        found = match(data)
-        if found:
-            original, destination, port, reply_source, reply_port = found.groups()
-            yield Flow(
-                named(destination),
-                int.from_bytes(port, "big"),
-                named(reply_source),
-                int.from_bytes(reply_port, "big"),
-                original + netlink.picked(data, _KEPT, found.end()),
-            )
+    return flow[: _HEADER.size] + netlink.picked(flow, _NAMING, _HEADER.size)
 
 
 @functools.cache
 def _directions(family: str) -> re.Pattern[bytes]:
     """What a message about a UDP flow begins with.
 
-    Its groups: all up to the original direction, the destination and its port there, the source of replies and its.
+    Its groups: the destination and its port in the original direction, the source and its port in that of replies.
     """
     original, reply = _direction(family, _ORIGINAL, 1), _direction(family, _REPLY, 0)
-    return re.compile(b"(.{%d}%s)%s" % (_HEADER.size, original, reply), re.DOTALL)
+    return re.compile(b".{%d}%s%s" % (_HEADER.size, original, reply), re.DOTALL)
 
 
 def _direction(family: str, kind: int, kept: int) -> bytes:

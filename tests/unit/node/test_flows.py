@@ -11,7 +11,7 @@ from sluice.addresses import IPV4
 from sluice.backends.interface import Frontend
 from sluice.backends.ipvs.layer import LAYER
 from sluice.node import files, flows
-from sluice.system.conntrack import Flow
+from sluice.system.conntrack import Way
 
 TWO = """\
 -A -u 10.96.0.2:53 -s rr
@@ -27,53 +27,53 @@ AFTER = {**BEFORE, Frontend("10.96.0.2", 53): {("10.244.1.2", 53)}}
 EMPTY = {**BEFORE, Frontend("10.96.0.2", 53): set()}
 
 
-def flow(answerer: str, destination: str = "10.96.0.2", port: int = 53) -> Flow:
-    return Flow(destination, port, answerer, 53, b"")
+def way(answerer: str, destination: str = "10.96.0.2", port: int = 53) -> Way:
+    return Way(destination, port, answerer, 53)
 
 
 def test_flow_to_a_real_server_that_is_gone() -> None:
-    tracked = [flow("10.244.1.1"), flow("10.244.1.2")]
-    assert flows.stale(tracked, BEFORE, AFTER, ()) == [flow("10.244.1.1")]
+    tracked = [way("10.244.1.1"), way("10.244.1.2")]
+    assert flows.stale(tracked, BEFORE, AFTER, ()) == [way("10.244.1.1")]
 
 
 def test_untranslated_flow_of_a_service_that_gains_its_first_endpoint() -> None:
-    assert flows.stale([flow("10.96.0.2")], EMPTY, AFTER, ()) == [flow("10.96.0.2")]
-    assert flows.stale([flow("10.96.0.2")], BEFORE, AFTER, ()) == []
+    assert flows.stale([way("10.96.0.2")], EMPTY, AFTER, ()) == [way("10.96.0.2")]
+    assert flows.stale([way("10.96.0.2")], BEFORE, AFTER, ()) == []
 
 
 def test_all_translated_flows_move_with_the_backend() -> None:
-    tracked = [flow("10.244.1.1"), flow("10.244.1.2"), flow("192.0.2.9", "192.0.2.9")]
+    tracked = [way("10.244.1.1"), way("10.244.1.2"), way("192.0.2.9", "192.0.2.9")]
     assert flows.stale(tracked, BEFORE, BEFORE, ()) == []
     assert flows.stale(tracked, BEFORE, BEFORE, (), moved=True) == tracked[:2]
 
 
 def test_flows_of_a_node_port_are_to_its_own_addresses() -> None:
-    to_node = flow("10.244.1.1", "10.0.0.1", 30053)
+    to_node = way("10.244.1.1", "10.0.0.1", 30053)
     before, after = {Frontend("", 30053): {("10.244.1.1", 53)}}, {Frontend("", 30053): {("10.244.1.2", 53)}}
     assert flows.stale([to_node], before, after, ["10.0.0.1"]) == [to_node]
     assert flows.stale([to_node], before, after, ["10.0.0.2"]) == [], "somebody else's"
 
 
 def test_flow_of_a_front_end_that_is_gone() -> None:
-    assert flows.stale([flow("10.244.1.1")], BEFORE, {}, ()) == [flow("10.244.1.1")]
-    assert flows.stale([flow("10.244.9.9")], BEFORE, {}, ()) == [], "it never was ours"
+    assert flows.stale([way("10.244.1.1")], BEFORE, {}, ()) == [way("10.244.1.1")]
+    assert flows.stale([way("10.244.9.9")], BEFORE, {}, ()) == [], "it never was ours"
 
 
 def test_an_endpoint_that_stays_behind_another_front_end() -> None:
     """The Service has another address now: what is sent to the former one has nobody who translates it."""
     moved = {Frontend("10.96.0.3", 53): BEFORE[Frontend("10.96.0.2", 53)]}
-    assert flows.stale([flow("10.244.1.1")], BEFORE, moved, ()) == [flow("10.244.1.1")]
-    assert flows.stale([flow("10.244.1.1", port=54)], BEFORE, moved, ()) == [], "to another port"
+    assert flows.stale([way("10.244.1.1")], BEFORE, moved, ()) == [way("10.244.1.1")]
+    assert flows.stale([way("10.244.1.1", port=54)], BEFORE, moved, ()) == [], "to another port"
 
 
 def test_a_node_port_and_an_address_of_the_same_number() -> None:
     """An external address that is the node's own: the flow may be of either front end."""
     both = {Frontend("", 53): {("10.244.1.1", 53)}, Frontend("10.0.0.1", 53): {("10.244.1.2", 53)}}
-    tracked = [flow("10.244.1.1", "10.0.0.1"), flow("10.244.1.2", "10.0.0.1")]
+    tracked = [way("10.244.1.1", "10.0.0.1"), way("10.244.1.2", "10.0.0.1")]
     assert flows.stale(tracked, both, both, ["10.0.0.1"]) == []
     assert flows.stale(tracked, both, {Frontend("", 53): both[Frontend("", 53)]}, ["10.0.0.1"]) == tracked[1:]
-    assert flows.stale([flow("10.0.0.1", "10.0.0.1")], {}, both, ["10.0.0.1"]) == [
-        flow("10.0.0.1", "10.0.0.1")._replace(reply_port=53)
+    assert flows.stale([way("10.0.0.1", "10.0.0.1")], {}, both, ["10.0.0.1"]) == [
+        way("10.0.0.1", "10.0.0.1")._replace(reply_port=53)
     ]
 
 
@@ -90,7 +90,7 @@ class Counted(set[tuple[str, int]]):
 
 def test_endpoints_are_looked_up_however_many_there_are() -> None:
     everyone = Counted((f"10.244.{number // 250}.{number % 250}", 53) for number in range(5000))
-    tracked = [flow(address) for address, _port in sorted(everyone)]
+    tracked = [way(address) for address, _port in sorted(everyone)]
     Counted.passed = 0
     left = flows.stale(tracked, {Frontend("10.96.0.2", 53): everyone}, {Frontend("10.96.0.2", 53): set()}, ())
     assert (left, Counted.passed) == (tracked, 0)

@@ -11,7 +11,7 @@ import pytest
 
 from sluice.addresses import IPV4, IPV6
 from sluice.system import conntrack
-from sluice.system.conntrack import Flow
+from sluice.system.conntrack import Way
 from sluice.system.netlink import attribute
 from sluice.system.tools import NodeError
 
@@ -36,6 +36,7 @@ class Side(NamedTuple):
 
 ASKED, ANSWERED = Side("198.51.100.2", 40000, "10.96.0.2", 53), Side("10.244.1.1", 5353, "198.51.100.2", 40000)
 ASKED6, ANSWERED6 = Side("2001:db8::2", 40000, "fd00::2", 53), Side("fd00::11", 5353, "2001:db8::2", 40000)
+WAY = Way("10.96.0.2", 53, "10.244.1.1", 5353)
 ID = attribute(12, b"\1\2\3\4")
 
 
@@ -58,32 +59,33 @@ def told(asked: Side, answered: Side, *more: bytes, protocol: int = 17) -> bytes
     return header(asked) + directions + b"".join([*more, attribute(3, bytes(4)), ID, attribute(11, bytes(4))])
 
 
-def parsed(*messages: bytes, family: str = IPV4) -> list[Flow]:
-    return list(conntrack.parse(messages, family))
+def parsed(*messages: bytes, family: str = IPV4) -> dict[Way, list[bytes]]:
+    return {way: list(flows) for way, flows in conntrack.parse(messages, family).items()}
 
 
 @pytest.mark.skipif(struct.pack("=H", 1) != b"\1\0", reason="recorded on a machine of little endian")
 def test_recorded() -> None:
-    identity = RECORDED[: 4 + 52] + bytes.fromhex("08000c00 eed3ade9")
-    assert parsed(RECORDED) == [Flow("10.96.0.2", 53, "10.244.1.1", 53, identity)]
+    assert parsed(RECORDED) == {Way("10.96.0.2", 53, "10.244.1.1", 53): [RECORDED]}
+    assert conntrack.named(RECORDED) == RECORDED[: 4 + 52] + bytes.fromhex("08000c00 eed3ade9")
 
 
 @pytest.mark.parametrize(("family", "asked", "answered"), [(IPV4, ASKED, ANSWERED), (IPV6, ASKED6, ANSWERED6)])
-def test_a_flow_and_what_names_it(family: str, asked: Side, answered: Side) -> None:
-    flow = Flow(asked.destination, 53, answered.source, 5353, header(asked) + direction(1, asked) + ID)
-    assert parsed(told(asked, answered), family=family) == [flow]
+def test_flows_of_one_way_and_what_names_each(family: str, asked: Side, answered: Side) -> None:
     zone = attribute(18, b"\0\7")
-    assert parsed(told(asked, answered, zone), family=family) == [
-        flow._replace(identity=header(asked) + direction(1, asked) + zone + ID)
-    ]
+    other = told(asked._replace(source_port=1), answered._replace(port=1))
+    flows = [told(asked, answered), told(asked, answered, zone), other]
+    assert parsed(*flows, family=family) == {Way(asked.destination, 53, answered.source, 5353): flows}
+    begin = header(asked) + direction(1, asked)
+    assert [conntrack.named(flow) for flow in flows[:2]] == [begin + ID, begin + zone + ID]
 
 
 @pytest.mark.parametrize("zoned", [1, 2])
 def test_a_zone_of_one_direction(zoned: int) -> None:
     zone = attribute(3, b"\0\7")
     sides = [direction(kind, side, *[zone] * (kind == zoned)) for kind, side in ((1, ASKED), (2, ANSWERED))]
-    [flow] = parsed(header(ASKED) + b"".join(sides) + ID)
-    assert flow == Flow("10.96.0.2", 53, "10.244.1.1", 5353, header(ASKED) + sides[0] + ID)
+    flow = header(ASKED) + b"".join(sides) + ID
+    assert parsed(flow) == {WAY: [flow]}
+    assert conntrack.named(flow) == header(ASKED) + sides[0] + ID
 
 
 def test_every_byte_may_stand_in_addresses_and_ports() -> None:
@@ -92,8 +94,8 @@ def test_every_byte_may_stand_in_addresses_and_ports() -> None:
         Side("10.10.10.10", 0x0A0A, "10.10.0.93", 0x0A5D),
         Side("10.10.92.10", 0x5C0A, "10.10.10.10", 2570),
     )
-    [flow] = parsed(told(asked, answered))
-    assert flow[:4] == ("10.10.0.93", 0x0A5D, "10.10.92.10", 0x5C0A)
+    [way] = parsed(told(asked, answered))
+    assert way == ("10.10.0.93", 0x0A5D, "10.10.92.10", 0x5C0A)
 
 
 def test_no_flows_of_udp() -> None:
@@ -102,8 +104,8 @@ def test_no_flows_of_udp() -> None:
         direction(1, ASKED)[4:24]
         + attribute(NESTED | 2, attribute(1, b"\1") + attribute(4, b"\0\1") + attribute(5, b"\0")),
     )
-    assert parsed(told(ASKED, ANSWERED, protocol=6), echo, b"", told(ASKED, ANSWERED)[:100]) == []
-    assert parsed(told(ASKED6, ANSWERED6)) == [], "of another family"
+    assert parsed(told(ASKED, ANSWERED, protocol=6), echo, b"", told(ASKED, ANSWERED)[:100]) == {}
+    assert parsed(told(ASKED6, ANSWERED6)) == {}, "of another family"
 
 
 def test_who_may_not_is_told() -> None:
