@@ -73,12 +73,16 @@ def parse(messages: Iterable[bytes], family: str) -> Flows:
 
 
 def _way(family: str, destination: bytes, port: bytes, reply_source: bytes, reply_port: bytes) -> Way:
-    named = functools.partial(socket.inet_ntop, _FAMILIES[family])
-    return Way(named(destination), int.from_bytes(port, "big"), named(reply_source), int.from_bytes(reply_port, "big"))
+    kind = _FAMILIES[family]
+    ends = socket.inet_ntop(kind, destination), socket.inet_ntop(kind, reply_source)
+    return Way(ends[0], int.from_bytes(port, "big"), ends[1], int.from_bytes(reply_port, "big"))
 
 
 def delete(flows: Iterable[bytes]) -> int:
-    """Delete the flows; one that has ended by itself is fine. Returns how many were deleted. Raises NodeError."""
+    """Delete flows of which ``udp_flows`` told; one that has ended by itself is fine.
+
+    Returns how many were deleted. Raises NodeError where the kernel refuses one; the others are deleted nevertheless.
+    """
     bodies = [named(flow) for flow in flows]
     with _connected() as link:
         failures = list(netlink.carry_out(link, _DELETE, bodies))
