@@ -7,6 +7,7 @@ counted with what is measured later: a child's peak begins at its parent's.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Iterable, Iterator
@@ -102,4 +103,5 @@ def write_states(services: int, directory: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
+    os.umask(0o022)  # what others may write is not read as a compiled catalogue
     write_states(int(sys.argv[1]), pathlib.Path(sys.argv[2]))
