@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -15,7 +16,8 @@ from support import catalogue
 from sluice import settings
 from sluice.addresses import IPV4
 from sluice.backends.iptables import plan
-from sluice.backends.iptables.text import BUILT_IN, RuleSet
+from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.text import BUILT_IN, OWNER_CHAIN, RuleSet
 
 FOREIGN = [
     "-j DOCKER-USER",
@@ -108,6 +110,50 @@ def test_plan_arrives_and_rests(kernel: RuleSet, target: RuleSet, batches: bool,
     assert without_empty(plan.owned(after)) == without_empty(target)
     assert foreign(after) == foreign(kernel)
     assert (again.steps, again.changes) == ((), ())
+
+
+def moments(kernel: RuleSet, steps: Iterable[str]) -> Iterator[RuleSet]:
+    """The kernel at each moment at which whoever sends ``steps`` may be killed: tables change one after the other."""
+    for step in steps:
+        for table in step.split("COMMIT\n")[:-1]:
+            kernel = restore(kernel, f"{table}COMMIT\n")
+            yield kernel
+
+
+@given(
+    kernel=kernels(),
+    target=wanted(),
+    batches=st.booleans(),
+    small=st.booleans(),
+    order=st.sampled_from([list, sorted, lambda chains: sorted(chains, reverse=True)]),
+    data=st.data(),
+)
+def test_no_chain_of_ours_is_without_the_mark(
+    kernel: RuleSet,
+    target: RuleSet,
+    batches: bool,
+    small: bool,
+    order: Callable[[Iterable[str]], list[str]],
+    data: st.DataObject,
+) -> None:
+    """Wherever an apply is killed, whatever its plan was made from, and in whichever ``order`` chains are told."""
+    for chains in kernel.values():
+        if any(map(plan.is_ours, chains)):
+            chains[OWNER_CHAIN] = []
+    have, want = (
+        {table: {chain: rules[table][chain] for chain in order(rules[table])} for table in rules}
+        for rules in (kernel, target)
+    )
+    recorded = data.draw(st.booleans(), label="recorded")
+    parts = ruleset.difference(ruleset.text(plan.owned(have)), ruleset.text(want)) if recorded else (have, want)
+    limits = {"SINGLE_LINES": 0, "BATCH_CHAINS": 2, "MANY_CHAINS": 4} if small else {"SINGLE_LINES": 1000}
+    with mock.patch.multiple(plan, **limits):
+        found = list(moments(kernel, plan.plan(*parts, batches=batches).steps))
+        for chains in (chains for held in found for chains in held.values()):
+            assert OWNER_CHAIN in chains or not any(map(plan.is_ours, chains))
+        if found:
+            held = data.draw(st.sampled_from(found), label="killed")
+            assert without_empty(plan.owned(run(held, target, batches=batches))) == without_empty(target)
 
 
 @given(kernel=kernels(), target=wanted())
