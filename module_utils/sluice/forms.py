@@ -116,7 +116,8 @@ def several(check: Check) -> Check:
 def rows(kind: type[Any], checks: Mapping[str, Check]) -> Check:
     """Rows of the NamedTuple ``kind``, a check for each of its fields. Raises FormError, which names the field."""
     fields: tuple[str, ...] = kind._fields
-    assert tuple(checks) == fields, f"a check for each field of {kind.__name__}, in their order"
+    if tuple(checks) != fields:
+        raise AssertionError(f"a check for each field of {kind.__name__}, in their order")
 
     def check(column: Sequence[Any]) -> bool:
         if not set(map(type, column)) <= {list, tuple, kind} or not set(map(len, column)) <= {len(fields)}:

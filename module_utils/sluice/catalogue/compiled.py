@@ -120,8 +120,8 @@ def _node(row: list[Any]) -> Node:
 
 def _target_port(column: Sequence[Any]) -> bool:
     """A number, or the name of a port."""
-    named = [value for value in column if type(value) is not int]
-    return _LABEL(named) and forms.port([value for value in column if type(value) is int])
+    named = [value for value in column if not isinstance(value, int)]
+    return _LABEL(named) and forms.port([value for value in column if isinstance(value, int)])
 
 
 def _pair(column: Sequence[Any]) -> bool:

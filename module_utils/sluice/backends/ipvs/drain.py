@@ -86,7 +86,7 @@ def _is_address(value: Any) -> bool:
 
 
 def _is_port(value: Any) -> bool:
-    return type(value) is int and 0 < value < 1 << 16
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 16
 
 
 def _is_drained(value: Any) -> bool:
