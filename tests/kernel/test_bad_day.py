@@ -6,6 +6,7 @@ test_confirm.py.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from sluice.system import locks
 OLD = [cases.Service(number) for number in range(4)]
 NEW = [cases.Service(number) for number in range(1, 6)]
 HOUR = 3600
-DAMAGES = 24
+DAMAGES = int(os.environ.get("SLUICE_DAMAGES", "12"))
 """Of each file, at random places; the seed is printed."""
 
 
