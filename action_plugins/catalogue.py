@@ -24,10 +24,12 @@ OPTIONS = {
 class ActionModule(ActionBase):
     """One call of the engine; its warnings are Ansible's."""
 
+    _given: dict[str, Any] | None = None
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         gc.disable()  # builds large trees, in a process that ends with the task
-        _result, given = self.validate_argument_spec(OPTIONS)
+        given = self._arguments()
         try:
             done = compilation.compile_catalogue(
                 given["paths"],
@@ -48,3 +50,15 @@ class ActionModule(ActionBase):
             "endpoints": done.endpoints,
             "warnings": [str(warning) for warning in done.warnings],
         }
+
+    def _arguments(self) -> dict[str, Any]:
+        """The arguments, checked. The task keeps those that hold no content.
+
+        Callbacks get a task's arguments with its result, and some print or keep them. What is inline may be anything:
+        a Secret beside the Services, say.
+        """
+        if self._given is None:  # a task with `until` comes here again
+            _result, self._given = self.validate_argument_spec(OPTIONS)
+            content = {name for name, option in OPTIONS.items() if option.get("elements") == "dict"}
+            self._task.args = {name: value for name, value in self._task.args.items() if name not in content}
+        return self._given

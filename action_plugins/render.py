@@ -59,7 +59,10 @@ class ActionModule(ActionBase):
                 }
         except InputError as error:
             return {"failed": True, "msg": "\n".join(map(str, error.faults))}
-        texts = self._filled_in(rendered, task_vars or {})
+        try:
+            texts = files.sealed(self._filled_in(rendered, task_vars or {}))
+        except ValueError as error:
+            return {"failed": True, "msg": f"{files.SETTINGS_FILE}.j2 does not give JSON: {error}"}
         keeps = bool(given["path"])
         path = unfrackpath(given["path"], follow=False) if keeps else mkdtemp(dir=DEFAULT_LOCAL_TMP, prefix="sluice-")
         changed = files.differing(path, texts)

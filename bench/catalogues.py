@@ -74,7 +74,7 @@ def write(path: pathlib.Path, texts: Iterable[str]) -> None:
 def write_states(services: int, directory: pathlib.Path) -> None:
     """Compile the states. What changes is in the middle of the catalogue."""
     from sluice import render
-    from sluice.catalogue import model as catalogue
+    from sluice.catalogue import compiled as catalogue
     from sluice.catalogue import sources
     from sluice.settings import Settings
 
@@ -93,7 +93,7 @@ def write_states(services: int, directory: pathlib.Path) -> None:
     endpoint = plain._replace(services=(*plain.services[:place], changed, *plain.services[place + 1 :]))
 
     for name, state in zip(STATES, (plain, endpoint, added)):
-        write(directory / f"{name}.json", [catalogue.compiled(state)])
+        write(directory / f"{name}.json", [catalogue.text(state)])
 
 
 if __name__ == "__main__":

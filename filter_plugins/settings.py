@@ -7,8 +7,13 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.registry import BACKENDS
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.settings import PREFIX, from_variables, to_variables
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import Fault, InputError
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.settings import (
+    PREFIX,
+    from_variables,
+    is_name,
+    to_variables,
+)
 
 DOCUMENTATION = r"""
 name: settings
@@ -51,13 +56,19 @@ def settings(variables: Mapping[str, Any], facts: Mapping[str, Any] | None = Non
         "sluice_node_addresses": facts.get("addresses"),
         "sluice_node_ips": facts.get("ips"),
     }
+    host = str(variables.get("inventory_hostname", ""))
     given = {key: variables[key] for key in variables if str(key).startswith(PREFIX)}
     found.update({key: value for key, value in given.items() if value is not None})
+    faults: list[Fault] = []
+    if not is_name(host):  # its files lie in a folder of its name
+        faults.append(Fault(f"host {host}", 0, "", "inventory_hostname", "must be a name, without blanks and slashes"))
+        found["sluice_node_name"] = given.get("sluice_node_name")
     try:
-        source = f"host {variables.get('inventory_hostname', '')}"
-        result, _warnings = from_variables(found, source, backends=BACKENDS)
+        result, _warnings = from_variables(found, f"host {host}", backends=BACKENDS)
     except InputError as error:
-        raise AnsibleFilterError("\n".join(str(fault) for fault in error.faults)) from None
+        faults += error.faults
+    if faults:
+        raise AnsibleFilterError("\n".join(map(str, faults)))
     return to_variables(result)
 
 

@@ -16,11 +16,13 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import pathlib
+import re
 import typing
 
 import yaml
 
 INVENTORY = pathlib.Path(__file__).resolve().parent.parent / "inventory/lab/hosts.yml"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 MACHINE = ".machine"  # after a host's name: the process of its virtual machine
 Variables = dict[str, typing.Any]
 
@@ -62,6 +64,8 @@ def read_hosts(*inventories: pathlib.Path) -> dict[str, Host]:
         for name, own in variables.items()
     ]
     for host in hosts:
+        if not _NAME.fullmatch(str(host.name)):
+            raise LabError(f"{host.name!r} is no name for a host: its state is a file of that name")
         if host.machine and (not host.network or host.routes or host.local or host.listen):
             raise LabError(f"{host.name}: a virtual machine needs lab_network and has no lab_routes, _local or _listen")
     ordered: dict[str, Host] = {}

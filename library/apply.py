@@ -40,6 +40,12 @@ options:
     type: str
     choices: [present, absent, previous]
     default: present
+  force:
+    description:
+      - Take the files in O(path) as they are, also where they are not what Sluice wrote. Without it, files that were
+        cut off or edited by hand are refused.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - ansible.builtin.action_common_attributes.flow
@@ -111,6 +117,7 @@ def main() -> None:
             "source": {"type": "path"},
             "checksums": {"type": "dict"},
             "confirm_timeout": {"type": "int", "default": 0},
+            "force": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
         },
         supports_check_mode=True,
@@ -149,7 +156,7 @@ def _wanted(module: AnsibleModule) -> files.Wanted:
     """What the files say. Ends the module, with their names, where some have to be sent first."""
     path, source, checksums = (module.params[name] for name in ("path", "source", "checksums"))
     if checksums is None:
-        return files.load(path)
+        return files.load(path, force=module.params["force"])
     gathered = delivery.gather(checksums, [path, source] if source else [path])
     if gathered.lacking and source:
         module.fail_json(msg=f"{path} has changed while it was compared: {', '.join(gathered.lacking)}")

@@ -6,9 +6,9 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
-from sluice.backends.interface import Backend, Change, Files, Frontends, Held, Memory, Needs, Phase, Views
+from sluice.backends.interface import Backend, Change, Files, Form, Frontends, Held, Memory, Needs, Phase, Views
 from sluice.settings import Settings
 
 KERNEL = Path("/run/folder-backend")
@@ -67,7 +67,7 @@ class FolderLayer:
     name = "folder"
     settings: Mapping[str, Any] = {}
     devices = ()
-    remembers: Mapping[str, Callable[[Any], bool]] = {CLAIM: lambda value: value is True}
+    remembers: Mapping[str, Form] = {CLAIM: lambda value: isinstance(value, int)}
     waiting = ""
 
     def files(self, families: Sequence[str]) -> Sequence[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PLACED = (
-    *(f"node.{name}" for name in ("state", "units", "timer", "installation", "preparation", "files")),
+    *(f"node.{name}" for name in ("state", "pending", "units", "timer", "installation", "preparation", "files")),
     "system.locks",
 )
 """The modules of the engine that know where something lies on a node."""

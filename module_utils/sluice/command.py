@@ -14,6 +14,8 @@ from . import __version__
 from .backends.registry import BACKENDS
 from .faults import Fault, InputError
 from .node import apply, confirmation, files, rollback, settling
+from .node.result import Result
+from .system import owned_files
 from .system.tools import NodeError
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _complain(f"{error.filename or 'sluice'}: {error.strerror or error}")
         return FAILED
+    except MemoryError:
+        _complain("sluice: there is not enough memory for this")
+        return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
 
     def with_folder(added: argparse.ArgumentParser) -> None:
         added.add_argument("--dir", default=files.DIRECTORY, metavar="DIR", help="default: %(default)s")
+
+    def with_force(added: argparse.ArgumentParser) -> None:
+        force_help = "take the files as they are, also where they were edited by hand"
+        added.add_argument("--force", action="store_true", help=force_help)
 
     def with_check(added: argparse.ArgumentParser) -> None:
         added.add_argument("--check", action="store_true", help="change nothing, say what would change")
@@ -86,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     boot_help = "take a change back that waited when the node went down"
     apply.add_argument("--boot", action="store_true", help=boot_help)
     with_folder(apply)
+    with_force(apply)
 
     command("confirm", _confirm, "keep the change that waits for it")
     command("drain", _drain, "remove what was kept for its connections, as far as they have ended")
@@ -96,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     with_check(rollback)
     with_folder(rollback)
 
-    with_folder(command("diff", _diff, "say how this node's kernel differs from a folder of files"))
+    diff = command("diff", _diff, "say how this node's kernel differs from a folder of files")
+    with_folder(diff)
+    with_force(diff)
     return parser
 
 
@@ -104,10 +116,13 @@ def _render(arguments: argparse.Namespace) -> int:
     from . import render
 
     catalogue, settings = _catalogue(arguments, {"sluice_backend": arguments.backend} if arguments.backend else {})
+    texts = render.render(render.views(catalogue, settings), settings)
+    # A link in the folder is replaced. The folder may be one as well, unless another user made it: it may lead to
+    # files that are root's.
+    if os.path.islink(arguments.out) and os.lstat(arguments.out).st_uid not in (0, os.geteuid()):
+        raise NodeError(f"{arguments.out}: is a link that another user has made")
     os.makedirs(arguments.out, exist_ok=True)
-    for name, text in render.render(render.views(catalogue, settings), settings).items():
-        with open(os.path.join(arguments.out, name), "w", encoding="utf-8") as stream:
-            stream.write(text)
+    owned_files.write({os.path.join(arguments.out, name): text for name, text in texts.items()}, sync=False)
     return FINE
 
 
@@ -118,13 +133,14 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 def _apply(arguments: argparse.Namespace) -> int:
     if arguments.boot:
-        rollback.take_back(arguments.dir)
-        if not os.path.exists(os.path.join(arguments.dir, files.SETTINGS_FILE)):
-            return FINE  # there was nothing before it
-    wanted = files.load(arguments.dir, arguments.backend)
-    result = apply.apply(wanted, check=arguments.check, confirm=arguments.confirm)
-    for warning in result.warnings:
-        _complain(f"warning: {warning}")
+        result = apply.boot(arguments.dir)
+    else:
+        result = apply.apply(
+            lambda: files.load(arguments.dir, arguments.backend, force=arguments.force),
+            check=arguments.check,
+            confirm=arguments.confirm,
+        )
+    _warn(result)
     if arguments.json:
         shown = {"changed": result.changed, **result.details, **result.counts(), "diff": result.diff()}
         _say(json.dumps(shown))
@@ -149,13 +165,15 @@ def _roll_back(arguments: argparse.Namespace) -> int:
     if arguments.unconfirmed is None:
         result = rollback.roll_back(arguments.dir, check=arguments.check)
     else:
-        result = rollback.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
+        result = confirmation.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
+    _warn(result)
     _say(result.summary())
     return FINE
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    result = apply.apply(files.load(arguments.dir), check=True)
+    result = apply.apply(lambda: files.load(arguments.dir, force=arguments.force), check=True)
+    _warn(result)
     for line in result.diff():
         _say(line)
     return NO if result.changed else FINE
@@ -177,19 +195,24 @@ def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple
             _print_faults(warnings)
         except InputError as error:
             faults = error.faults
-    ready = sources.compiled_in(arguments.manifests[0]) if len(arguments.manifests) == 1 else None
-    if ready is not None:
-        catalogue, warnings = ready, []
-    else:
-        try:
+    try:
+        ready = sources.compiled_in(arguments.manifests[0]) if len(arguments.manifests) == 1 else None
+        if ready is not None:
+            catalogue, warnings = ready, []
+        else:
             found = sources.read(arguments.manifests)
             catalogue, warnings = sources.catalogue_of(found, hosts, render.checks_for([settings]))
-        except InputError as error:
-            raise InputError(faults + error.faults) from None
-    _print_faults(warnings)
+    except InputError as error:
+        raise InputError(faults + error.faults) from None
+    _print_faults(warnings + sources.emptiness(catalogue, arguments.manifests))
     if faults:
         raise InputError(faults)
     return catalogue, settings
+
+
+def _warn(result: Result) -> None:
+    for warning in result.warnings:
+        _complain(f"warning: {warning}")
 
 
 def _print_faults(faults: Sequence[Fault]) -> None:

@@ -10,8 +10,8 @@ from .catalogue.checks import Checks
 from .catalogue.model import Catalogue
 from .faults import Fault, InputError
 from .node import files
-from .settings import Settings
-from .view import view
+from .settings import Settings, from_variables, to_variables
+from .view import check_form, view
 
 
 def views(catalogue: Catalogue, settings: Settings) -> Views:
@@ -20,13 +20,23 @@ def views(catalogue: Catalogue, settings: Settings) -> Views:
 
 
 def render(views: Views, settings: Settings) -> dict[str, str]:
-    """All files of a node, by name. Raises InputError for an unknown backend."""
+    """All files of a node, by name, sealed.
+
+    Whatever made ``views`` and ``settings``: nothing in them that is not of its form gets into a file. Raises
+    InputError for that, and for an unknown backend.
+    """
+    settings = _sound(settings)
+    for seen in views.values():
+        check_form(seen)
     values = settings._asdict()
-    return {files.SETTINGS_FILE: files.settings_text(values), **_backend(settings).render(views, settings)}
+    return files.sealed(
+        {files.SETTINGS_FILE: files.settings_text(values), **_backend(settings).render(views, settings)}
+    )
 
 
 def needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
     """What those files need of a node with this release of Linux, ``(6, 1)``. Raises InputError."""
+    settings = _sound(settings)
     return _backend(settings).needs(views, settings, kernel)
 
 
@@ -41,6 +51,11 @@ def checks_for(nodes: Collection[Settings]) -> Checks:
         schedulers=tuple(filter(None, schedulers)),
         node_addresses=tuple(dict.fromkeys(text for settings in nodes for text in settings.node_addresses)),
     )
+
+
+def _sound(settings: Settings) -> Settings:
+    """``settings`` as whoever reads variables would have made them."""
+    return from_variables(to_variables(settings), backends=registry.BACKENDS)[0]
 
 
 def _backend(settings: Settings) -> Backend:

@@ -115,6 +115,17 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def is_name(text: str) -> bool:
+    """Whether ``text`` may name a node: it becomes the name of a folder, and a word of a message."""
+    return text.isprintable() and not any(character in text for character in " /") and text not in (".", "..")
+
+
+def _name(value: Any) -> str:
+    if not is_name(_text(value)):
+        raise _Wrong(f"must be a name, without blanks and slashes, is {value!r}")
+    return str(value)
+
+
 def _choice(*choices: str) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if str(value) not in choices:
@@ -170,7 +181,7 @@ def _port_range(value: Any) -> tuple[int, int]:
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "backend": _text,
     "compat": _choice(*RELEASES),
-    "node_name": _text,
+    "node_name": _name,
     "node_addresses": _several(_address),
     "node_ips": _several(_address),
     "labels": _labels,

@@ -77,7 +77,7 @@ def random_service(source: random.Random, number: int) -> Service:
         number,
         endpoints=tuple(source.sample(PODS, source.choice([0, 1, 2, 3, 6]))),
         protocol=source.choice(["TCP", "UDP"]),
-        node_port=source.choice([0, 30000 + number]),
+        node_port=source.choice([0, 30000 + number]) if number < 2768 else 0,
         more=tuple(more.items()),
     )
 

@@ -183,7 +183,7 @@ class Node(Host):
     def apply(self, contents: Mapping[str, str], *, check: bool = False, confirm: int = 0) -> Result:
         """Write the files and bring the kernel to them."""
         self.write(contents)
-        return self.call(lambda: apply.apply(files.load(files.DIRECTORY), check=check, confirm=confirm))
+        return self.call(lambda: apply.apply(lambda: files.load(files.DIRECTORY), check=check, confirm=confirm))
 
     def differs(self) -> tuple[str, ...]:
         """What ``sluice diff`` says of the files in place, by a full look at the kernel: no record is asked."""
@@ -191,7 +191,7 @@ class Node(Host):
         def look() -> Sequence[str]:
             last = state.last
             state.last = lambda: last()._replace(records={})
-            return list(apply.apply(files.load(files.DIRECTORY), check=True).diff())
+            return list(apply.apply(lambda: files.load(files.DIRECTORY), check=True).diff())
 
         return tuple(self.call(look))
 

@@ -54,7 +54,7 @@ def test_confirm_and_take_back(node: hosts.Node) -> None:
     assert node.call(confirmation.confirm)
     node.apply(contents(OLD))
     assert node.apply(contents(NEW), confirm=60).pending
-    node.call(rollback.take_back)
+    node.call(confirmation.take_back)
     assert kernel(node) == before
     assert node.call(lambda: dict(files.load(files.DIRECTORY).contents)) == contents(OLD)
     assert node.call(state.note)
@@ -79,7 +79,7 @@ def test_migration_there_and_back(node: hosts.Node, confirm: int) -> None:
     assert set(kernel(node)) == {"shop_s0", "shop_s1", "shop_s2"}
     assert "KUBE-" not in node.save("nft")
     assert node.call(settling.run) is False
-    node.call(rollback.take_back) if confirm else node.apply(contents(OLD, "iptables"))
+    node.call(confirmation.take_back) if confirm else node.apply(contents(OLD, "iptables"))
     assert kernel(node) == {}
     assert sorted(node.save("nft").split("\n")) == sorted(rules.split("\n"))
     assert node.sluice("diff").stdout == ""

@@ -9,7 +9,7 @@ from typing import Any
 import cases
 import load
 
-from sluice.node import rollback
+from sluice.node import confirmation, rollback
 
 SECONDS = 30
 """At least; a slow machine goes on until each kind of change has come."""
@@ -58,7 +58,7 @@ def test_changes_under_load(network: load.Network) -> None:
             always[number] = always[number]._replace(endpoints=endpoints)
         if what == "taken back":
             node.apply(files(), confirm=60)
-            node.call(rollback.take_back)
+            node.call(confirmation.take_back)
         else:
             node.apply(files())
     node.apply(files())

@@ -16,7 +16,7 @@ import pytest
 
 from sluice.backends.iptables import kernel as iptables_kernel
 from sluice.backends.iptables import text as ruleset
-from sluice.node import apply, confirmation, files, flows, rollback, state
+from sluice.node import apply, confirmation, converge, files, flows, pending, rollback, state
 from sluice.system import locks
 from sluice.system.tools import NodeError
 
@@ -60,7 +60,7 @@ def succeeds(*words: str) -> bool:
 
 
 def wait_until_taken_back(node: hosts.Node) -> None:
-    hosts.wait_for(lambda: not node.call(state.pending), "nobody took the change back")
+    hosts.wait_for(lambda: not node.call(pending.waiting), "nobody took the change back")
 
 
 def rules(node: hosts.Node, variant: str) -> ruleset.RuleSet:
@@ -127,7 +127,7 @@ def test_run_again_while_one_waits(applied: hosts.Node, variant: str) -> None:
 
 def test_nothing_changed_arms_nothing(applied: hosts.Node, variant: str) -> None:
     assert not applied.apply(contents(OLD, variant), confirm=HOUR).pending
-    assert applied.call(state.pending) is None
+    assert applied.call(pending.waiting) is None
     hosts.wait_for(lambda: not timers(applied), "a timer still sleeps")
 
 
@@ -153,16 +153,16 @@ def test_timer_waits_while_a_second_change_is_armed(applied: hosts.Node, variant
 
     def second() -> None:
         # As with systemd, where what a timer has started outlives the timer.
-        confirmation.timer.disarm = lambda _: None
+        pending.timer.disarm = lambda _: None
         with locks.one_apply():
             hosts.wait_for(lambda: succeeds("pkill", "--exact", "sleep"), "no timer is armed")
             hosts.wait_for(lambda: succeeds(*ROLLBACKS), "no rollback is started")
-            apply.apply_locked(files.load(files.DIRECTORY), HOUR)
+            converge.converge(files.load(files.DIRECTORY), HOUR)
 
     applied.call(second)
     held = applied.save(variant)
     hosts.wait_for(lambda: applied.run(*ROLLBACKS, check=False).returncode, "the first timer's rollback does not end")
-    assert applied.call(state.pending), "the first timer took the second change back"
+    assert applied.call(pending.waiting), "the first timer took the second change back"
     assert applied.save(variant) == held
     assert written(applied) == contents(LATER, variant)
     assert applied.call(confirmation.confirm)
@@ -178,7 +178,7 @@ def test_second_apply_confirmed(applied: hosts.Node, variant: str) -> None:
     assert written(applied) == contents(LATER, variant)
 
 
-@pytest.mark.parametrize(("module", "where"), [(apply, "_send"), (flows, "forget"), (apply, "_keep")])
+@pytest.mark.parametrize(("module", "where"), [(converge, "_send"), (flows, "forget"), (converge, "_keep")])
 def test_killed_after_arming(applied: hosts.Node, variant: str, module: ModuleType, where: str) -> None:
     """kill -9 of the apply: the timer is the node's, not the apply's."""
     before = rules(applied, variant)
@@ -187,13 +187,13 @@ def test_killed_after_arming(applied: hosts.Node, variant: str, module: ModuleTy
 
     def killed() -> None:
         setattr(module, where, lambda *_, **__: os.kill(os.getpid(), hosts.signal.SIGKILL))
-        apply.apply(files.load(files.DIRECTORY), confirm=HOUR)
+        apply.apply(lambda: files.load(files.DIRECTORY), confirm=HOUR)
 
     task = applied.start(killed)
     with pytest.raises(hosts.KilledError):
         task.answer()
     task.kill(group=True)
-    assert applied.call(state.pending)
+    assert applied.call(pending.waiting)
     expire(applied)
     wait_until_taken_back(applied)
     assert rules(applied, variant) == before
@@ -326,8 +326,8 @@ def test_second_apply_cannot_be_armed(applied: hosts.Node, variant: str) -> None
         def no_space(*_: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        state._write_folder = no_space
-        apply.apply(files.load(files.DIRECTORY), confirm=HOUR)
+        state.write_beside = no_space
+        apply.apply(lambda: files.load(files.DIRECTORY), confirm=HOUR)
 
     with pytest.raises(NodeError):
         applied.call(refused)
@@ -347,4 +347,4 @@ def test_pending_is_readable(applied: hosts.Node, variant: str) -> None:
     assert applied.save(variant) == held
     applied.sluice("apply", "--boot")
     assert rules(applied, variant) == before
-    assert applied.call(state.pending) is None
+    assert applied.call(pending.waiting) is None

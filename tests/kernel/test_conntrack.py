@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 
 import cases
 import hosts
@@ -163,9 +164,32 @@ def test_killed_before_the_flows(served: load.Network, variant: str) -> None:
 
     def killed() -> None:
         node_flows.forget = lambda *_: load.hosts.os.kill(load.hosts.os.getpid(), load.signal.SIGKILL)
-        load.hosts.apply.apply(files.load(files.DIRECTORY))
+        load.hosts.apply.apply(lambda: files.load(files.DIRECTORY))
 
     with pytest.raises(load.hosts.KilledError):
         served.node.call(killed)
     served.node.sluice("apply")
     assert dns(served) == f"{B} {DNS.target_port}"
+
+
+MANY = 3000
+
+
+def test_many_flows(served: load.Network, variant: str) -> None:
+    """All of those that are left go, whatever their zone, and no other; a process for each would take minutes."""
+    put(served, variant, DNS, OTHER._replace(endpoints=(C,)))
+    served.node.run(*f"iptables-{variant} -t raw -A PREROUTING -p udp --sport 20000:20099 -j CT --zone 7".split())
+
+    def send() -> None:
+        for port in range(20000, 20000 + MANY):
+            for service in (DNS, OTHER):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                    sender.bind(("", port))
+                    sender.sendto(b"x", (service.address, 80))
+
+    served.client.call(send)
+    hosts.wait_for(lambda: len(all_flows(served, OTHER.address)) == MANY, "not all of them are tracked")
+    assert len(all_flows(served, DNS.address)) == MANY
+    assert put(served, variant, DNS._replace(endpoints=(B,)), OTHER._replace(endpoints=(C,))) == MANY
+    assert all_flows(served, DNS.address) == []
+    assert all_flows(served, OTHER.address) == [C] * MANY

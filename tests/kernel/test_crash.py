@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import time
+from collections.abc import Mapping
 
 import cases
 import hosts
@@ -81,6 +83,84 @@ def test_killed_at_random_moments(network: load.Network, variant: str, whole_gro
     assert outcome.fine > 100
     assert not lost
     assert half
+
+
+SETTINGS = [
+    {"iptables_variant": variant, "iptables_dispatch": dispatch, "compat": compat}
+    for variant in iptables_kernel.VARIANTS
+    for dispatch in ("linear", "prefix")
+    for compat in ("1.36", "1.20")
+]
+
+
+def test_killed_while_everything_changes(network: load.Network, capsys: pytest.CaptureFixture[str]) -> None:
+    """Variant, dispatch, dialect and catalogue, all at once: no connection fails, and nothing is left that nobody owns.
+
+    As many kills and Services as the environment says: SLUICE_KILLS=1000 SLUICE_SERVICES=3000 is a night's work.
+    """
+    seed = int(os.environ.get("SLUICE_SEED") or random.randrange(1 << 32))
+    kills, count = int(os.environ.get("SLUICE_KILLS", "10")), int(os.environ.get("SLUICE_SERVICES", "300"))
+    source, node = random.Random(seed), network.node
+    network.serve(HEALTHY)
+    wanted = []
+    for number, settings in enumerate(SETTINGS):
+        services = cases.random_services(source, source.sample(range(10, count + 50), count))
+        services.update((service.number, service) for service in HEALTHY)
+        wanted.append(cases.rendered(dict(sorted(services.items())).values(), **settings))
+        node.write(wanted[-1], f"/etc/sluice-{number}")
+    node.write(wanted[0])
+    node.sluice("apply")
+    client = network.client.start(
+        lambda: load.request([(service.address, service.target_port) for service in HEALTHY], 250, held=12)
+    )
+    durations: dict[tuple[int, int], float] = {}
+    hits = turns = now = 0
+    lost: list[object] = []
+    while hits < kills and turns < 4 * kills:
+        turns += 1
+        last, now = now, source.choice([number for number in range(len(wanted)) if number != now])
+        task = node.command("apply", "--dir", f"/etc/sluice-{now}")
+        moment = source.uniform(0, durations.get((last, now), 0.3 + count / 2000))
+        whole_group = source.random() < 0.5
+        time.sleep(moment)
+        task.kill(group=whole_group)
+        with contextlib.suppress(hosts.KilledError):
+            task.answer()
+            durations[last, now] = moment  # it was quicker
+            continue
+        hits += 1
+        durations[last, now] = max(moment, timed_apply(node, f"/etc/sluice-{now}"))
+        left = names_left(node, wanted[now], str(SETTINGS[now]["iptables_variant"]))
+        if left or node.sluice("diff", "--dir", f"/etc/sluice-{now}", check=False).returncode:
+            lost.append((hits, SETTINGS[last], SETTINGS[now], whole_group, moment, left))
+    outcome = client.stop()
+    with capsys.disabled():
+        print(f"\n{hits} of {turns} kills hit, seed {seed}, {count} Services; {outcome}", end=" ")
+    assert hits >= kills
+    assert lost == []
+    assert outcome.faults == {}
+    assert outcome.fine > 100
+
+
+def names_left(node: hosts.Node, wanted: Mapping[str, str], variant: str) -> list[str]:
+    """Chains with names of ours that the kernel holds and the files do not say, or the other way round."""
+    left = []
+    for family, file in (("IPv4", "iptables.rules"), ("IPv6", "ip6tables.rules")):
+        for each in iptables_kernel.VARIANTS:
+            held, said = chains(node.save(each, family)), chains(wanted.get(file, "") if each == variant else "")
+            left += [f"{each} {family} {name}" for name in sorted(held ^ said)]
+    return left[:5]
+
+
+def chains(text: str) -> set[str]:
+    """The chains with names of ours, with their table."""
+    found, table = set(), ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line
+        elif line.startswith((":KUBE-", ":SLUICE-")):
+            found.add(f"{table} {line.partition(' ')[0]}")
+    return found
 
 
 def timed_apply(node: hosts.Node, directory: str) -> float:

@@ -14,7 +14,7 @@ import pytest
 from sluice import addresses
 from sluice.backends.iptables import kernel as iptables_kernel
 from sluice.backends.iptables import legacy_tables
-from sluice.node import apply, files, state
+from sluice.node import apply, converge, files, state
 from sluice.system.tools import NodeError
 
 SERVICES = [cases.Service(number, node_port=30000 + number) for number in range(6)]
@@ -109,7 +109,7 @@ def test_small_changes_read_no_text(applied: hosts.Node) -> None:
 
     def unread() -> list[bool]:
         iptables_kernel.Tools.reading = None
-        return [apply.apply(files.load(files.DIRECTORY)).changed for _ in range(2)]
+        return [apply.apply(lambda: files.load(files.DIRECTORY)).changed for _ in range(2)]
 
     for services in (SERVICES[1:], SERVICES[2:], SERVICES):
         applied.write(text(services))
@@ -146,7 +146,7 @@ def test_without_the_kernels_answer(node: hosts.Node, what: str) -> None:
 
     def perform() -> tuple[bool, str]:
         legacy_tables._ask = refused
-        changed = apply.apply(files.load(files.DIRECTORY)).changed
+        changed = apply.apply(lambda: files.load(files.DIRECTORY)).changed
         return changed, recorded()
 
     node.write(text(SERVICES))
@@ -253,8 +253,8 @@ def test_killed_before_the_change(applied: hosts.Node) -> None:
     applied.write(text(SERVICES[3:]))
 
     def killed() -> None:
-        apply._send = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-        apply.apply(files.load(files.DIRECTORY))
+        converge._send = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        apply.apply(lambda: files.load(files.DIRECTORY))
 
     with pytest.raises(hosts.KilledError):
         applied.call(killed)

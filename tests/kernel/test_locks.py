@@ -11,7 +11,7 @@ import pytest
 
 from sluice.backends.iptables import kernel as iptables_kernel
 from sluice.backends.iptables import layer
-from sluice.node import apply, files
+from sluice.node import apply, converge, files
 from sluice.node.result import Result
 from sluice.system import locks
 from sluice.system.tools import NodeError
@@ -42,7 +42,7 @@ def test_applies_take_turns(node: hosts.Node, variant: str, count: int) -> None:
 def apply_within(seconds: int) -> Result:
     """An apply with shorter bounds."""
     locks.SECONDS = iptables_kernel.LOCK_SECONDS = seconds
-    return apply.apply(files.load(files.DIRECTORY))
+    return apply.apply(lambda: files.load(files.DIRECTORY))
 
 
 def test_xtables_lock_is_held(node: hosts.Node) -> None:
@@ -83,7 +83,7 @@ def test_somebody_is_quicker(node: hosts.Node, variant: str) -> None:
     node.write(cases.rendered(SERVICES[1:], iptables_variant=variant))
 
     def disturbed() -> Result:
-        send, disturbances = apply._send, [f"iptables-{variant} -w -t nat -F KUBE-SERVICES"]
+        send, disturbances = converge._send, [f"iptables-{variant} -w -t nat -F KUBE-SERVICES"]
 
         def quicker(*arguments: object) -> object:
             for script in disturbances[:]:
@@ -91,9 +91,9 @@ def test_somebody_is_quicker(node: hosts.Node, variant: str) -> None:
                 subprocess.run(script.split(), check=True, env={"PATH": hosts.PATH})
             return send(*arguments)
 
-        apply._send = quicker
+        converge._send = quicker
         iptables_kernel.Tools.heeds_lock_file = lambda _: False  # else nobody could be quicker
-        return apply.apply(files.load(files.DIRECTORY))
+        return apply.apply(lambda: files.load(files.DIRECTORY))
 
     assert node.call(disturbed).changed
     assert node.differs() == ()
@@ -105,19 +105,19 @@ def test_somebody_is_quicker_unseen(node: hosts.Node, variant: str) -> None:
     node.write(cases.rendered(SERVICES[1:], iptables_variant=variant))
 
     def disturbed() -> Result:
-        send = apply._send
+        send = converge._send
 
         def quicker(*arguments: object) -> object:
             script = f"iptables-{variant} -w -t filter -F KUBE-FORWARD"
             subprocess.run(script.split(), check=True, env={"PATH": hosts.PATH})
             return send(*arguments)
 
-        apply._send = quicker
+        converge._send = quicker
         iptables_kernel.Tools.heeds_lock_file = lambda _: False
-        return apply.apply(files.load(files.DIRECTORY))
+        return apply.apply(lambda: files.load(files.DIRECTORY))
 
     node.call(disturbed)
-    again = node.call(lambda: apply.apply(files.load(files.DIRECTORY)))
+    again = node.call(lambda: apply.apply(lambda: files.load(files.DIRECTORY)))
     assert [change.thing for change in again.changes] == [f"iptables-{variant} -t filter KUBE-FORWARD"]
     assert node.differs() == ()
 
@@ -128,7 +128,7 @@ def test_somebody_has_to_wait(node: hosts.Node) -> None:
     node.write(cases.rendered(SERVICES[1:], iptables_variant="legacy"))
 
     def disturbed() -> None:
-        send, waiting = apply._send, []
+        send, waiting = converge._send, []
 
         def slower(*arguments: object) -> object:
             script = "iptables-legacy -w -t filter -F KUBE-FORWARD"
@@ -138,12 +138,12 @@ def test_somebody_has_to_wait(node: hosts.Node) -> None:
             assert somebody.poll() is None
             return send(*arguments)
 
-        apply._send = slower
-        apply.apply(files.load(files.DIRECTORY))
+        converge._send = slower
+        apply.apply(lambda: files.load(files.DIRECTORY))
         assert [somebody.wait(10) for somebody in waiting] == [0]
 
     node.call(disturbed)
-    again = node.call(lambda: apply.apply(files.load(files.DIRECTORY)))
+    again = node.call(lambda: apply.apply(lambda: files.load(files.DIRECTORY)))
     assert [change.thing for change in again.changes] == ["iptables-legacy -t filter KUBE-FORWARD"]
     assert node.differs() == ()
 
@@ -155,7 +155,7 @@ def test_nothing_is_compared_behind_a_change(node: hosts.Node, variant: str) -> 
 
     def compared() -> Result:
         layer._from_kernel = None
-        return apply.apply(files.load(files.DIRECTORY))
+        return apply.apply(lambda: files.load(files.DIRECTORY))
 
     assert not node.call(compared).changed
     assert node.differs() == ()

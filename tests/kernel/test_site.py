@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from sluice.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("web", "api")
+RECORDER = Path(__file__).with_name("syslog_recorder.py")
 REMOTE_TMP = "/tmp/sluice-remote"
 BOTH = ["ip6tables.rules", "iptables.rules", "settings.json"]
 
@@ -117,6 +120,22 @@ class Site:
         assert ran.code == 0, ran.output
         return ran.output
 
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[Callable[[], list[str]]]:
+        """What the node's syslog gets meanwhile: a function that gives the messages up to now."""
+        source = RECORDER.read_text()
+        lab = [sys.executable, str(ROOT / "lab/network.py"), "--inventory", str(self.inventory)]
+        enter = [*lab, "enter", "node", "/usr/bin/python3", "-c", source, "/tmp/syslog"]
+        environment = {**os.environ, "SLUICE_LAB_STATE": str(self.folder / "state")}
+        with subprocess.Popen(enter, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            try:
+                yield lambda: [text for text in self.shell("cat /tmp/syslog").split("\n\n") if text]
+            finally:
+                self.shell("umount -l /dev; umount -l /tmp/syslog.devices; rm -r /tmp/syslog*")
+                process.kill()
+
     def shell(self, script: str) -> str:
         """What a shell script printed on the node."""
         return self.lab("enter", "node", "/bin/sh", "-ec", script)
@@ -193,7 +212,7 @@ def test_check_mode_says_what_would_change_and_writes_nothing(converged: Site) -
 def test_only_what_differs_is_sent(converged: Site) -> None:
     converged.declare(*SERVICES, "new")
     ran = converged.play("site.yml")
-    assert (ran.changed, ran.sent) == (1, ["iptables.rules"])
+    assert (ran.changed, ran.sent) == (1, ["iptables.rules", "settings.json"]), "its digest is in the settings"
     assert ran.modules.count("apply") == 2
     assert "shop/new" in converged.files()["iptables.rules"]
     assert converged.shell(f"ls {REMOTE_TMP}") == ""
@@ -202,7 +221,7 @@ def test_only_what_differs_is_sent(converged: Site) -> None:
 def test_without_pipelining(converged: Site) -> None:
     converged.declare("web")
     ran = converged.play("site.yml", ANSIBLE_PIPELINING="0")
-    assert (ran.changed, ran.sent) == (1, ["iptables.rules"])
+    assert (ran.changed, ran.sent) == (1, ["iptables.rules", "settings.json"])
     assert "shop/api" not in converged.files()["iptables.rules"]
     assert converged.shell(f"ls {REMOTE_TMP}") == ""
 
@@ -266,6 +285,69 @@ def test_a_backend_that_nobody_knows_is_refused(site: Site) -> None:
     ran = site.play("site.yml", "-e", "sluice_backend=nftables", fails=True)
     assert "sluice_backend: must be one of iptables, ipvs, is 'nftables'" in ran.output
     assert ran.modules == ["node_facts"]
+
+
+SECRET = "hunter2-of-a-secret"
+
+
+def secret(key: str) -> dict[str, Any]:
+    """An object whose values nobody but its readers may see."""
+    encoded = base64.b64encode(SECRET.encode()).decode()
+    metadata = {"name": "s", "namespace": "shop", "annotations": {"sluice.io/x": SECRET}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "data": {key: encoded},
+        "stringData": {key: SECRET},
+    }
+
+
+def test_no_content_and_no_secret_in_any_log(converged: Site, tmp_path: Path) -> None:
+    """Modules write their arguments to syslog. What Ansible prints, logs and keeps as facts is looked at as well."""
+    converged.declare(*("a" * (number + 1) for number in range(30)))
+    (converged.folder / "services/secret.yml").write_text(yaml.safe_dump(secret("file")))
+    more = tmp_path / "more.yml"
+    facts, log, controller = tmp_path / "facts", tmp_path / "log", tmp_path / "syslog"
+    environment = {
+        "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+        "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(facts),
+        "ANSIBLE_DISPLAY_ARGS_TO_STDOUT": "1",
+        "ANSIBLE_DISPLAY_OK_HOSTS": "1",
+        "ANSIBLE_LOG_PATH": str(log),
+    }
+    control = "import syslog; syslog.syslog('to see that it is recorded')"
+    try:
+        with converged.recording() as recorded:
+            for objects, words, code in (
+                ([secret("variable")], ("--check", "--diff"), 0),
+                ([secret("variable")], (), 0),
+                ([secret("variable"), {"apiVersion": "v1", "kind": "Service"}, {"stringData": SECRET}], (), 2),
+            ):
+                more.write_text(yaml.safe_dump({"sluice_manifests": objects}))
+                ansible = f"{Path(sys.executable).with_name('ansible-playbook')} -vvvvv -i {converged.inventory}"
+                script = f'{sys.executable} -c "{control}"; {ansible} site.yml -e @{more} {" ".join(words)}'
+                ran = converged.run(
+                    *(sys.executable, RECORDER, controller, "/bin/sh", "-c", script), environment=environment
+                )
+                assert ran.code == code, ran.output
+                assert "v1 Secret is not a kind that Sluice knows" in ran.output
+                assert SECRET not in ran.output
+            messages = recorded()
+            assert {word for text in messages for word in re.findall(r"sluice\.lb\.(\w+)", text)} >= {
+                "prepare",
+                "apply",
+            }
+            assert max(map(len, messages)) < 1000
+            assert len([text for text in controller.read_text().split("\n\n") if "it is recorded" in text]) == 3
+            assert max(map(len, controller.read_text().split("\n\n"))) < 1000
+            node = converged.shell("cat /tmp/syslog /etc/sluice/* $(find /var/lib/sluice -type f)")
+        kept = [*(converged.folder / ".sluice").iterdir(), *facts.rglob("*"), log, controller]
+        for text in (node, *(path.read_text() for path in kept if path.is_file())):
+            assert SECRET not in text
+            assert base64.b64encode(SECRET.encode()).decode() not in text
+    finally:
+        (converged.folder / "services/secret.yml").unlink()
 
 
 def test_all_of_it_can_be_removed(converged: Site) -> None:

@@ -49,7 +49,9 @@ def kernels(draw: st.DrawFn) -> RuleSet:
             for rule in draw(st.lists(st.sampled_from(FOREIGN[1:]), max_size=2)) if chain in chains else ():
                 chains[chain].insert(draw(st.integers(0, len(chains[chain]))), rule)
         chains[next(iter(chains))].append(FOREIGN[0])
-    return kernel
+    # A kernel lists chains as it likes: as they were made, by name, from a hash table.
+    order = draw(st.randoms(use_true_random=False))
+    return {table: dict(order.sample(list(chains.items()), len(chains))) for table, chains in kernel.items()}
 
 
 def _meddle(draw: st.DrawFn, chains: dict[str, list[str]]) -> None:
@@ -127,3 +129,26 @@ def test_plan_of_an_empty_kernel_says_each_chain_once(target: RuleSet) -> None:
     changes = plan.plan({}, target).changes
     assert len({(change.table, change.chain) for change in changes}) == len(changes)
     assert all(change.added or plan.is_ours(change.chain) for change in changes)
+
+
+def unmarked(kernel: RuleSet) -> set[str]:
+    """The tables in which chains have names of ours and nothing says that they are ours."""
+    return {chain.partition("/")[0] for chain in plan.leftovers(kernel)}
+
+
+def transactions(text: str) -> list[str]:
+    """The tables of a step: each is one transaction."""
+    return [f"{table}COMMIT\n" for table in text.split("COMMIT\n") if table]
+
+
+@given(kernel=kernels(), target=st.one_of(st.just({}), wanted()), batches=st.booleans())
+def test_what_is_ours_is_marked_wherever_it_ends(kernel: RuleSet, target: RuleSet, batches: bool) -> None:
+    """A killed apply leaves no chain of ours without the mark: nobody could tell whose it is. The next one arrives."""
+    strange = unmarked(kernel)
+    with mock.patch.multiple(plan, SINGLE_LINES=0, BATCH_CHAINS=2):
+        for step in plan.plan(kernel, target, batches=batches).steps:
+            for transaction in transactions(step):
+                kernel = restore(kernel, transaction)
+                assert unmarked(kernel) <= strange
+                after = run(kernel, target, batches=batches)
+                assert without_empty(plan.owned(after)) == without_empty(target)

@@ -18,8 +18,8 @@ from sluice import names, render, settings
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.registry import BACKENDS
+from sluice.catalogue import compiled, sources
 from sluice.catalogue import model as catalogues
-from sluice.catalogue import sources
 from sluice.faults import InputError
 
 # --- the grammar of all lines that a file may have
@@ -39,6 +39,10 @@ MATCHES = (
     r"-m physdev ! --physdev-is-in",
     r"-m statistic --mode random --probability [01]\.[0-9]{11}",
     rf"-m recent {_RECENT} --name KUBE-SEP-[A-Z2-7]{{16}} --mask [0-9a-f:.]+ --rsource",
+    # of IPVS mode
+    r"-m comment --comment \"Kubernetes [A-Za-z0-9 :,+=\\'-]+\"",
+    r"-m set --match-set KUBE-[A-Z0-9-]+ (?:src|dst)(?:,(?:src|dst))*",
+    r"-m ipvs --vproto [0-9]+ --vaddr [0-9a-f:.]+ --vport [0-9]{1,5}",
 )
 TARGETS = (
     _CHAIN,
@@ -47,10 +51,24 @@ TARGETS = (
     "RETURN",
     "REJECT --reject-with icmp6?-port-unreachable",
     rf"MARK --set-xmark {_HEX}/{_HEX}",
-    "MASQUERADE --random-fully",
+    "MASQUERADE(?: --random-fully)?",
     r"DNAT --to-destination [0-9a-f.:\[\]]+:[0-9]{1,5}",
 )
 RULE = rf"-A (?:{_CHAIN}|[A-Z]+)(?: (?:{'|'.join(MATCHES)}))*(?: -j (?:{'|'.join(TARGETS)}))?"
+_IP = r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-f:]*:[0-9a-f:.]*)"
+_SERVED = rf"(?:-t|-u|--sctp-service) (?:{_IP}|\[{_IP}\]):[0-9]{{1,5}}"
+_MEMBER = rf"(?:{_IP}(?:,(?:tcp|udp|sctp):[0-9]{{1,5}}(?:,{_IP}(?:/[0-9]{{1,3}})?)?)?|[0-9]{{1,5}})"
+OTHER_LINES = {
+    "ipset.conf": re.compile(rf"create KUBE-[A-Z0-9-]+ [a-z:,]+(?: [a-z]+ [a-z0-9-]+)*|add KUBE-[A-Z0-9-]+ {_MEMBER}"),
+    "ipvs.conf": re.compile(
+        rf"-A {_SERVED} -s [a-z]+(?: -p [0-9]+)?(?: -b [a-z,-]+)?"
+        rf"|-a {_SERVED} -r (?:{_IP}|\[{_IP}\]):[0-9]{{1,5}} -m -w [0-9]{{1,5}}"
+    ),
+    "addresses": re.compile(_NET),
+    "settings.json": re.compile(r'[{}]|  "[a-z_]+": (?:\[|"[A-Za-z0-9.]*"|[0-9]+|true|false),?|    "IPv[46]",?|  \],?'),
+}
+"""What the lines of the other files are."""
+
 LINE = re.compile(rf"#[ \w:,.]*|\*(?:filter|nat|mangle|raw)|:{_CHAIN} - \[0:0\]|COMMIT|{RULE}")
 
 
@@ -68,6 +86,8 @@ def check_files(found: catalogues.Catalogue, own: settings.Settings) -> None:
         assert text.isascii()
         assert text.count("\n") == len(text.splitlines())
         assert ruleset.parse(text) == support.rule_set(found, own, family)
+    for name, line in OTHER_LINES.items():
+        assert not [each for each in rendered.get(name, "").splitlines() if not line.fullmatch(each)]
 
 
 @given(objects=strategies.catalogues(), variables=strategies.variables())
@@ -271,7 +291,7 @@ def check_refused_or_harmless(objects: list[Any], compat: str = "1.36") -> None:
         return
     own = node({**BOTH_FAMILIES, "sluice_compat": compat, "sluice_cluster_cidrs": ["10.0.0.0/8"]})
     check_files(found, own)
-    assert catalogues.load_compiled(catalogues.compiled(found)) == found
+    assert compiled.load(compiled.text(found)) == found
 
 
 @pytest.mark.parametrize("nasty", strategies.NASTY)
@@ -325,7 +345,58 @@ def test_settings_come_back(variables: dict[str, Any]) -> None:
     assert node(json.loads(json.dumps(settings.to_variables(own)))) == own
 
 
+def json_paths(value: Any, here: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
+    """The way to each value within lists."""
+    entries = enumerate(value) if isinstance(value, list) else ()
+    return [here, *(path for key, entry in entries for path in json_paths(entry, (*here, key)))]
+
+
+COMPILED = json.loads(json.dumps(SOUND))
+COMPILED_PATHS = json_paths(COMPILED)[1:]
+
+
+@st.composite
+def spoilt_compiled(draw: st.DrawFn) -> str:
+    """The compiled SOUND with one to three values that are something else, and a digest that is right."""
+    value = json.loads(json.dumps(COMPILED))
+    for path in draw(st.lists(st.sampled_from(COMPILED_PATHS), min_size=1, max_size=3)):
+        holder = value
+        try:
+            for step in path[:-1]:
+                holder = holder[step]
+            old, bad = holder[path[-1]], draw(strategies.HOSTILE)
+            text = old if isinstance(old, str) else ""
+            holder[path[-1]] = draw(strategies.VALUES | st.sampled_from([text + bad, bad + text]) | OTHERS)
+            if draw(st.integers(0, 9)) == 0:
+                holder.append(holder[path[-1]])
+        except (IndexError, TypeError, KeyError, AttributeError):
+            continue  # what stood there was replaced before
+    body = json.dumps(value, separators=(",", ":")) + "}\n"
+    return compiled.FORMAT % compiled.digest(body) + body
+
+
+OTHERS = st.sampled_from(
+    ["10.0.0.9", "fd00::9", "10.0.0.0/8", "a", "UDP", "sh", "sh-port", 1, 0, True, None, [], [["a", "b"]]]
+)
+"""Values that are sound somewhere."""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@given(text=spoilt_compiled(), compat=st.sampled_from(["1.18", "1.20", "1.36"]))
+def test_a_compiled_catalogue_brings_nothing_but_rules(backend: str, text: str, compat: str) -> None:
+    """Whoever wrote it, and with whatever digest: it is refused in a line, or each line of the files is of its form."""
+    try:
+        found = compiled.load(text)
+    except ValueError as error:
+        assert str(error).isprintable()
+        return
+    try:
+        check_files(found, node({**BOTH_FAMILIES, "sluice_compat": compat, "sluice_backend": backend}))
+    except InputError as error:
+        assert all(str(fault).isprintable() for fault in error.faults)
+
+
 @given(objects=strategies.catalogues(8))
 def test_compiled_catalogue_comes_back(objects: list[dict[str, Any]]) -> None:
     found = catalogue(*objects)
-    assert catalogues.load_compiled(catalogues.compiled(found)) == found
+    assert compiled.load(compiled.text(found)) == found

@@ -12,7 +12,8 @@ import pytest
 
 from sluice import render
 from sluice.backends.iptables import text as ruleset
-from sluice.catalogue import model as catalogue
+from sluice.catalogue import compiled
+from sluice.catalogue.model import Catalogue, Service, ServicePort
 from sluice.node import files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +107,7 @@ def test_render_of_a_compiled_catalogue_is_the_same(tmp_path: Path, good: Path, 
 
     found, _ = sources.catalogue_of(sources.read([str(good)]), (), render.checks_for([]))
     kept = tmp_path / "catalogue.json"
-    kept.write_text(catalogue.compiled(found))
+    kept.write_text(compiled.text(found))
     for name, source in (("one", good), ("two", kept)):
         assert Ran("render", "--settings", node, "--out", tmp_path / name, source).code == 0
     assert (tmp_path / "one/iptables.rules").read_text() == (tmp_path / "two/iptables.rules").read_text()
@@ -205,14 +206,11 @@ def test_hostile_files(name: str, tmp_path: Path, node: Path) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"---\n---\n\n...\n",
         b"\xef\xbb\xbf" + GOOD.encode(),
         GOOD.replace("\n", "\r\n").encode(),
         b"%YAML 1.1\n---\n" + GOOD.encode(),
         GOOD.replace("{clusterIP", "{<<: {type: NodePort}, clusterIP").encode(),
         GOOD.replace("name: web,", 'name: web, annotations: {"at": 2024-01-01T00:00:00Z},').encode(),
-        b"\xef\xbb\xbf" + b'{"apiVersion": "v1", "kind": "List", "items": []}',
     ],
 )
 def test_odd_but_good_files(data: bytes, tmp_path: Path) -> None:
@@ -220,3 +218,111 @@ def test_odd_but_good_files(data: bytes, tmp_path: Path) -> None:
     path.write_bytes(data)
     ran = Ran("validate", path)
     assert (ran.code, ran.errors) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"---\n---\n\n...\n",
+        b"\xef\xbb\xbf" + b'{"apiVersion": "v1", "kind": "List", "items": []}',
+        b"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: None}\n",
+        None,
+    ],
+)
+def test_a_catalogue_without_services_is_no_silent_success(data: bytes | None, tmp_path: Path) -> None:
+    folder = tmp_path / "services"
+    folder.mkdir()
+    if data is not None:
+        (folder / "empty.yml").write_bytes(data)
+    ran = Ran("validate", folder)
+    line = f"catalogue: warning: no Services in {folder}: there is nothing to program"
+    assert (ran.code, ran.errors) == (0, [line])
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, good: Path, node: Path) -> None:
+    folder = tmp_path / "services"
+    folder.mkdir()
+    for fifo in (folder / "a.yml", tmp_path / "catalogue.json", tmp_path / "settings.yml"):
+        os.mkfifo(fifo)
+    (folder / "b.yml").symlink_to("/dev/zero")
+    (folder / "c.yml").symlink_to("c.yml")
+    (folder / "d.yml").symlink_to("nowhere")
+    (folder / "e.yml").mkdir()
+    (folder / "loop").symlink_to(folder)
+    ran = Ran("validate", folder, tmp_path / "catalogue.json", good, good.with_name("a\nb"))
+    assert ran.code == 1
+    assert ran.errors == [
+        f"{folder}/a.yml: cannot be read: is a FIFO, not a file",
+        f"{folder}/b.yml: cannot be read: is a device, not a file",
+        f"{folder}/c.yml: cannot be read: Too many levels of symbolic links",
+        f"{folder}/d.yml: cannot be read: No such file or directory",
+        f"{tmp_path}/catalogue.json: cannot be read: is a FIFO, not a file",
+        f"{tmp_path}/a\\nb: no such file or folder",
+    ]
+    for words in ((tmp_path / "catalogue.json",), ("--settings", tmp_path / "settings.yml", good)):
+        ran = Ran("validate", *words)
+        assert (ran.code, len(ran.errors)) == (1, 1)
+        assert ran.errors[0].endswith("cannot be read: is a FIFO, not a file")
+
+
+def test_what_a_shell_hands_over_is_read(tmp_path: Path, good: Path, node: Path) -> None:
+    command = f'{sys.executable} -m sluice validate --settings <(sleep 0.2; cat "{node}") <(sleep 0.2; cat "{good}")'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "module_utils")}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_links_in_the_folder_of_the_files_are_replaced(tmp_path: Path, good: Path, node: Path) -> None:
+    out, precious = tmp_path / "out", tmp_path / "precious"
+    out.mkdir()
+    precious.write_text("mine")
+    for name in ("iptables.rules", "ip6tables.rules", "settings.json"):
+        (out / name).symlink_to(precious)
+    assert Ran("render", "--settings", node, "--out", out, good).code == 0
+    assert precious.read_text() == "mine"
+    assert not any(path.is_symlink() for path in out.iterdir())
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_folder_that_another_user_has_linked_is_refused(tmp_path: Path, good: Path, node: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out.symlink_to(elsewhere)
+    assert Ran("render", "--settings", node, "--out", out, good).code == 0, "our own link"
+    os.lchown(out, 65534, 65534)
+    ran = Ran("render", "--settings", node, "--out", out, good)
+    assert (ran.code, ran.errors) == (2, [f"sluice: {out}: is a link that another user has made"])
+
+
+def forged(path: Path, **field: object) -> Path:
+    """A compiled catalogue with one field of its Service as no manifest could say it, and with the right digest."""
+    service = Service("shop", "web", "ClusterIP", ("10.96.0.1",), (ServicePort("", "TCP", 80, 80),))
+    path.write_text(compiled.text(Catalogue((service._replace(**field),))))
+    return path
+
+
+@pytest.mark.parametrize("command", ["validate", "render"])
+def test_a_compiled_catalogue_that_is_not_sound_is_refused(command: str, tmp_path: Path, node: Path) -> None:
+    words = [command, "--settings", node, *(["--out", tmp_path / "out"] if command == "render" else [])]
+    path = tmp_path / "evil.json"
+    assert Ran(*words, forged(path)).code == 0
+    whole = path.read_text()
+    for text, message in (
+        (whole.replace("shop", "show"), "it is damaged"),
+        (whole[:-9], "it is damaged"),
+        (whole.replace("sluice-catalogue-", "sluice-catalogue-0"), "another release of Sluice compiled it"),
+        (forged(path, name="x\n-A INPUT -j ACCEPT").read_text(), "it is damaged: Service.name"),
+        (forged(path, cluster_ips=("10.0.0.1 -j ACCEPT",)).read_text(), "it is damaged: Service.cluster_ips"),
+    ):
+        path.write_text(text)
+        ran = Ran(*words, path)
+        assert (ran.code, ran.errors) == (1, [f"{path}: catalogue: {message}"])
+    forged(path).chmod(0o666)
+    ran = Ran(*words, path)
+    assert (ran.code, ran.errors) == (1, [f"{path}: catalogue: it may be written by others (mode 666)"])
+    path.chmod(0o600)
+    tmp_path.chmod(0o775)
+    ran = Ran(*words, path)
+    reason = f"its folder {tmp_path} may be written by others (mode 775)"
+    assert (ran.code, ran.errors) == (1, [f"{path}: catalogue: {reason}"])

@@ -62,6 +62,8 @@ def test_values_are_made_canonical(name: str, value: Any, read_as: Any) -> None:
         ("nodeport_range", "0-1", "must be a range of ports such as 30000-32767, is '0-1'"),
         ("nodeport_range", "1-65536", "must be a range of ports such as 30000-32767, is '1-65536'"),
         ("labels", ["zone"], "must be a mapping of labels, is ['zone']"),
+        ("node_name", "../a", "must be a name, without blanks and slashes, is '../a'"),
+        ("node_name", "a\nb", "must be a name, without blanks and slashes, is 'a\\nb'"),
         ("repair_seconds", -1, "must be a whole number from 0 to 86400, is -1"),
     ],
 )

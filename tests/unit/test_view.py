@@ -9,7 +9,8 @@ from iptables_rules import BOTH, HERE, LB, LOCAL, OLD, THERE, balanced, chains_o
 from support import catalogue, endpoint, endpoint_slice, node, rules, service
 
 from sluice.addresses import IPV4, IPV6
-from sluice.view import View, view
+from sluice.faults import InputError
+from sluice.view import View, check_form, view
 
 
 def test_range_of_all_addresses_is_no_restriction_in_1_36() -> None:
@@ -141,3 +142,52 @@ def test_an_ingress_of_mode_proxy_is_not_for_the_node(compat: str, captured: tup
     proxied = service(**LB)
     proxied["status"]["loadBalancer"]["ingress"][0]["ipMode"] = "Proxy"
     assert seen(proxied, compat=compat).ports[0].load_balancer_ips == captured
+
+
+# --- the form of what goes into rules
+
+
+def test_a_view_of_a_sound_catalogue_is_of_its_form() -> None:
+    found = catalogue(service(ip=["10.96.0.1", "fd00::1"]), endpoint_slice("10.244.1.1"))
+    for family in (IPV4, IPV6):
+        check_form(view(found, node(), family))
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("display_name", "shop/web\n"),
+        ("protocol", "tcp -j ACCEPT"),
+        ("cluster_ip", "fd00::1"),
+        ("port", True),
+        ("node_port", 65536),
+        ("external_ips", ("10.0.0.1/8",)),
+        ("source_ranges", ("0.0.0.0",)),
+        ("affinity_seconds", "60"),
+        ("external_local", 1),
+        ("health_check_node_port", -1),
+    ],
+)
+def test_a_port_that_is_not(field: str, bad: object) -> None:
+    seen = view(catalogue(service(), endpoint_slice("10.244.1.1")), node(), IPV4)
+    spoilt = seen._replace(ports=(seen.ports[0]._replace(**{field: bad}),))
+    with pytest.raises(InputError, match=rf"PortView\.{field}: is not of the form that a rule takes"):
+        check_form(spoilt)
+
+
+@pytest.mark.parametrize("place", ["endpoints", "cluster", "local"])
+@pytest.mark.parametrize(
+    ("field", "bad"), [("text", "10.0.0.1:80 -j"), ("address", "10.0.0.1 "), ("port", 0), ("endpoint", None)]
+)
+def test_a_target_that_is_not(place: str, field: str, bad: object) -> None:
+    seen = view(catalogue(service(), endpoint_slice("10.244.1.1")), node(), IPV4)
+    (port,) = seen.ports
+    endpoint = port.endpoints[0].endpoint._replace(weight="1 -g")
+    target = port.endpoints[0]._replace(**{field: bad if field != "endpoint" else endpoint})
+    with pytest.raises(InputError, match=rf"Target\.{field}: is not of the form"):
+        check_form(seen._replace(ports=(port._replace(**{place: (target,)}),)))
+
+
+def test_a_family_that_nobody_knows() -> None:
+    with pytest.raises(InputError):
+        check_form(View("IPv5", (), (), 0))

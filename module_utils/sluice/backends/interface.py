@@ -80,6 +80,9 @@ class Frontend(NamedTuple):
     port: int
 
 
+Form = Callable[[Any], bool]
+"""Whether a JSON value has the form in which it was kept."""
+
 Frontends = dict[Frontend, set[tuple[str, int]]]
 """The endpoints (address, port) behind each UDP front end."""
 
@@ -141,8 +144,11 @@ class Layer(Protocol):
         """Network devices that hold addresses of Services; those are not the node's own."""
 
     @property
-    def remembers(self) -> Mapping[str, Callable[[Any], bool]]:
-        """The files of ``Memory.lasting``, with what says whether a JSON value is one that the layer keeps there."""
+    def remembers(self) -> Mapping[str, Form]:
+        """The files of ``Memory.lasting``, and the form of each.
+
+        One that is damaged, or could not be written, is missing: the layer goes on from the kernel.
+        """
 
     @property
     def waiting(self) -> str:
@@ -168,7 +174,7 @@ class Layer(Protocol):
         """Whether ``files``, which ``held`` gave, are Sluice's alone, with nothing that a takeover found."""
 
     def settle(self, memory: Memory, now: float) -> Memory:
-        """Remove what waited for its connections, as far as they have ended by ``now`` (seconds since the boot).
+        """Remove what waited for its connections, as far as they have ended by ``now`` (seconds of uptime).
 
         ``memory`` has no record here: this runs every few seconds, and reading the last files takes its time.
         """

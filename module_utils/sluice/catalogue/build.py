@@ -22,6 +22,9 @@ from .pods import read_host_ports
 from .reader import SERVICE_NAME_LABEL, ObjectReader, plain_fault, short
 from .services import read_service
 
+MAX_KIND = 120
+"""Characters of an unknown kind that a warning shows."""
+
 _KINDS = {
     ("v1", "Service"): "Service",
     ("v1", "Endpoints"): "Endpoints",
@@ -97,7 +100,9 @@ def _known_objects(manifests: Iterable[Manifest], faults: list[Fault]) -> Iterat
     for manifest in manifests:
         value = manifest.value
         if not isinstance(value, dict):
-            plain_fault(faults, manifest, "", f"must be an object with apiVersion and kind, is {short(value)}")
+            # Text of which nothing is known may be a password.
+            found = "text" if isinstance(value, str) else short(value)
+            plain_fault(faults, manifest, "", f"must be an object with apiVersion and kind, is {found}")
             continue
         version, kind = value.get("apiVersion"), value.get("kind")
         if not isinstance(version, str) or not isinstance(kind, str):
@@ -105,9 +110,11 @@ def _known_objects(manifests: Iterable[Manifest], faults: list[Fault]) -> Iterat
             plain_fault(faults, manifest, missing, "must be a string" if value.get(missing) else "is missing")
             continue
         known = _KINDS.get((version, kind))
+        name = f"{version} {kind}"
         if known:
             yield ObjectReader(manifest, known, faults)
-        elif f"{version} {kind}" not in unknown:
-            unknown.add(f"{version} {kind}")
-            message = f"{version} {kind} is not a kind that Sluice knows: its objects are left out"
+        elif name not in unknown:
+            unknown.add(name)
+            cut = name if len(name) <= MAX_KIND else f"{name[:MAX_KIND]}…"
+            message = f"{cut} is not a kind that Sluice knows: its objects are left out"
             plain_fault(faults, manifest, "kind", message, warning=True)

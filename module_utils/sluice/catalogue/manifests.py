@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..faults import Fault, InputError
-from . import syntax
+from . import input_files, syntax
+from .input_files import Unreadable
 from .syntax import Path, SyntaxFault
 
 SUFFIXES = (".yml", ".yaml", ".json")
@@ -46,20 +47,16 @@ class Manifest(NamedTuple):
 def read(paths: Sequence[str]) -> tuple[list[tuple[str, str]], list[Fault]]:
     """The files in ``paths`` (files, or folders, whose manifests come in the order of their names): name and text.
 
-    With a fault for each path and file that cannot be read.
+    With a fault for each path, folder and file that cannot be read.
     """
     texts: list[tuple[str, str]] = []
     faults: list[Fault] = []
     for path in paths:
-        files = list(_files(path))
-        if not files and not os.path.isdir(path):
-            faults.append(Fault(path, 0, "", "", "no such file or folder"))
-        for file in files:
+        for file in _files(path, faults):
             try:
-                with open(file, encoding="utf-8-sig") as stream:
-                    texts.append((file, stream.read()))
-            except (OSError, UnicodeDecodeError) as error:
-                faults.append(Fault(file, 0, "", "", f"cannot be read: {getattr(error, 'strerror', None) or error}"))
+                texts.append((file, input_files.content(file)))
+            except Unreadable as error:
+                faults.append(_unreadable(file, error))
     return texts, faults
 
 
@@ -89,12 +86,9 @@ def inline(objects: Any, name: str = "sluice_manifests") -> list[Manifest]:
 def load_variables(path: str) -> dict[str, Any]:
     """A file of variables (YAML or JSON), such as a group_vars file. Raises InputError."""
     try:
-        with open(path, encoding="utf-8-sig") as stream:
-            text = stream.read()
-        value = syntax.values(text)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise InputError([Fault(path, 0, "", "", reason)]) from None
+        value = syntax.values(input_files.content(path))
+    except Unreadable as error:
+        raise InputError([_unreadable(path, error)]) from None
     except SyntaxFault as error:
         raise InputError([Fault(path, error.line, "", "", error.reason)]) from None
     values = [entry for entry in value if entry is not None]
@@ -115,10 +109,26 @@ def documents(file: str, text: str) -> Iterator[Document]:
         line += piece.count("\n")
 
 
-def _files(path: str) -> Iterator[str]:
-    if os.path.isfile(path):
+def _unreadable(path: str, reason: object) -> Fault:
+    return Fault(path, 0, "", "", f"cannot be read: {reason}")
+
+
+def _files(path: str, faults: list[Fault]) -> Iterator[str]:
+    def failed(error: OSError) -> None:
+        faults.append(_unreadable(error.filename, error.strerror))
+
+    if not os.path.isdir(path):
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            faults.append(Fault(path, 0, "", "", "no such file or folder"))
+            return
+        except (OSError, ValueError):
+            pass  # whoever opens it says the same
         yield path
-    for folder, folders, names in os.walk(path):
+        return
+    # Does not follow links to folders, so none is walked for ever.
+    for folder, folders, names in os.walk(path, onerror=failed):
         folders.sort()
         yield from (os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIXES))
 

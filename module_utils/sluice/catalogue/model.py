@@ -1,18 +1,14 @@
 """The catalogue: all Services, their endpoints, host ports and Nodes, validated as one whole.
 
-``manifests`` and ``validation`` make one out of what people write; this module says what it holds and how it is kept
-compiled. Every value is canonical here (addresses as inet_ntop prints them, networks without host bits, defaults
+``manifests`` and ``build`` make one out of what people write, ``compiled`` keeps it; this module says what it holds.
+Every value is canonical here (addresses as inet_ntop prints them, networks without host bits, defaults
 filled in), so what comes after never looks at a manifest again.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-FORMAT = "sluice-catalogue-1"
-"""Says in a compiled catalogue what it is; changes whenever a field below does."""
+from typing import NamedTuple
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 """The label of a Node that says in which zone it is."""
@@ -131,47 +127,3 @@ class Catalogue(NamedTuple):
     def node_ips(self, name: str) -> tuple[str, ...]:
         """The internal addresses of the Node ``name``."""
         return next((node.addresses for node in self.nodes if node.name == name), ())
-
-
-def compiled(catalogue: Catalogue) -> str:
-    """The catalogue as JSON text that ``load_compiled`` reads in a fraction of the time that manifests take."""
-    return json.dumps({"format": FORMAT, "catalogue": catalogue}, separators=(",", ":"))
-
-
-def load_compiled(text: str) -> Catalogue | None:
-    """The catalogue in ``text``, or None where ``text`` is not what ``compiled`` of this release wrote."""
-    if not text.startswith(f'{{"format":"{FORMAT}"'):
-        return None
-    services, host_ports, nodes = json.loads(text)["catalogue"]
-    return Catalogue(
-        services=tuple(map(_service, services)),
-        host_ports=tuple(HostPort(*row)._replace(addresses=tuple(row[7])) for row in host_ports),
-        nodes=tuple(Node(row[0], _pairs(row[1]), tuple(row[2])) for row in nodes),
-    )
-
-
-def _service(row: list[Any]) -> Service:
-    service = Service(*row)
-    return service._replace(
-        cluster_ips=tuple(service.cluster_ips),
-        ports=tuple(ServicePort(*port) for port in service.ports),
-        slices=tuple(map(_slice, service.slices)),
-        external_ips=tuple(service.external_ips),
-        ingress=tuple(Ingress(*entry) for entry in service.ingress),
-        source_ranges=tuple(service.source_ranges),
-        annotations=_pairs(service.annotations),
-    )
-
-
-def _slice(row: Any) -> EndpointSlice:
-    family, ports, endpoints = row
-    return EndpointSlice(family, tuple(SlicePort(*port) for port in ports), tuple(map(_endpoint, endpoints)))
-
-
-def _endpoint(row: list[Any]) -> Endpoint:
-    address, node, ready, serving, terminating, zones, nodes, weight = row
-    return Endpoint(address, node, ready, serving, terminating, tuple(zones), tuple(nodes), weight)
-
-
-def _pairs(rows: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((key, value) for key, value in rows)

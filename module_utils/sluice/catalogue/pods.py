@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from .. import forms
 from .model import HostPort
 from .reader import PROTOCOLS, ObjectReader, distinct, short
 from .syntax import Path
@@ -13,7 +13,10 @@ from .syntax import Path
 MAX_COMMENT = 255
 """Bytes that an iptables comment may have (XT_MAX_COMMENT_LEN less its end)."""
 
-_POD_ID = re.compile(r"[-A-Za-z0-9._:/]{1,317}")
+
+def comment_length(namespace: str, name: str) -> int:
+    """How long a comment the host ports of a Pod make, with the longest port."""
+    return len(f"{name}_{namespace} hostport 65535")
 
 
 def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
@@ -34,10 +37,10 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
     if not texts:
         entry.fault(("status", "podIP"), "is missing: a host port leads to the Pod's address")
     uid = entry.text(entry.metadata, "uid", ("metadata",)) or f"{entry.namespace}/{entry.name}"
-    if not _POD_ID.fullmatch(uid):
+    if not forms.POD_ID.fullmatch(uid):
         entry.fault(("metadata", "uid"), f"{short(uid)} is not a uid")
     # Both halves of the name go into a rule's comment with the port, and the kernel keeps 255 bytes of it.
-    longest = len(f"{entry.name}_{entry.namespace} hostport 65535")
+    longest = comment_length(entry.namespace, entry.name)
     if longest > MAX_COMMENT:
         entry.fault(("metadata", "name"), f"makes a comment of {longest} bytes, iptables takes {MAX_COMMENT}")
     for path, value in found:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from .. import addresses
 from ..faults import Fault
+from ..forms import LABEL, SUBDOMAIN
 from .manifests import Manifest
 from .syntax import Path
 
@@ -23,9 +23,6 @@ ANNOTATIONS = {
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
-
-LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 _T = TypeVar("_T")
 
@@ -43,7 +40,7 @@ class ObjectReader:
         self.metadata = self.mapping(self.value, "metadata", ())
         pattern, form = (LABEL, "a DNS label") if kind == "Service" else (SUBDOMAIN, "a DNS subdomain")
         self.name = self.text(self.metadata, "name", ("metadata",))
-        self.namespace = "" if kind == "Node" else self.text(self.metadata, "namespace", ("metadata",), "default")
+        self.namespace = "" if kind == "Node" else self.text(self.metadata, "namespace", ("metadata",)) or "default"
         shown = "/".join(filter(None, (self.namespace, self.name)))
         self.subject = f"{kind} {shown}".rstrip()
         if self.metadata.get("name") in (None, ""):

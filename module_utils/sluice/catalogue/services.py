@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import addresses, balancing
+from ..forms import LABEL
 from .checks import Checks
 from .model import AFFINITY_SECONDS, Ingress, Service, ServicePort
 from .reader import (
-    LABEL,
     PROTOCOLS,
     SERVICE_PROXY_NAME_LABEL,
     ObjectReader,

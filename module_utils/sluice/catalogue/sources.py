@@ -6,27 +6,39 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..faults import Fault, InputError
-from . import build, manifests
+from . import build, input_files, manifests
+from . import compiled as compiled_form
 from .checks import NO_CHECKS, Checks
 from .hosts import endpoint_hosts
-from .model import Catalogue, load_compiled
+from .input_files import Unreadable
+from .model import Catalogue
 
 
 def compiled_in(path: str) -> Catalogue | None:
-    """The catalogue that the file ``path`` holds compiled, or None where it holds something else (or nothing)."""
+    """The catalogue that the file ``path`` holds compiled, or None where it holds something else (or nothing).
+
+    Raises InputError where it means to hold one that is not to be relied on.
+    """
     try:
-        with open(path, encoding="utf-8") as stream:
-            return load_compiled(stream.read()) if path.endswith(".json") else None
-    except (OSError, UnicodeDecodeError):
-        return None
+        # No other name, so that a pipe is read once, by whoever reads manifests; who also says what cannot be read.
+        means_to = path.endswith(".json") and compiled_form.is_one(input_files.content(path))
+    except Unreadable:
+        means_to = False
+    return compiled(path) if means_to else None
 
 
 def compiled(path: str) -> Catalogue:
-    """The catalogue that the file ``path`` holds compiled. Raises InputError where it holds none."""
-    found = compiled_in(path)
-    if found is None:
-        raise InputError([Fault(path, 0, "", "catalogue", "there is no compiled catalogue in it")])
-    return found
+    """The catalogue that the file ``path`` holds compiled.
+
+    Raises InputError where it holds none, is damaged, or may have been written by anybody else than us (or root).
+    """
+    try:
+        text = input_files.own_content(path)
+        if not compiled_form.is_one(text):
+            raise ValueError("there is no compiled catalogue in it")
+        return compiled_form.load(text)
+    except (Unreadable, ValueError) as error:
+        raise InputError([Fault(path, 0, "", "catalogue", str(error))]) from None
 
 
 class Sources(NamedTuple):
@@ -61,3 +73,11 @@ def catalogue_of(
         faults, selectable = faults + error.faults, []
     catalogue, more = build.build(found, selectable, checks)
     return build.checked(catalogue, faults + more), faults + more
+
+
+def emptiness(catalogue: Catalogue, paths: Sequence[str]) -> list[Fault]:
+    """A warning where nothing that was read from ``paths`` is to be programmed: most likely they are the wrong ones."""
+    if catalogue.services or catalogue.host_ports:
+        return []
+    message = f"no Services in {', '.join(paths) or 'sluice_manifests'}: there is nothing to program"
+    return [Fault("catalogue", 0, "", "", message, warning=True)]

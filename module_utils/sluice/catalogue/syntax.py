@@ -1,5 +1,7 @@
 """Text to values: YAML and JSON, with limits, so that no text costs more than its length allows.
 
+Of YAML the parser's events are read: PyYAML's trees of nodes would take a hundred times the memory of their text.
+
 YAML is read as Kubernetes reads it: the scalars of YAML 1.1, but dates and numbers to the base of 60 stay text, and a
 key that stands in a mapping twice is a fault. Only YAML needs PyYAML, which nodes do not have: they read JSON.
 """
@@ -8,11 +10,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Union
 
 MAX_DEPTH = 100
-"""Levels of nesting. libyaml's composer is recursive C: what is nested without end would end the process."""
+"""Levels of nesting: what reads them is recursive."""
 
 MAX_ALIASED = 100_000
 """Values that aliases may repeat in one document: a few lines of them can stand for billions."""
@@ -47,21 +49,17 @@ def values(text: str) -> list[Any]:
             return [json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number)]
         except (ValueError, RecursionError):
             pass  # flow style YAML begins alike; and for what is neither, its message has a line
-    return [_Values().of(root) for root in _roots(text)]
+    return list(_documents(text, _Values))
 
 
 def line(text: str, path: Path) -> int:
     """The line (from 0) of ``text``, one document, at which ``path`` stands, or the nearest thing around it."""
-    try:
-        root = _root(text)
-    except SyntaxFault:  # JSON that YAML does not take, or no PyYAML
-        return 0
-    found = int(root.start_mark.line) if root else 0
+    found, node = _places(text)
     for step in path:
-        below = _step(root, step)
+        below = node.get(step)
         if below is None:
             break
-        found, root = below
+        found, node = below
     return found
 
 
@@ -77,21 +75,23 @@ def _no_number(text: str) -> Any:
 
 
 @functools.lru_cache(maxsize=1)  # each fault of a document asks for its line
-def _root(text: str) -> Any:
-    roots = _roots(text)
-    return roots[0] if roots else None
+def _places(text: str) -> _Place:
+    try:
+        return next(_documents(text, _Places), (0, {}))
+    except SyntaxFault:  # JSON that YAML does not take, or no PyYAML
+        return 0, {}
 
 
-def _roots(text: str) -> list[Any]:
-    """The node trees of all documents."""
+def _documents(text: str, reader: Callable[[_Events], _Values | _Places]) -> Iterator[Any]:
+    """What ``reader`` makes of the root of each document."""
     yaml, loader_class = _yaml()
     loader = None
     try:
         loader = loader_class(text)
-        roots = []
-        while loader.check_node():
-            roots.append(loader.get_node())
-        return roots
+        while not loader.check_event(yaml.StreamEndEvent):
+            event = loader.get_event()
+            if isinstance(event, yaml.DocumentStartEvent):
+                yield reader(_Events(loader)).next()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0) or 0)
@@ -99,8 +99,6 @@ def _roots(text: str) -> list[Any]:
         raise SyntaxFault(place + 1, f"YAML syntax: {' '.join(reason.split())}") from None
     except ValueError as error:  # half a surrogate pair
         raise SyntaxFault(1, f"YAML syntax: {error}") from None
-    except RecursionError:  # the loader in Python, where PyYAML comes without libyaml
-        raise SyntaxFault(1, f"YAML syntax: nested more than {MAX_DEPTH} deep") from None
     finally:
         if loader:
             loader.dispose()
@@ -108,105 +106,200 @@ def _roots(text: str) -> list[Any]:
 
 @functools.lru_cache(maxsize=1)
 def _yaml() -> tuple[Any, Any]:
-    """PyYAML, and its fastest loader with a limit of depth."""
+    """PyYAML, and its fastest loader."""
     try:
         import yaml
     except ImportError:
         raise SyntaxFault(1, "is not JSON, and PyYAML, which reads YAML, is not installed") from None
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml, getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    class Loader(base):  # type: ignore[misc]
-        depth = 0
 
-        def descend_resolver(self, current_node: Any, current_index: Any) -> None:
-            """Called on the way down to each node; nothing here resolves tags by paths."""
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                mark = current_node.start_mark
-                raise yaml.composer.ComposerError(None, None, f"nested more than {MAX_DEPTH} deep", mark)
+class _Events:
+    """The events of one document."""
 
-        def ascend_resolver(self) -> None:
-            self.depth -= 1
+    def __init__(self, loader: Any) -> None:
+        yaml = _yaml()[0]
+        self._depth = 0
+        self._ends = {
+            yaml.MappingStartEvent: yaml.MappingEndEvent,
+            yaml.SequenceStartEvent: yaml.SequenceEndEvent,
+        }
+        self.next: Callable[[], Any] = loader.get_event
+        self.scalar, self.alias = yaml.ScalarEvent, yaml.AliasEvent
+        self.mapping, self.sequence = self._ends
 
-    return yaml, Loader
+    def within(self, start: Any) -> Iterator[Any]:
+        """The events that begin each entry of the collection that ``start`` began. Whoever gets one reads the entry."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _fault(start, f"nested more than {MAX_DEPTH} deep")
+        end = self._ends[type(start)]
+        event = self.next()
+        while type(event) is not end:
+            yield event
+            event = self.next()
+        self._depth -= 1
 
 
 class _Values:
-    """The values of one document's nodes. An alias gives the same value again, and is counted."""
+    """The values of one document. An alias gives the same value again, and is counted."""
 
-    def __init__(self) -> None:
-        self.seen: dict[int, tuple[Any, int] | None] = {}
+    def __init__(self, events: _Events) -> None:
+        self.events = events
+        self.anchors: dict[str, tuple[Any, int] | None] = {}
         self.count = 0
         self.aliased = 0
 
-    def of(self, node: Any) -> Any:
-        if node.id == "scalar":
-            return _scalar(node)
-        if id(node) in self.seen:
-            return self._again(node)
-        self.seen[id(node)] = None
+    def next(self) -> Any:
+        return self.of(self.events.next())
+
+    def of(self, event: Any) -> Any:
+        """The value that ``event`` begins, and of a collection what follows."""
+        events, kind = self.events, type(event)
+        if kind is events.alias:
+            return self._again(event)
         before = self.count
-        self.count += len(node.value)
-        if node.id == "mapping":
-            _check_tag(node, "map")
-            value: Any = self._mapping(node)
+        if event.anchor:
+            self.anchors[event.anchor] = None
+        if kind is events.scalar:
+            value = self._tagged(event)[1]
+        elif kind is events.mapping:
+            _check_tag(event, "map")
+            value = self._mapping(event)
         else:
-            _check_tag(node, "seq")
-            value = [entry.value if entry.tag == _STR else self.of(entry) for entry in node.value]
-        self.seen[id(node)] = value, self.count - before
+            _check_tag(event, "seq")
+            value = [self.of(entry) for entry in events.within(event)]
+            self.count += len(value)
+        if event.anchor:
+            self.anchors[event.anchor] = value, self.count - before
         return value
 
-    def _again(self, node: Any) -> Any:
-        known = self.seen[id(node)]
+    def _tagged(self, event: Any) -> tuple[str, Any]:
+        """The tag and the value of a scalar."""
+        text, tag = event.value, event.tag
+        if tag is None or tag == "!":
+            if not event.implicit[0]:
+                return _STR, text
+            return _word(text) if len(text) < _WORD else _plain(text)
+        try:
+            return tag, _scalar(tag, text)
+        except ValueError:
+            raise _unknown(event) from None
+
+    def _again(self, event: Any) -> Any:
+        if event.anchor not in self.anchors:
+            raise _fault(event, "found undefined alias")
+        known = self.anchors[event.anchor]
         if known is None:
-            raise _fault(node, "an alias stands in what it refers to")
+            raise _fault(event, "an alias stands in what it refers to")
         value, size = known
         self.count += size
         self.aliased += size
         if self.aliased > MAX_ALIASED:
-            raise _fault(node, f"aliases repeat more than {MAX_ALIASED} values")
+            raise _fault(event, f"aliases repeat more than {MAX_ALIASED} values")
         return value
 
-    def _mapping(self, node: Any) -> dict[Any, Any]:
+    def _mapping(self, start: Any) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
         merged: list[dict[Any, Any]] = []
-        for key_node, value_node in node.value:
-            if key_node.tag == _MERGE:
-                merged += self._merged(value_node)
-                continue
-            key = key_node.value if key_node.tag == _STR else self.of(key_node)
+        scalar = self.events.scalar
+        for event in self.events.within(start):
+            self.count += 1
+            if type(event) is scalar and not event.anchor:
+                tag, key = self._tagged(event)
+                if tag == _MERGE:
+                    merged += self._merged(self.events.next())
+                    continue
+            else:
+                key = self.of(event)
             if not isinstance(key, Hashable):
-                raise _fault(key_node, "a key must be text")
+                raise _fault(event, "a key must be text")
             if key in found:
-                raise _fault(key_node, f"the key {key!r} is there twice")
-            found[key] = value_node.value if value_node.tag == _STR else self.of(value_node)
+                raise _fault(event, f"the key {key!r} is there twice")
+            found[key] = self.of(self.events.next())
         for other in merged:
             for key, value in other.items():
                 found.setdefault(key, value)
         return found
 
-    def _merged(self, node: Any) -> Iterable[dict[Any, Any]]:
+    def _merged(self, event: Any) -> Iterable[dict[Any, Any]]:
         """What ``<<`` brings in: a mapping, or a list of them."""
-        value = self.of(node)
+        value = self.of(event)
         several = value if isinstance(value, list) else [value]
         if not all(isinstance(entry, dict) for entry in several):
-            raise _fault(node, "<< takes a mapping, or a list of them")
+            raise _fault(event, "<< takes a mapping, or a list of them")
         return several
 
 
-def _fault(node: Any, reason: str) -> SyntaxFault:
-    return SyntaxFault(node.start_mark.line + 1, f"YAML syntax: {reason}")
+class _Places:
+    """Where everything stands in one document: the line (from 0) of a value, and the places in it by key or index."""
+
+    def __init__(self, events: _Events) -> None:
+        self.events = events
+        self.anchors: dict[str, _Place] = {}
+
+    def next(self) -> _Place:
+        return self.of(self.events.next())
+
+    def of(self, event: Any) -> _Place:
+        events, kind = self.events, type(event)
+        start: int = event.start_mark.line
+        if kind is events.alias:
+            return self.anchors.get(event.anchor, (start, _NOWHERE))
+        below: dict[Any, _Place] = {}
+        if kind is events.sequence:
+            below.update(enumerate(map(self.of, events.within(event))))
+        elif kind is events.mapping:
+            for key in events.within(event):
+                place, _inside = self.of(key)
+                _line, inside = self.of(events.next())
+                below.setdefault(getattr(key, "value", None), (place, inside))
+        found = start, below or _NOWHERE
+        if event.anchor:
+            self.anchors[event.anchor] = found
+        return found
 
 
-def _check_tag(node: Any, kind: str) -> None:
-    if node.tag != _TAG + kind:
-        raise _fault(node, f"the tag {node.tag} is not known")
+_Place = tuple[int, dict[Any, Any]]
+_NOWHERE: dict[Any, Any] = {}
+"""One for all values that have nothing in them."""
 
 
-def _scalar(node: Any) -> Any:
-    text: str = node.value
-    kind = node.tag[len(_TAG) :] if node.tag.startswith(_TAG) else ""
-    if kind in ("str", "timestamp", "value", "merge") or node.tag in _ANSIBLE_TAGS:
+def _plain(text: str) -> tuple[str, Any]:
+    """The tag and the value of text without quotes."""
+    yaml = _yaml()[0]
+    tag: str = _resolver().resolve(yaml.ScalarNode, text, (True, False))
+    return tag, _scalar(tag, text)
+
+
+@functools.lru_cache(maxsize=1)
+def _resolver() -> Any:
+    return _yaml()[0].resolver.Resolver()
+
+
+_WORD = 64
+_word = functools.lru_cache(maxsize=4096)(_plain)
+"""The same few words stand in a catalogue again and again."""
+
+
+def _fault(event: Any, reason: str) -> SyntaxFault:
+    return SyntaxFault(event.start_mark.line + 1, f"YAML syntax: {reason}")
+
+
+def _unknown(event: Any) -> SyntaxFault:
+    """Without the tag itself: a password that nobody has put into quotes may look like one."""
+    return _fault(event, "the tag is not known")
+
+
+def _check_tag(event: Any, kind: str) -> None:
+    if event.tag not in (None, "!", _TAG + kind):
+        raise _unknown(event)
+
+
+def _scalar(tag: str, text: str) -> Any:
+    """The value of a scalar. Raises ValueError where the tag is not known."""
+    kind = tag[len(_TAG) :] if tag.startswith(_TAG) else ""
+    if kind in ("str", "timestamp", "value", "merge") or tag in _ANSIBLE_TAGS:
         return text
     if kind == "null":
         return None
@@ -219,7 +312,7 @@ def _scalar(node: Any) -> Any:
             return text  # `!!int x`
     if kind in ("int", "float"):
         return text
-    raise _fault(node, f"the tag {node.tag} is not known")
+    raise ValueError("the tag is not known")
 
 
 def _number(text: str, kind: str) -> int | float:
@@ -229,16 +322,3 @@ def _number(text: str, kind: str) -> int | float:
     # YAML 1.1 writes octal numbers as C does.
     octal = len(digits) > 1 and digits[0] == "0" and digits.isdigit()
     return int(text, 8 if octal else 0)
-
-
-def _step(node: Any, step: str | int) -> tuple[int, Any] | None:
-    """The line and the node behind one key or index, or None where there is none."""
-    if isinstance(step, int):
-        if node.id == "sequence" and step < len(node.value):
-            return node.value[step].start_mark.line, node.value[step]
-        return None
-    if node.id == "mapping":
-        for key, value in node.value:
-            if key.value == step:
-                return key.start_mark.line, value
-    return None

@@ -66,14 +66,26 @@ def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm:
     ``check`` and ``confirm`` are those of ``apply.apply``. Raises NodeError, OSError.
     """
     changed = files.differing(directory, wanted.contents)
-    settings = os.path.join(directory, files.SETTINGS_FILE)
-    diff = owned_files.diff({path: text for path, text in changed.items() if path == settings})
-    if check:
-        return Brought(apply.apply(wanted, check=True), changed, diff)
-    if not os.path.isdir(directory):
-        os.makedirs(directory)
-        os.chmod(directory, 0o755)  # whatever the umask: whoever logs in may read the rules
-    owned_files.write({path: text for path, text in changed.items() if text is not None})
-    kernel = apply.apply(wanted, confirm=confirm)
-    owned_files.write({path: None for path, text in changed.items() if text is None})
+    diff = _diff(os.path.join(directory, files.SETTINGS_FILE), wanted.contents[files.SETTINGS_FILE])
+
+    def put() -> files.Wanted:
+        if not os.path.isdir(directory):
+            owned_files.make_folder(directory)
+            os.chmod(directory, 0o755)  # whatever the umask: whoever logs in may read the rules
+        owned_files.protect(directory)
+        # What was taken back before may have left others.
+        again = files.differing(directory, wanted.contents)
+        owned_files.write({path: text for path, text in again.items() if text is not None})
+        return wanted
+
+    kernel = apply.apply(put if not check else lambda: wanted, check=check, confirm=confirm, directory=directory)
+    if not check:
+        owned_files.write({path: None for path, text in changed.items() if text is None})
     return Brought(kernel, changed, diff)
+
+
+def _diff(path: str, after: str) -> list[dict[str, Any]]:
+    """Before and after of the settings, without their proof: that changes with every rule."""
+    before = files.without_proof(owned_files.content(path) or "")
+    after = files.without_proof(after)
+    return [{"before_header": path, "after_header": path, "before": before, "after": after}] if before != after else []

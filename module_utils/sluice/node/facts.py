@@ -21,9 +21,9 @@ FLUSHERS = ("firewalld", "netfilter-persistent", "iptables", "ip6tables")
 
 _PACKAGES = {
     "debian": {"ip": "iproute2", "nft": "nftables", "modprobe": "kmod"},
-    "rhel": {"ip": "iproute", "iptables": "iptables-nft", "conntrack": "conntrack-tools", "modprobe": "kmod",
+    "rhel": {"ip": "iproute", "iptables": "iptables-nft", "modprobe": "kmod",
              "nft": "nftables"},
-    "suse": {"ip": "iproute2", "conntrack": "conntrack-tools", "nft": "nftables", "modprobe": "kmod"},
+    "suse": {"ip": "iproute2", "nft": "nftables", "modprobe": "kmod"},
 }  # fmt: skip
 
 

@@ -1,21 +1,33 @@
-"""The files of a node in /etc/sluice: what the roles write and ``sluice apply`` reads."""
+"""The files of a node in /etc/sluice: what the roles write and ``sluice apply`` reads.
+
+A file that was cut off is still a rule set, of fewer Services. So the files carry a proof that they are whole:
+settings.json has the SHA-256 of each other one and a seal of its own (module seal), and files that do not agree with
+it are only taken from somebody who says so (``--force``).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .. import addresses
+from .. import addresses, seal
 from ..backends import registry
 from ..backends.interface import Files, Layer
 from ..system import owned_files
 from ..system.tools import NodeError
+from . import state
 
 DIRECTORY = "/etc/sluice"
 SETTINGS_FILE = "settings.json"
+
+DIGESTS = "files"
+"""The field of SETTINGS_FILE that has the SHA-256 of the other files, in hexadecimal, by name."""
+
+_PROOF = (DIGESTS, seal.KEY)
 
 
 class Wanted(NamedTuple):
@@ -66,28 +78,76 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return json.dumps({name: settings[name] for name in needed}, indent=2, sort_keys=True) + "\n"
 
 
-def load(directory: str, backend: str = "") -> Wanted:
+def sealed(contents: Files) -> dict[str, str]:
+    """The files with a proof that they are whole: SETTINGS_FILE has the digests of the others, and a seal."""
+    digests = {name: _digest(text) for name, text in contents.items() if name != SETTINGS_FILE}
+    settings = {**json.loads(contents[SETTINGS_FILE]), DIGESTS: dict(sorted(digests.items()))}
+    return {**contents, SETTINGS_FILE: seal.text(settings, indent=2)}
+
+
+def without_proof(settings: str) -> str:
+    """The text of SETTINGS_FILE without what proves that the files are whole, which changes with each of them."""
+    try:
+        fields = json.loads(settings)
+        return (
+            json.dumps({name: fields[name] for name in fields if name not in _PROOF}, indent=2, sort_keys=True) + "\n"
+        )
+    except (ValueError, TypeError):
+        return settings
+
+
+def load(directory: str, backend: str = "", *, force: bool = False) -> Wanted:
     """What the files in ``directory`` say, for ``backend`` instead of theirs if one is given.
 
-    Raises NodeError where a file is missing or is not what Sluice writes.
+    Raises NodeError where a file is missing, is not what Sluice writes or, without ``force``, not all that it wrote.
     """
     contents = {}
     for name in names():
         path = os.path.join(directory, name)
         try:
-            with open(path, encoding="utf-8") as stream:
-                contents[name] = stream.read()
-        except FileNotFoundError:
-            continue
+            text = owned_files.content(path)
         except (OSError, UnicodeDecodeError) as error:
             raise NodeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    return parse(contents, directory, backend)
+        if text is not None:
+            contents[name] = text
+    wanted = parse(contents, directory, backend)
+    broken = {} if force else _broken(wanted.contents)
+    if broken:
+        lines = "; ".join(f"{os.path.join(directory, name)} {fault}" for name, fault in broken.items())
+        raise NodeError(f"{lines}: --force takes the files as they are")
+    return wanted
+
+
+def _broken(contents: Files) -> dict[str, str]:
+    """What speaks against each file being as it was written, by name."""
+    try:
+        digests = seal.fields(contents[SETTINGS_FILE]).get(DIGESTS)
+    except ValueError:
+        digests = None
+    if not isinstance(digests, dict):
+        # An earlier version wrote no seal; what that one applied is whole.
+        if contents == state.whole(state.active()):
+            return {}
+        return {SETTINGS_FILE: "is cut off, or was edited by hand"}
+    others = {name: text for name, text in contents.items() if name != SETTINGS_FILE}
+    return {
+        name: "is empty" if not text else f"is cut off or was edited by hand ({len(text.encode())} bytes)"
+        for name, text in others.items()
+        if digests.get(name) != _digest(text)
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse(contents: Files, source: str = "files", backend: str = "") -> Wanted:
     """What files with these ``contents`` (by name) say. Raises NodeError, with ``source`` in its message."""
     try:
-        settings = {**nothing(), **json.loads(contents[SETTINGS_FILE])}
+        said = json.loads(contents[SETTINGS_FILE])
+        if "backend" not in said:
+            raise ValueError(f"{SETTINGS_FILE} names no backend")
+        settings = {**nothing(), **said}
         settings["backend"] = backend or settings["backend"]
         if settings["backend"] not in ("", *registry.BACKENDS):
             raise NodeError(f"{source}: there is no backend {settings['backend']}")
@@ -96,13 +156,13 @@ def parse(contents: Files, source: str = "files", backend: str = "") -> Wanted:
         return wanted._replace(contents={name: contents[name] for name in (SETTINGS_FILE, *files)})
     except KeyError as error:
         raise NodeError(f"{source}: there is no {error.args[0]}") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise NodeError(f"{source}: not what Sluice wrote: {error}") from None
 
 
 def of_nothing() -> Wanted:
     """What a node is to be that holds nothing of Sluice."""
-    return parse({SETTINGS_FILE: json.dumps(nothing())})
+    return parse(sealed({SETTINGS_FILE: json.dumps(nothing())}))
 
 
 def differing(directory: str, contents: Files) -> owned_files.Contents:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import functools
+from collections.abc import Collection, Iterable, Sequence
 
 from .. import addresses
 from ..backends import registry
@@ -14,21 +15,23 @@ from . import files
 from .files import Wanted
 
 
-def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
+def forget(before: Sequence[Files], wanted: Wanted, warnings: list[str]) -> int:
     """Delete the UDP flows that are left of what was ``before``; returns how many.
 
-    A node without conntrack(8) gets a warning.
+    A kernel that does not tell them gives a warning.
     """
     count = 0
     try:
-        local = links.own_addresses(links.prefixes(), registry.devices())
+        local = frozenset(links.own_addresses(links.prefixes(), registry.devices()))
         for family in wanted.settings["ip_families"] or addresses.FAMILIES:
-            flows, new = conntrack.udp_flows(family), _frontends(wanted.contents, family)
+            flows = conntrack.udp_flows(family)
+            new = _frontends(wanted.contents, family) if flows else {}
+            left: dict[bytes, Flow] = {}
             for contents in before if flows else ():
                 moved = bool(contents) and files.parse(contents).layers != wanted.layers
-                left = stale(flows, _frontends(contents, family), new, local, moved=moved)
-                count += conntrack.delete(left)
-                flows = [flow for flow in flows if flow not in left]
+                found = stale(flows, _frontends(contents, family), new, local, moved=moved)
+                left.update((flow.words, flow) for flow in found)
+            count += conntrack.delete(left.values(), family)
     except NodeError as error:
         warnings.append(str(error))
     return count
@@ -52,15 +55,16 @@ def stale(
 
     ``moved``: another backend serves now, so all flows that the former one translated are left over.
     """
-    found = []
-    for flow in flows:
-        keys = [Frontend(flow.destination, flow.port)]
-        if flow.destination in local:
-            keys.append(Frontend("", flow.port))
-        backend = (flow.reply_source, flow.reply_port)
+
+    @functools.cache
+    def is_stale(destination: str, port: int, reply_source: str, reply_port: int) -> bool:
+        keys = [Frontend(destination, port)]
+        if destination in local:
+            keys.append(Frontend("", port))
+        backend = (reply_source, reply_port)
         had = set().union(*(before.get(key, ()) for key in keys))
         has = set().union(*(after.get(key, ()) for key in keys))
-        untranslated = backend == (flow.destination, flow.port)
-        if (backend in had and (moved or backend not in has)) or (untranslated and has and not had):
-            found.append(flow)
-    return found
+        untranslated = backend == (destination, port)
+        return (backend in had and (moved or backend not in has)) or bool(untranslated and has and not had)
+
+    return [flow for flow in flows if is_stale(*flow[:4])]

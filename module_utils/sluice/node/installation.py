@@ -9,7 +9,7 @@ import shutil
 from types import ModuleType
 from typing import NamedTuple
 
-from ..system import owned_files
+from ..system import owned_files, tools, trust
 from . import units
 from .units import COMMAND
 
@@ -18,8 +18,10 @@ LIBRARY = "/usr/local/lib/sluice"
 # Isolated (-I): neither the current directory nor PYTHONPATH may bring somebody else's code to root.
 _SCRIPT = """\
 #!{python} -I
+import os
 import sys
 
+os.umask(0o022)  # Python, too, writes what it compiles
 sys.path.insert(0, "{library}")
 
 from sluice.__main__ import run
@@ -28,44 +30,87 @@ run()
 """
 
 
+_OWN_PYTHON = "/usr/bin/python3"
+"""The distribution's: what is taken instead of one that others may replace."""
+
+
 class Change(NamedTuple):
-    """What an installation would write: files, and links of units (by path, whether they should be there)."""
+    """What an installation would write: files, and links of units (by path, whether they should be there).
+
+    ``anew``: others may have put code among what is installed, so that all of it goes first.
+    """
 
     files: owned_files.Contents
     links: dict[str, bool]
     units: dict[str, str | None]
+    anew: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.files or self.links)
 
 
 def change(package: ModuleType, python: str, *, present: bool, systemd: bool, repair_seconds: int = 0) -> Change:
-    """The files of the installation that are not yet (or, without ``present``, still) there.
+    """The files of the installation that are not yet (or, without ``present``, still) there. Raises NodeError.
 
     ``systemd``: whether the node runs it; without it there is nobody to call units. ``repair_seconds``: how often the
     node looks for drift by itself, 0 for never.
     """
-    wanted: owned_files.Contents = dict.fromkeys([*_installed(), COMMAND])
+    engine: owned_files.Contents = dict.fromkeys([*_installed(), COMMAND])
     if present:
-        wanted.update({os.path.join(LIBRARY, name): text for name, text in _sources(package).items()})
-        wanted[COMMAND] = _SCRIPT.format(python=python, library=LIBRARY)
+        engine.update({os.path.join(LIBRARY, name): text for name, text in _sources(package).items()})
+        engine[COMMAND] = _SCRIPT.format(python=_interpreter(python), library=LIBRARY)
     wanted_units = units.contents(repair_seconds, present=present) if systemd else {}
-    wanted.update(wanted_units)
-    return Change(owned_files.differing(wanted), units.links(wanted_units) if systemd else {}, wanted_units)
+    anew = present and _may_be_others()
+    files = {**(engine if anew else owned_files.differing(engine)), **owned_files.differing(wanted_units)}
+    return Change(files, units.links(wanted_units) if systemd else {}, wanted_units, anew)
+
+
+def _interpreter(python: str) -> str:
+    """``python``, or the distribution's where others than root may replace that: root runs it at each boot.
+
+    Raises NodeError where the distribution has none that will do.
+    """
+    others = trust.others(python)
+    if not others:
+        return python
+    version = "import sys; sys.exit(sys.version_info < (3, 9))"
+    if not os.path.exists(_OWN_PYTHON) or tools.run([_OWN_PYTHON, "-I", "-c", version]).returncode:
+        raise tools.NodeError(f"{python} could be replaced by {others}, and root would run it: set another interpreter")
+    return _OWN_PYTHON
+
+
+def _may_be_others() -> bool:
+    """Whether others than root could write to what is installed; a module that is compiled already needs no source."""
+    return any(
+        os.lstat(path).st_uid or os.lstat(path).st_mode & 0o022
+        for folder, _folders, names in os.walk(LIBRARY)
+        for path in (folder, *(os.path.join(folder, name) for name in names))
+        if not os.path.islink(path)
+    )
 
 
 def perform(wanted: Change) -> None:
     """Write the files, compiled as well: the command runs at boot and in timers, where every tenth counts."""
+    if wanted.anew:
+        shutil.rmtree(LIBRARY)
     owned_files.write(wanted.files)
     if wanted.files.get(COMMAND):
         os.chmod(COMMAND, 0o755)
     if os.path.exists(COMMAND):
         _remove_empty_folders()
-        compileall.compile_dir(LIBRARY, quiet=2)
+        _compile()
     else:
         shutil.rmtree(LIBRARY, ignore_errors=True)
     if wanted.units:
         units.perform(wanted.links, wanted.units)
+
+
+def _compile() -> None:
+    umask = os.umask(0o022)  # it makes folders, by the umask of who runs this
+    try:
+        compileall.compile_dir(LIBRARY, quiet=2)
+    finally:
+        os.umask(umask)
 
 
 def _sources(package: ModuleType) -> dict[str, str]:

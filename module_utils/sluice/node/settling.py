@@ -5,10 +5,8 @@ An apply that leaves something starts the timer, and it ends with the last, acro
 
 from __future__ import annotations
 
-import time
-
 from ..backends import registry
-from ..system import locks
+from ..system import linux, locks
 from . import state, timer
 
 UNIT = "sluice-drain"
@@ -44,5 +42,5 @@ def run() -> bool:
 def _settle() -> bool:
     for layer in registry.layers():
         if state.waiting([layer]):
-            state.remember(layer, layer.settle(state.memory(layer, {}), time.clock_gettime(time.CLOCK_BOOTTIME)))
+            state.remember(layer, layer.settle(state.memory(layer, {}), linux.uptime()))
     return waits()

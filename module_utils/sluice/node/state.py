@@ -6,43 +6,45 @@
   still does, so that the next apply need not read it all again.
 * what layers have to remember whatever happens, such as ``virtual-servers.json`` and ``drains.json``.
 * ``unfinished``: there while an apply changes the kernel, and after one that did not come to its end.
-* ``pending/``: what to put back if the last change is not confirmed in time.
+* ``pending/``: what to put back if the last change is not confirmed in time (module pending).
 * ``rolled-back.json``: says that this happened, until a change is confirmed.
 
-None of it is needed to get the rules right: without it the kernel is read in full, and a rollback is refused.
+None of it is needed to get the rules right: without it the kernel is read in full, and a rollback is refused. What is
+damaged counts as missing, and is set aside under a name that says so.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..backends.interface import Files, Layer, Memory
+from ..backends.interface import Files, Form, Layer, Memory
 from ..system import linux, owned_files
+from . import kept
 
 ROOT = "/var/lib/sluice"
 KEPT = 5
 """Generations that are kept."""
 
+META = "generation.json"
+"""The file beside those of a generation that says what it is: without it half a folder is none."""
+
 _GENERATIONS = f"{ROOT}/generations"
 _ACTIVE = f"{ROOT}/active"
 _RECORD = f"{ROOT}/record.json"
 _UNFINISHED = f"{ROOT}/unfinished"
-_PENDING = f"{ROOT}/pending"
 _NOTE = f"{ROOT}/rolled-back.json"
-_META = "generation.json"
 
 
 class Last(NamedTuple):
     """What the last apply left: its files and their digest, and what the layers remember of it, by layer.
 
     ``records`` are there only where nothing speaks against the kernel still holding the files; then ``generation`` is
-    theirs.
+    theirs. No ``files``: there is no generation, or it is damaged.
     """
 
     generation: int
@@ -63,27 +65,22 @@ def digest(files: Files) -> str:
 
 def last() -> Last:
     """What the last apply left: by the record where it can be relied on, else the generation in force."""
-    try:
-        record = json.loads(owned_files.content(_RECORD) or "{}")
-        generation, records = record["generation"], record["layers"]
-        if record["place"] == linux.place():
-            files = contents(generation)
-            found = digest(files)
-            if found == record["digest"]:  # else somebody has edited them
-                return Last(generation, files, found, records)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    record = kept.value(_RECORD, _is_record)
+    if record and record["place"] == linux.place():
+        generation = record["generation"]
+        files = contents(generation)
+        found = digest(files)
+        if files and found == record["digest"]:  # else somebody has edited them
+            return Last(generation, files, found, record["layers"])
     generation = active()
-    files = contents(generation) if generation else {}
-    if not intact(generation, files):
-        files = {}
+    files = whole(generation)
     return Last(generation, files, digest(files), {})
 
 
 def set_record(generation: int, digest: str, records: Mapping[str, Any]) -> None:
     """Keep what the layers remember of the kernel with this generation in it; the older record goes."""
     record = {"place": linux.place(), "generation": generation, "digest": digest, "layers": records}
-    owned_files.write({_RECORD: json.dumps(record)}, sync=False)
+    owned_files.write({_RECORD: kept.text(record)}, sync=False)
 
 
 def forget_record() -> None:
@@ -91,20 +88,54 @@ def forget_record() -> None:
     owned_files.write({_RECORD: None})
 
 
+def _is_record(value: Any) -> bool:
+    return _has(value, place=str, generation=int, digest=str, layers=dict)
+
+
+def mend(layers: Iterable[Layer], *, check: bool = False) -> list[str]:
+    """Set aside what is damaged, a line for each; with ``check`` only say so.
+
+    The files of generations are looked at where one is used (``set_generation_aside``): they may be large.
+    """
+    forms: dict[str, Form] = {_RECORD: _is_record, _ACTIVE: _is_number, _NOTE: _is_note}
+    for layer in layers:
+        forms.update((f"{ROOT}/{name}", form) for name, form in layer.remembers.items())
+    found = [path for path, form in forms.items() if kept.damaged(path, form)]
+    folders = [f"{_GENERATIONS}/{number}" for number in _numbers()]
+    found += [folder for folder in folders if kept.value(f"{folder}/{META}", _is_meta) is None]
+    return [kept.set_aside(path, check=check) for path in found]
+
+
+def protect() -> None:
+    """Take away others' right to write here, which an older version gave them by a careless umask. Raises OSError."""
+    for folder, _folders, names in os.walk(ROOT):
+        for path in (folder, *(f"{folder}/{name}" for name in names)):
+            owned_files.protect(path)
+
+
+def _has(value: Any, **fields: type) -> bool:
+    """Whether ``value`` is an object of just these fields."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == fields.keys()
+        and all(type(value[name]) is kind for name, kind in fields.items())
+    )
+
+
 # --- what layers remember whatever happens
 
 
 def memory(layer: Layer, records: Mapping[str, Any]) -> Memory:
     """What ``layer`` remembers; ``records`` are those of ``last``."""
-    texts = {name: owned_files.content(f"{ROOT}/{name}") for name in layer.remembers}
-    lasting = {name: json.loads(text) for name, text in texts.items() if text}
+    values = {name: kept.value(f"{ROOT}/{name}", form) for name, form in layer.remembers.items()}
+    lasting = {name: value for name, value in values.items() if value is not None}
     return Memory(records.get(layer.name, {}), lasting)
 
 
 def remember(layer: Layer, memory: Memory) -> None:
     """Keep what lasts of ``memory``; on the disk when this returns."""
     lasting = memory.lasting
-    wanted = {f"{ROOT}/{name}": json.dumps(lasting[name]) if name in lasting else None for name in layer.remembers}
+    wanted = {f"{ROOT}/{name}": kept.text(lasting[name]) if name in lasting else None for name in layer.remembers}
     owned_files.write(owned_files.differing(wanted))
 
 
@@ -118,32 +149,53 @@ def waiting(layers: Iterable[Layer]) -> list[str]:
 
 
 def active() -> int:
-    """The number of the generation in force, 0 where there is none."""
-    text = owned_files.content(_ACTIVE) or ""
-    return int(text) if text.strip().isdigit() and int(text) in _numbers() else 0
+    """The number of the generation in force, 0 where there is none; the newest where it cannot be told or is lost."""
+    numbers = _numbers()
+    number = kept.value(_ACTIVE, _is_number)
+    return number if number in (0, *numbers) else max(numbers, default=0)
 
 
 def set_active(generation: int) -> None:
     """Say which generation is in force."""
-    owned_files.write({_ACTIVE: f"{generation}\n"}, sync=False)
+    owned_files.write({_ACTIVE: kept.text(generation)}, sync=False)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def contents(generation: int) -> dict[str, str]:
-    """The files of a generation."""
-    return _read(f"{_GENERATIONS}/{generation}")
+    """The files of a generation, none where it is not there or cannot be read."""
+    try:
+        return read_folder(f"{_GENERATIONS}/{generation}")
+    except (OSError, UnicodeDecodeError):
+        return {}
+
+
+def whole(generation: int) -> dict[str, str]:
+    """The files of a generation; none where they are not what was kept."""
+    meta, files = _meta(generation), contents(generation)
+    return files if meta and meta["digest"] == digest(files) else {}
+
+
+def newest_whole() -> Last | None:
+    """The generation in force, or the newest one where that is damaged, without records; None where there is none."""
+    for generation in dict.fromkeys([active(), *sorted(_numbers(), reverse=True)]):
+        files = whole(generation)
+        if files:
+            return Last(generation, files, digest(files), {})
+    return None
 
 
 def previous(generation: int) -> int:
     """The generation that was in force before this one, 0 where none is kept."""
-    meta = owned_files.content(f"{_GENERATIONS}/{generation}/{_META}")
-    number = json.loads(meta).get("previous", 0) if meta else 0
-    return number if number in _numbers() else 0
+    meta = _meta(generation)
+    return meta["previous"] if meta and meta["previous"] in _numbers() else 0
 
 
-def intact(generation: int, files: Files) -> bool:
-    """Whether ``files`` are what was kept as this generation: somebody may have edited them."""
-    meta = owned_files.content(f"{_GENERATIONS}/{generation}/{_META}")
-    return bool(meta) and json.loads(str(meta)).get("digest") == digest(files)
+def set_generation_aside(generation: int) -> str:
+    """A generation is damaged: it is none any more. The line that says so."""
+    return kept.set_aside(f"{_GENERATIONS}/{generation}")
 
 
 def prepare(files: Files, digest: str, before: int) -> int:
@@ -153,35 +205,46 @@ def prepare(files: Files, digest: str, before: int) -> int:
     """
     number = max(_numbers(), default=0) + 1
     meta = {"previous": before, "time": _now(), "digest": digest}
-    _write_new(f"{_GENERATIONS}/{number}", {**files, _META: json.dumps(meta)})
+    write_beside(f"{_GENERATIONS}/{number}", {**files, META: kept.text(meta)})
     return number
 
 
 def keep(number: int) -> None:
     """Keep the generation that was prepared, as the one in force. The oldest go."""
-    _put_in_place(f"{_GENERATIONS}/{number}")
+    put_in_place(f"{_GENERATIONS}/{number}")
     set_active(number)
     for old in sorted(_numbers())[:-KEPT]:
         shutil.rmtree(f"{_GENERATIONS}/{old}", ignore_errors=True)
 
 
+def _meta(generation: int) -> dict[str, Any] | None:
+    return kept.value(f"{_GENERATIONS}/{generation}/{META}", _is_meta)
+
+
+def _is_meta(value: Any) -> bool:
+    return _has(value, previous=int, time=str, digest=str)
+
+
 def _numbers() -> list[int]:
     try:
         return [int(name) for name in os.listdir(_GENERATIONS) if name.isdigit()]
-    except FileNotFoundError:
+    except OSError:
         return []
 
 
 # --- whether the last apply came to its end
 
 
-def begin() -> None:
-    """Say that an apply changes the kernel now. Until ``finish`` the active generation is the one before it."""
-    owned_files.write({_UNFINISHED: ""}, sync=False)
+def begin(name: str) -> None:
+    """Say that the apply of this name changes the kernel now. Until ``finish``, flows of before may be left."""
+    owned_files.write({_UNFINISHED: name}, sync=False)
 
 
-def finish() -> None:
-    """Say that the apply is complete."""
+def finish(name: str) -> None:
+    """Say that the apply of this name is complete; another one may have begun meanwhile."""
+    with open(_UNFINISHED, encoding="utf-8", errors="replace") as stream:
+        if stream.read() not in ("", name):
+            return
     owned_files.write({_UNFINISHED: None})
 
 
@@ -190,59 +253,17 @@ def unfinished() -> bool:
     return os.path.exists(_UNFINISHED)
 
 
-# --- what waits for its confirmation
-
-
-class Pending(NamedTuple):
-    """A change that is not confirmed yet: what was before it, its name, when it is taken back, and by whom.
-
-    ``contents`` is what the kernel (``place``) held, ``generation`` what the node's files said.
-    """
-
-    contents: dict[str, str]
-    generation: int
-    change: str
-    deadline: float
-    timer: str
-    place: str
-
-
-def pending() -> Pending | None:
-    """The change that waits for its confirmation, or None."""
-    meta = owned_files.content(f"{_PENDING}/{_META}")
-    return None if meta is None else Pending(_read(_PENDING), **json.loads(meta))
-
-
-def waits() -> bool:
-    """Whether a change waits for its confirmation."""
-    return os.path.exists(f"{_PENDING}/{_META}")
-
-
-def set_pending(change: Pending) -> None:
-    """Say that a change waits for its confirmation. Raises OSError; then the one that waited still does."""
-    meta = change._asdict()
-    _write_folder(_PENDING, {**meta.pop("contents"), _META: json.dumps(meta)})
-
-
-def forget_pending() -> None:
-    """The change is confirmed, or taken back."""
-    # The file that makes it one goes first: half a folder is no pending change.
-    owned_files.write({f"{_PENDING}/{_META}": None})
-    shutil.rmtree(_PENDING, ignore_errors=True)
-
-
 # --- the note of a rollback
 
 
 def note() -> dict[str, Any] | None:
     """The note that an unconfirmed change was taken back: ``time`` and ``reason``."""
-    text = owned_files.content(_NOTE)
-    return json.loads(text) if text else None
+    return kept.value(_NOTE, _is_note)
 
 
 def set_note(reason: str) -> None:
     """Leave the note for the next run."""
-    owned_files.write({_NOTE: json.dumps({"time": _now(), "reason": reason})})
+    owned_files.write({_NOTE: kept.text({"time": _now(), "reason": reason})})
 
 
 def forget_note() -> None:
@@ -250,32 +271,32 @@ def forget_note() -> None:
     owned_files.write({_NOTE: None})
 
 
-def _read(folder: str) -> dict[str, str]:
-    found = {}
-    for name in os.listdir(folder):
-        if name != _META:
-            with open(f"{folder}/{name}", encoding="utf-8") as stream:
-                found[name] = stream.read()
-    return found
+def _is_note(value: Any) -> bool:
+    return _has(value, time=str, reason=str)
 
 
-def _write_folder(folder: str, files: Files) -> None:
-    """Write a folder whole: it is not there before all of it is."""
-    _write_new(folder, files)
-    _put_in_place(folder)
+# --- folders, which are there whole or not at all
 
 
-def _write_new(folder: str, files: Files) -> None:
+def read_folder(folder: str) -> dict[str, str]:
+    """The files of a folder but for META. Raises OSError, and UnicodeDecodeError where one is no text."""
+    names = [name for name in os.listdir(folder) if name != META]
+    return {name: owned_files.read(f"{folder}/{name}").decode() for name in names}
+
+
+def write_beside(folder: str, files: Files) -> None:
+    """Write what ``folder`` is going to be, beside it. Raises OSError."""
     new = f"{folder}.new"
     shutil.rmtree(new, ignore_errors=True)
-    os.makedirs(new)
+    owned_files.make_folder(new)
     for name, text in files.items():
-        with open(f"{new}/{name}", "w", encoding="utf-8") as stream:
+        with open(f"{new}/{name}", "w", encoding="utf-8", opener=owned_files.exclusive) as stream:
             stream.write(text)
 
 
-def _put_in_place(folder: str) -> None:
-    owned_files.write({f"{folder}/{_META}": None})  # without it half a folder is none
+def put_in_place(folder: str) -> None:
+    """Put what was written beside in the place of ``folder``. Raises OSError."""
+    owned_files.write({f"{folder}/{META}": None})
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(f"{folder}.new", folder)
 

@@ -2,7 +2,8 @@
 
 Independent of whoever asked for the change: a transient unit of systemd, or where there is no systemd a process of
 its own session that sleeps. The first ends in ``sluice rollback --unconfirmed CHANGE``, which leaves every other
-change alone: when the timer of one is stopped it may have fired already, and wait for the node's lock.
+change alone: when the timer of one is stopped it may have fired already, and wait for the node's lock. It is called
+again until it has done its work: a lock may be held by somebody, a disk may be full or read-only.
 """
 
 from __future__ import annotations
@@ -13,11 +14,20 @@ import shlex
 import signal
 from collections.abc import Sequence
 
-from ..system import linux, tools
+from ..system import linux, locks, tools
 from ..system.tools import NodeError
-from .units import COMMAND
+from .units import COMMAND, HARDENING
 
 UNIT = "sluice-rollback"
+
+_UNTIL_DONE = (
+    'pause=1; until "$@" || [ ! -e "$1" ]; do echo "$0: tried again in $pause s" >&2; sleep $pause; '
+    "[ $pause -ge 60 ] || pause=$((pause * 2)); done"
+)
+"""Runs a command, with growing pauses, until it succeeds or is removed. What it says is for the journal."""
+
+_TO_SYSLOG = f"logger --tag {UNIT} || while read -r line; do :; done"
+"""Without systemd, syslog is the journal. Where there is none either, nobody listens, but what speaks goes on."""
 
 
 def arm(seconds: int, change: str) -> str:
@@ -30,11 +40,14 @@ def arm(seconds: int, change: str) -> str:
     rollback = [COMMAND, "rollback", "--unconfirmed", change]
     if linux.has_systemd():
         unit = f"{UNIT}-{change}"
-        result = tools.run(_transient(unit, [f"--on-active={seconds}"], rollback))
+        result = tools.run(
+            _transient(unit, [f"--on-active={seconds}"], ["/bin/sh", "-c", _UNTIL_DONE, UNIT, *rollback])
+        )
         if result.returncode:
             raise NodeError(f"systemd-run: {tools.reason(result)}")
         return unit
-    pid = tools.detach(["/bin/sh", "-c", f'sleep {seconds}; exec "$@"', UNIT, *rollback])
+    script = f"{{ sleep {seconds}; {_UNTIL_DONE}; }} 2>&1 | {{ {_TO_SYSLOG}; }}"
+    pid = tools.detach(["/bin/sh", "-c", script, UNIT, *rollback])
     return f"{pid} {linux.start_time(pid)}"
 
 
@@ -44,7 +57,7 @@ def disarm(timer: str) -> None:
         _stop(f"{timer}.timer")
         return
     pid, _blank, started = timer.partition(" ")
-    if pid.isdigit() and int(pid) != os.getpid() and linux.start_time(int(pid)) == started:
+    if pid.isdigit() and int(pid) != os.getpgrp() and linux.start_time(int(pid)) == started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(int(pid), signal.SIGKILL)
 
@@ -60,7 +73,8 @@ def repeat(unit: str, seconds: int, files: Sequence[str], *words: str) -> None:
     elif os.access(COMMAND, os.X_OK):
         exists = " || ".join(f"[ -e {shlex.quote(file)} ]" for file in files)
         loop = f'while sleep {seconds} && {{ {exists}; }}; do "$@"; done'
-        tools.detach(["flock", "--nonblock", f"/run/{unit}.lock", "/bin/sh", "-c", loop, unit, *command])
+        os.makedirs(locks.RUN, mode=0o700, exist_ok=True)  # nobody else may take the lock
+        tools.detach(["flock", "--nonblock", f"{locks.RUN}/{unit}.lock", "/bin/sh", "-c", loop, unit, *command])
 
 
 def end(unit: str) -> None:
@@ -72,6 +86,7 @@ def end(unit: str) -> None:
 def _transient(unit: str, when: Sequence[str], command: Sequence[str]) -> list[str]:
     # systemd lets timers be a minute late unless told otherwise.
     options = ["--quiet", "--collect", f"--unit={unit}", *when, "--timer-property=AccuracySec=100ms"]
+    options += (f"--property={each}" for each in HARDENING)
     return ["systemd-run", *options, *command]
 
 

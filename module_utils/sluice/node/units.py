@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..system import tools
+from ..system import owned_files, tools
 
 COMMAND = "/usr/local/sbin/sluice"
 FOLDER = "/etc/systemd/system"
@@ -13,14 +13,15 @@ FOLDER = "/etc/systemd/system"
 _OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service"
 
 HARDENING = (
-    # To change rules, to read the tables of iptables-legacy, to load what somebody has unloaded (modprobe), and to read
-    # and write our own files whoever has them.
-    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_MODULE CAP_DAC_OVERRIDE",
     "NoNewPrivileges=yes",
-    # Folders that are there on every node: ours below them may be missing, and links to other places.
+    # The tables of the kernel; iptables-legacy and an apply of IPVS load modules that are missing. Files of ours, and
+    # the interpreter, may be somebody's who lets nobody else in.
+    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_MODULE CAP_DAC_OVERRIDE",
+    # Missing or read-only places are no reason not to start: then the rules are there all the same. Our folders may
+    # have to be made again, and may be links to other places. The interpreter may lie anywhere, so homes are only read.
     "ProtectSystem=strict",
-    "ReadWritePaths=/run /etc /var/lib -/etc/sluice -/var/lib/sluice",
-    "ProtectHome=yes",
+    "ReadWritePaths=/etc /var/lib /run -/etc/sluice -/var/lib/sluice",
+    "ProtectHome=read-only",
     "PrivateDevices=yes",
     "ProtectClock=yes",
     "ProtectControlGroups=yes",
@@ -36,14 +37,15 @@ HARDENING = (
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service @module",
     "SystemCallErrorNumber=EPERM",
+    "UMask=0022",
 )
-"""What keeps the command, run by systemd, to its own (systemd.exec(5)): lines of a section Service.
+"""What the command may do where systemd runs it (systemd.exec(5)): change the network's tables and its own files.
 
-Nothing that has to be made before it starts, as PrivateTmp= and StateDirectory= have: no rules would be restored where
-/var cannot be written to. Nor MemoryDenyWriteExecute=: to import ctypes takes memory of that kind in some Pythons.
+Nothing has to be made before it starts, as for PrivateTmp= and StateDirectory=: /var may be read-only. Nor is there
+MemoryDenyWriteExecute=: some Pythons take memory of that kind to import ctypes.
 """
 
-_HARDENING = "\n".join(HARDENING)
+_SANDBOX = "\n".join(HARDENING)
 
 _RESTORE = f"""\
 # Written by Sluice.
@@ -63,7 +65,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart={COMMAND} apply --boot
 ExecReload={COMMAND} apply
-{_HARDENING}
+{_SANDBOX}
 
 [Install]
 WantedBy=multi-user.target
@@ -79,7 +81,7 @@ After=sluice.service
 [Service]
 Type=oneshot
 ExecStart={COMMAND} apply
-{_HARDENING}
+{_SANDBOX}
 """
 
 _TIMER = """\
@@ -123,7 +125,7 @@ def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> No
     """Make and remove links, and have systemd read its units again; the timer starts at once, what goes ends."""
     for link, should in changed_links.items():
         if should:
-            os.makedirs(os.path.dirname(link), exist_ok=True)
+            owned_files.make_folder(os.path.dirname(link))
             os.symlink(f"../{os.path.basename(link)}", link)
         else:
             os.unlink(link)

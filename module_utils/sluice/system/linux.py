@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import os
 import re
+import socket
+import sys
+import time
 from collections.abc import Collection
 
 from . import tools
 from .tools import NodeError
+
+_NETNS_COOKIE = 71
+"""SO_NETNS_COOKIE of asm-generic/socket.h."""
 
 _WITH_PARAMETERS = ("dummy", "ip_vs")
 """Modules with parameters: /sys/module shows them even where they are built in."""
@@ -21,11 +28,34 @@ def release() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def place() -> str:
-    """Which kernel this is: the boot, and the network namespace."""
+def boot() -> str:
+    """Which boot of this host it is (random(4))."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-        boot = stream.read().strip()
-    return f"{boot} {os.stat('/proc/self/ns/net').st_ino}"
+        return stream.read().strip()
+
+
+def uptime() -> float:
+    """Seconds since the boot, those asleep among them: nobody sets this clock (CLOCK_BOOTTIME, clock_gettime(2))."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def place() -> str:
+    """Which kernel this is: the boot, and the network namespace. The same text never means two of them."""
+    return f"{boot()} {_namespace()}"
+
+
+def _namespace() -> str:
+    """The network namespace by its cookie, a number that no other one of this boot had or will have (socket(7)).
+
+    Its inode alone may come again. A kernel before 5.14 tells no cookie: then it is the one of the first process, by
+    that process's start, or cannot be told.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        return str(int.from_bytes(link.getsockopt(socket.SOL_SOCKET, _NETNS_COOKIE, 8), sys.byteorder))
+    with contextlib.suppress(OSError):
+        if os.path.samefile("/proc/self/ns/net", "/proc/1/ns/net"):
+            return f"of process 1, {start_time(1)}"
+    return os.urandom(16).hex()
 
 
 def has_systemd() -> bool:

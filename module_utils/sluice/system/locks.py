@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from .tools import NodeError
 
 APPLY_LOCK = "/run/sluice.lock"
+RUN = "/run/sluice"
+"""What ends with the boot, and nobody but root may look at: mode 0700."""
+
 SECONDS = 60
 
 
@@ -21,8 +24,11 @@ def one_apply() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def held(path: str, seconds: float, message: str) -> Iterator[None]:
-    """Hold the lock ``path``. Raises NodeError after ``seconds``: ``message`` with the holder in place of ``{}``."""
-    with open(path, "a", encoding="ascii") as stream:
+    """Hold the lock ``path``. Raises NodeError after ``seconds``: ``message`` with the holder in place of ``{}``.
+
+    The file is its owner's alone: whoever may open it may lock it, for ever.
+    """
+    with open(path, "a", encoding="ascii", opener=_private) as stream:
         until = time.monotonic() + seconds
         while True:
             try:
@@ -35,6 +41,13 @@ def held(path: str, seconds: float, message: str) -> Iterator[None]:
         # What changes the kernel inherits the lock: if this process is killed, its last change still comes to an end.
         os.set_inheritable(stream.fileno(), True)
         yield
+
+
+def _private(path: str, flags: int) -> int:
+    handle = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    if os.fstat(handle).st_mode & 0o077:  # an older version made it so
+        os.fchmod(handle, 0o600)
+    return handle
 
 
 def holder(path: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from typing import Any, Optional
@@ -10,19 +12,43 @@ from typing import Any, Optional
 Contents = dict[str, Optional[str]]
 """What each file should hold, by path; None: it should not be there."""
 
+_FOLDER, _FILE = 0o755, 0o644
+"""Modes at most: whoever logs in may read what Sluice does, and nobody else may change it, whatever the umask."""
+
 
 def content(path: str) -> str | None:
-    """What the file holds, or None where there is none."""
+    """What the file holds, or None where there is none. Raises OSError, and UnicodeDecodeError where it is no text."""
     try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            return stream.read()
+        data = read(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return data.decode()
+
+
+def read(path: str) -> bytes:
+    """The bytes of a file. Raises OSError, also where it is none: a FIFO would keep its reader waiting for ever."""
+    with open(path, "rb", opener=_without_waiting) as stream:
+        return stream.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "not a file", path)
 
 
 def differing(wanted: Mapping[str, str | None]) -> Contents:
     """The part of ``wanted`` that is not so yet."""
-    return {path: text for path, text in wanted.items() if content(path) != text}
+    return {path: text for path, text in wanted.items() if not _holds(path, text)}
+
+
+def _holds(path: str, text: str | None) -> bool:
+    try:
+        return content(path) == text
+    except UnicodeDecodeError:
+        return False
 
 
 def write(contents: Mapping[str, str | None], *, sync: bool = True) -> None:
@@ -35,19 +61,40 @@ def write(contents: Mapping[str, str | None], *, sync: bool = True) -> None:
             if os.path.lexists(path):
                 os.unlink(path)
             continue
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_folder(os.path.dirname(path))
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".sluice-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
                 stream.write(text)
+                os.fchmod(handle, _FILE)
                 if sync:
                     stream.flush()
-                    os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)
+                    os.fsync(handle)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
+
+
+def make_folder(path: str) -> None:
+    """Make a folder, and those above it that are missing."""
+    if os.path.isdir(path):
+        return
+    if os.path.dirname(path) != path:
+        make_folder(os.path.dirname(path))
+    os.mkdir(path, _FOLDER)
+
+
+def exclusive(path: str, flags: int) -> int:
+    """The ``opener`` of open(): a new file, with the mode of those that ``write`` writes."""
+    return os.open(path, flags | os.O_EXCL, _FILE)
+
+
+def protect(path: str) -> None:
+    """Take away others' right to write to a folder or file, which a careless umask has given them."""
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if mode & 0o022:
+        os.chmod(path, mode & ~0o022)
 
 
 def diff(contents: Mapping[str, str | None]) -> list[dict[str, Any]]:

@@ -26,14 +26,19 @@ def beside(work: Callable[[], Answer]) -> Iterator[Callable[[], Answer]]:
             faults.append(fault)
 
     def wait() -> Answer:
-        thread.join()
+        if thread.ident:
+            thread.join()
         if faults:
             raise faults[0]
         return answers[0]
 
     thread = threading.Thread(target=run)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # there may be no more threads: then it is done first
+        run()
     try:
         yield wait
     finally:
-        thread.join()
+        if thread.ident:
+            thread.join()

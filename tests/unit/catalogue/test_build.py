@@ -81,3 +81,17 @@ def test_a_fault_makes_the_catalogue_unusable_and_a_warning_does_not() -> None:
     with pytest.raises(InputError) as caught:
         build_module.checked(Catalogue(), [warning, warning._replace(warning=False)])
     assert len(caught.value.faults) == 2
+
+
+def test_nothing_of_what_nobody_knows_is_said() -> None:
+    """A Secret between the Services, whole or broken, and a file that is no manifest at all."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "data": {"a": "hunter2"}, "stringData": {"b": "hunter2"}}
+    broken = ({**secret, "kind": None}, {**secret, "apiVersion": 1}, {**secret, "metadata": "hunter2"}, "hunter2")
+    found, faults = build_module.build(manifests.inline([secret, *broken, service()]))
+    assert len(faults) == 4
+    assert "hunter2" not in "".join(map(str, faults)) + repr(found)
+
+
+def test_an_endless_kind_is_cut() -> None:
+    (fault,) = build_module.build(manifests.inline([{"apiVersion": "v1", "kind": "x" * 10_000}]))[1]
+    assert len(str(fault)) < 300

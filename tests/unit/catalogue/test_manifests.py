@@ -105,3 +105,52 @@ def test_variables_that_are_none(text: str, message: str, tmp_path: Path) -> Non
         manifests.load_variables(str(path))
     with pytest.raises(InputError, match="cannot be read: No such file"):
         manifests.load_variables(str(path) + ".not")
+
+
+def test_every_reading_error_is_a_line_of_its_own(tmp_path: Path) -> None:
+    """EIO (/proc/self/mem gives it), ELOOP, ENAMETOOLONG, names that are no text: all in one run."""
+    (tmp_path / "disk.yml").symlink_to("/proc/self/mem")
+    (tmp_path / "loop.yml").symlink_to("loop.yml")
+    os.mkfifo(tmp_path / "pipe.yml")
+    (tmp_path / "good.yml").write_text("a: 1\n")
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.yml")
+    with open(odd, "w", encoding="utf-8") as stream:
+        stream.write("b: [\n")
+    long = str(tmp_path / ("x" * 300))
+    texts, faults = manifests.read([str(tmp_path), long, f"{tmp_path}/a\0", "\ud800", str(tmp_path / "good.yml" / "x")])
+    assert [name for name, _text in texts] == [str(tmp_path / "good.yml"), odd]
+    assert [str(fault) for fault in faults] == [
+        f"{tmp_path}/disk.yml: cannot be read: Input/output error",
+        f"{tmp_path}/loop.yml: cannot be read: Too many levels of symbolic links",
+        f"{tmp_path}/pipe.yml: cannot be read: is a FIFO, not a file",
+        f"{long}: cannot be read: File name too long",
+        f"{tmp_path}/a\\x00: cannot be read: embedded null byte",
+        r"\ud800: cannot be read: 'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed",
+        f"{tmp_path}/good.yml/x: cannot be read: Not a directory",
+    ]
+    (fault,) = manifests.parse(texts)[1]
+    assert str(fault) == f"{tmp_path}/\\udcff.yml:2: YAML syntax: did not find expected node content"
+
+
+def test_a_folder_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "good.yml").write_text("a: 1\n")
+
+    def read() -> list[str]:
+        return [str(fault) for fault in manifests.read([str(tmp_path)])[1]]
+
+    if os.geteuid():
+        assert read() == [f"{tmp_path}/closed: cannot be read: Permission denied"]
+        return
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        tmp_path.chmod(0o777)
+        os.chdir(tmp_path)
+        os.setuid(65534)
+        os.write(writer, "\n".join(str(fault) for fault in manifests.read(["."])[1]).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with os.fdopen(reader) as stream:
+        assert stream.read() == "./closed: cannot be read: Permission denied"

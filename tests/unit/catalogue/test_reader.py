@@ -8,6 +8,7 @@ from typing import Any
 import bad_input
 import pytest
 from bad_input import PORT, SAYS, WEB, WEB_1, Bad
+from support import catalogue, service
 
 from sluice.catalogue.manifests import inline
 from sluice.catalogue.reader import ObjectReader, short
@@ -147,3 +148,10 @@ def test_addresses_that_only_this_host_knows(address: str) -> None:
 )
 def test_values_in_messages(value: object, text: str) -> None:
     assert short(value) == text
+
+
+def test_an_empty_namespace_is_none_given() -> None:
+    web = service()
+    web["metadata"]["namespace"] = ""
+    (found,) = catalogue(web).services
+    assert found.full_name == "default/web"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice import render
-from sluice.catalogue import model, sources
+from sluice.catalogue import compiled, model, sources
 from sluice.faults import InputError
 
 
@@ -20,7 +20,7 @@ def test_inventory_hosts_that_are_no_list(hosts: Any) -> None:
 
 def test_a_compiled_catalogue_is_known(tmp_path: Path) -> None:
     kept, other = tmp_path / "catalogue.json", tmp_path / "other.json"
-    kept.write_text(model.compiled(model.Catalogue()))
+    kept.write_text(compiled.text(model.Catalogue()))
     other.write_text("{}")
     assert sources.compiled(str(kept)) == sources.compiled_in(str(kept)) == model.Catalogue()
     kept.rename(tmp_path / "catalogue.yml")
@@ -42,3 +42,24 @@ def test_faults_of_all_sources_come_together(tmp_path: Path) -> None:
         "inventory",
         "sluice_manifests[0]",
     ]
+
+
+def test_a_compiled_catalogue_that_may_be_another_s_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.json"
+    path.write_text(compiled.text(model.Catalogue()))
+    path.chmod(0o622)
+    for call in (sources.compiled, sources.compiled_in):
+        with pytest.raises(InputError, match=r"catalogue.json: catalogue: it may be written by others \(mode 622\)$"):
+            call(str(path))
+    path.write_text(path.read_text()[:-3])
+    path.chmod(0o600)
+    for call in (sources.compiled, sources.compiled_in):
+        with pytest.raises(InputError, match=r"catalogue.json: catalogue: it is damaged$"):
+            call(str(path))
+
+
+def test_a_catalogue_without_services() -> None:
+    (warning,) = sources.emptiness(model.Catalogue(), ["a", "b"])
+    assert str(warning) == "catalogue: warning: no Services in a, b: there is nothing to program"
+    pod = model.HostPort("shop", "a", "b", "node1", "TCP", "", 80, ("10.244.0.1",), 80)
+    assert sources.emptiness(model.Catalogue(host_ports=(pod,)), ["a"]) == []

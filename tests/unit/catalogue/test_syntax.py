@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import bad_input
 import pytest
+import yaml
 from bad_input import Bad
 
 from sluice.catalogue import syntax
@@ -100,3 +105,61 @@ def test_line_of_a_path_or_of_what_is_around_it(path: tuple[str | int, ...], lin
 
 def test_line_of_what_is_no_yaml() -> None:
     assert syntax.line("a: [", ("a",)) == 0
+
+
+def test_a_place_behind_an_alias() -> None:
+    assert syntax.line("a: &a\n  b: 1\nc: *a\n", ("c", "b")) == 1
+    assert syntax.line("a: &a [*a]\nb: 1\n", ("a", 0, 0)) == 0
+
+
+def test_an_anchor_may_be_set_again() -> None:
+    assert syntax.values("a: &x 1\nb: *x\nc: &x [2]\nd: *x\n") == [{"a": 1, "b": 1, "c": [2], "d": [2]}]
+
+
+@pytest.mark.parametrize(
+    "text", ["a: *hunter2\n", "a: !hunter2\n", "a: !hunter2 [x]\n", "a: !!hunter2 x\n", "a: '\\hunter2"]
+)
+def test_what_may_be_a_password_without_quotes_is_not_said(text: str) -> None:
+    """A Secret that cannot be read is one line, too, and its kind is not known yet."""
+    with pytest.raises(SyntaxFault) as caught:
+        syntax.values(text)
+    assert "hunter2" not in caught.value.reason
+    assert caught.value.line <= 2
+
+
+@contextlib.contextmanager
+def peak_of(factor: int, text: str) -> Iterator[None]:
+    """What happens within may take so many bytes for each character of ``text``, garbage of its own included."""
+    gc.disable()
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < factor * len(text)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    "entry", ["- {kind: List, items: []}\n", "- [[]]\n", "- a: 1\n", "- a\n", "---\na: 1\n", "---\n"]
+)
+def test_memory_follows_the_text(entry: str) -> None:
+    """PyYAML's nodes took a hundred bytes a character."""
+    text = entry * 5000
+    with peak_of(40, text):
+        assert syntax.values(text)
+    with peak_of(80, text):
+        syntax.line(text, ())
+
+
+def test_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    syntax._yaml.cache_clear()
+    try:
+        assert syntax.values("a: [1, *x]\nb: 2\n".replace("[1, *x]", "&x [1]\nc: *x")) == [{"a": [1], "c": [1], "b": 2}]
+        assert syntax.values("a: 1\n---\nb: yes\n") == [{"a": 1}, {"b": True}]
+        for text in ("a: [", "- " * 5000 + "a", "a: 1\na: 2", "\x00"):
+            with pytest.raises(SyntaxFault):
+                syntax.values(text)
+    finally:
+        syntax._yaml.cache_clear()

@@ -1,27 +1,32 @@
-"""One loop over layers and phases, and what is kept of it: with a kernel that is a folder."""
+"""What is asked of a node, by whom and at what time: with a kernel that is a folder."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import folder_backend
 import pytest
 
-from sluice.backends import registry
-from sluice.backends.interface import KernelChanged, Memory, Phase
-from sluice.node import apply, files, state
+from sluice.node import apply, files, pending, state
+from sluice.system import linux
 from sluice.system.tools import NodeError
 
 SETTINGS = json.dumps({"backend": "folder"})
-LOOK = folder_backend.FolderLook
 
 
 def wanted(text: str, settings: str = SETTINGS) -> files.Wanted:
-    return files.parse({"settings.json": settings, folder_backend.FILE: text})
+    return files.parse(contents(text, settings))
+
+
+def contents(text: str, settings: str = SETTINGS) -> dict[str, str]:
+    return files.sealed({"settings.json": settings, folder_backend.FILE: text})
+
+
+@pytest.fixture
+def etc(folder: Path) -> Path:
+    """The folder of the node's files."""
+    return folder.parent / "etc"
 
 
 def held(kernel: Path) -> dict[str, str]:
@@ -29,31 +34,31 @@ def held(kernel: Path) -> dict[str, str]:
 
 
 def test_check_says_what_an_apply_does(folder: Path) -> None:
-    predicted = apply.apply(wanted("web a b\n"), check=True)
+    predicted = apply.apply(lambda: wanted("web a b\n"), check=True)
     assert (held(folder), state.active()) == ({}, 0)
-    assert apply.apply(wanted("web a b\n")) == predicted
+    assert apply.apply(lambda: wanted("web a b\n")) == predicted
     assert held(folder) == {"web": "a\nb\n"}
     assert predicted.diff() == ["add folder web", "  + a", "  + b"]
 
 
 def test_a_second_one_has_nothing_to_do(folder: Path) -> None:
-    apply.apply(wanted("web a\n"))
+    apply.apply(lambda: wanted("web a\n"))
     kept = {path: path.stat().st_mtime_ns for path in Path(state.ROOT).rglob("*")}
-    assert not apply.apply(wanted("web a\n")).changed
+    assert not apply.apply(lambda: wanted("web a\n")).changed
     assert {path: path.stat().st_mtime_ns for path in Path(state.ROOT).rglob("*")} == kept
 
 
 def test_each_change_is_a_generation(folder: Path) -> None:
-    apply.apply(wanted("web a\n"))
-    apply.apply(wanted("web b\n"))
+    apply.apply(lambda: wanted("web a\n"))
+    apply.apply(lambda: wanted("web b\n"))
     assert (state.active(), state.previous(2)) == (2, 1)
     assert state.contents(1)[folder_backend.FILE] == "web a\n"
-    apply.apply(wanted("web b\n", json.dumps({"backend": "folder", "confirm_timeout": 1})))
+    apply.apply(lambda: wanted("web b\n", json.dumps({"backend": "folder", "confirm_timeout": 1})))
     assert state.active() == 3, "files that change no rule are to be rolled back to as well"
 
 
 def test_removal(folder: Path) -> None:
-    apply.apply(wanted("web a\n"))
+    apply.apply(lambda: wanted("web a\n"))
     assert [change.verb for change in apply.remove(check=True).changes] == ["remove"]
     assert held(folder) == {"web": "a\n"}
     apply.remove()
@@ -61,81 +66,110 @@ def test_removal(folder: Path) -> None:
     assert not apply.remove().changed
 
 
-def test_who_is_quicker_is_looked_at_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = iter([True, True, False])
-    send = LOOK.send
+def apply_files(etc: Path, text: str, confirm: int = 0) -> None:
+    files.put(str(etc), contents(text))
+    apply.apply(lambda: files.load(str(etc)), confirm=confirm, directory=str(etc))
 
-    def once_refused(look: folder_backend.FolderLook, phase: Phase) -> None:
-        if phase == Phase.PREPARE and next(refused):
-            (folder / "web").parent.mkdir(exist_ok=True)
-            (folder / "web").write_text("x\n")
-            raise KernelChanged("somebody was quicker")
-        send(look, phase)
 
-    monkeypatch.setattr(LOOK, "send", once_refused)
-    assert apply.apply(wanted("web a\n")).diff() == ["change folder web", "  - x", "  + a"]
+def over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of the change that waits is over."""
+    monkeypatch.setattr(linux, "uptime", lambda: 1e12)
+
+
+@pytest.mark.usefixtures("command")
+def test_a_change_whose_time_is_over_goes_first(folder: Path, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever became of its timer. What is applied then is read after that."""
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n", confirm=3600)
+    over(monkeypatch)
+    result = apply.apply(lambda: files.load(str(etc)), directory=str(etc))
+    assert (result.changed, held(folder), pending.waiting()) == (False, {"web": "a\n"}, None)
+    assert result.warnings == ("a change before this one was not confirmed in time: it was taken back first",)
+    assert state.note()
+
+
+@pytest.mark.usefixtures("command")
+def test_the_clock_may_be_set(folder: Path, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n", confirm=3600)
+    monkeypatch.setattr("time.time", lambda: 1e12)
+    assert not apply.apply(lambda: files.load(str(etc)), directory=str(etc)).warnings
+    assert held(folder) == {"web": "b\n"}
+
+
+def test_boot(folder: Path, etc: Path) -> None:
+    assert apply.boot(str(etc)) == ((), (), {}, 0, (), False), "there is nothing"
+    files.put(str(etc), contents("web a\n"))
+    assert apply.boot(str(etc)).changed
     assert held(folder) == {"web": "a\n"}
-    assert not state.unfinished()
 
 
-def test_who_is_always_quicker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts: list[Phase] = []
-
-    def refused(_look: folder_backend.FolderLook, phase: Phase) -> None:
-        attempts.append(phase)
-        raise KernelChanged("somebody was quicker")
-
-    monkeypatch.setattr(LOOK, "send", refused)
-    with pytest.raises(NodeError, match=r"^somebody was quicker$"):
-        apply.apply(wanted("web a\n"))
-    assert attempts == [Phase.PREPARE] * apply.ATTEMPTS
-    assert (state.active(), state.unfinished()) == (0, True)
-
-
-ORDER: list[tuple[str, Phase]] = []
+def test_boot_with_files_that_are_not_whole(folder: Path, etc: Path) -> None:
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n")
+    (folder / "web").unlink()
+    (etc / folder_backend.FILE).write_text("")
+    result = apply.boot(str(etc))
+    assert held(folder) == {"web": "b\n"}
+    assert result.warnings == (
+        f"{etc}/{folder_backend.FILE} is empty: --force takes the files as they are; generation 2 is applied instead",
+    )
+    (Path(state.ROOT) / "generations/2" / folder_backend.FILE).write_text("")
+    assert apply.boot(str(etc)).warnings[0].endswith("; generation 1 is applied instead")
+    assert held(folder) == {"web": "a\n"}
 
 
-class OrderedLook(folder_backend.FolderLook):
-    """Writes down which layer is sent what."""
-
-    def __init__(self, layer: str, wanted: Mapping[str, str]) -> None:
-        super().__init__(dict(wanted), claimed=False)
-        self.layer = layer
-
-    def send(self, phase: Phase) -> None:
-        ORDER.append((self.layer, phase))
-
-    def memory(self) -> Memory:
-        return Memory()
+def test_boot_without_anything_that_is_whole(etc: Path) -> None:
+    files.put(str(etc), {**contents("web a\n"), folder_backend.FILE: ""})
+    with pytest.raises(NodeError, match=r"folder.conf is empty"):
+        apply.boot(str(etc))
 
 
-class OrderedLayer(folder_backend.FolderLayer):
-    remembers: Mapping[str, Any] = {}
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def files(self, families: Sequence[str]) -> Sequence[str]:
-        return (f"{self.name}.conf",)
-
-    @contextlib.contextmanager
-    def look(self, wanted: Mapping[str, str], *_rest: Any, check: bool) -> Iterator[OrderedLook]:
-        yield OrderedLook(self.name, wanted)
+@pytest.mark.usefixtures("command")
+def test_boot_with_a_change_that_waited(folder: Path, etc: Path) -> None:
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n", confirm=3600)
+    assert not apply.boot(str(etc)).warnings
+    assert (held(folder), (etc / folder_backend.FILE).read_text()) == ({"web": "a\n"}, "web a\n")
 
 
-@pytest.fixture
-def two_backends(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    backend = folder_backend.BACKEND
-    backends = {name: backend._replace(name=name, layers=(OrderedLayer(name),)) for name in "ab"}
-    monkeypatch.setattr(registry, "BACKENDS", backends)
-    yield
-    ORDER.clear()
+@pytest.mark.usefixtures("command")
+def test_boot_where_what_was_taken_back_cannot_be_written(
+    folder: Path, etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files still say what nobody has confirmed: they are not applied."""
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n", confirm=3600)
+
+    def refused(directory: str, _contents: object) -> None:
+        raise OSError(30, "Read-only file system", directory)
+
+    monkeypatch.setattr(files, "put", refused)
+    assert [line.rpartition(": ")[2] for line in apply.boot(str(etc)).warnings] == ["Read-only file system"]
+    assert held(folder) == {"web": "a\n"}
+    assert pending.waiting(), "it is tried again"
+    assert state.note() is None
 
 
-@pytest.mark.parametrize(("backend", "order"), [("a", "ab"), ("b", "ba")])
-@pytest.mark.usefixtures("two_backends")
-def test_every_layer_has_sent_a_phase_before_the_next(backend: str, order: str) -> None:
-    """Layers that are used come first: what is added is there before what is removed goes."""
-    settings = json.dumps({"backend": backend})
-    apply.apply(files.parse({"settings.json": settings, f"{backend}.conf": "x"}))
-    assert [(layer, phase) for phase in Phase for layer in order] == ORDER
+@pytest.mark.usefixtures("command")
+def test_what_becomes_of_a_change_that_waits_is_said(etc: Path) -> None:
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n", confirm=3600)
+    apply_files(etc, "web b\n")
+    files.put(str(etc), contents("web c\n"))
+    result = apply.apply(lambda: files.load(str(etc)), directory=str(etc))
+    waiting = pending.waiting()
+    assert waiting and waiting.contents == contents("web a\n")
+    assert [line[:52] for line in result.warnings] == ["a change before this one waits for its confirmation "]
+    assert waiting.time in result.warnings[0]
+    assert not apply.apply(lambda: files.load(str(etc))).warnings, "nothing was changed that could be taken back"
+
+
+@pytest.mark.usefixtures("command")
+def test_what_is_removed_does_not_come_back(folder: Path, etc: Path) -> None:
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n", confirm=3600)
+    apply.remove(check=True)
+    assert pending.exists()
+    assert len(apply.remove().changes) == 1
+    assert (held(folder), pending.exists()) == ({}, False)

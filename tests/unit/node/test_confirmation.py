@@ -1,79 +1,164 @@
-"""A change waits for its confirmation, or is not made at all."""
+"""A change that waits is confirmed in time, or taken back until that is done: with a kernel that is a folder."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import folder_backend
 import pytest
 from places import comes_true, runs
 
-from sluice.node import confirmation, state, timer
-from sluice.system import linux
+from sluice.node import apply, confirmation, files, pending, state
+from sluice.system import linux, owned_files
 from sluice.system.tools import NodeError
 
-pytestmark = pytest.mark.usefixtures("node_root")
-BEFORE, LATER = {"settings.json": "{}", "a": "1"}, {"settings.json": "{}", "a": "2"}
+pytestmark = pytest.mark.usefixtures("command")
 
 
-def pid(armed: str) -> int:
-    return int(armed.split()[0])
+@pytest.fixture
+def etc(folder: Path) -> Path:
+    """The folder of the node's files."""
+    return folder.parent / "etc"
 
 
-def waiting() -> state.Pending:
-    found = state.pending()
+def contents(text: str) -> dict[str, str]:
+    return files.sealed({"settings.json": json.dumps({"backend": "folder"}), folder_backend.FILE: text})
+
+
+def put_and_apply(etc: Path, text: str, *, confirm: int = 0) -> None:
+    files.put(str(etc), contents(text))
+    apply.apply(lambda: files.load(str(etc)), confirm=confirm, directory=str(etc))
+
+
+@pytest.fixture
+def waits(etc: Path) -> pending.Pending:
+    """A change from ``web a`` to ``web b`` that waits."""
+    put_and_apply(etc, "web a\n")
+    put_and_apply(etc, "web b\n", confirm=3600)
+    found = pending.waiting()
     assert found
     return found
 
 
+def held() -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder_backend.KERNEL.glob("*")}
+
+
+def said(etc: Path) -> str:
+    return (etc / folder_backend.FILE).read_text()
+
+
+@pytest.mark.usefixtures("folder")
 def test_nothing_waits() -> None:
     assert confirmation.confirm() is False
+    assert not confirmation.take_back().changed
 
 
-def test_a_change_is_confirmed(command: Path) -> None:
-    confirmation.arm(BEFORE, 7, 3600)
-    found = waiting()
-    assert (found.contents, found.generation, found.place) == (BEFORE, 7, linux.place())
-    assert runs(pid(found.timer))
+def test_a_change_is_confirmed(waits: pending.Pending, command: Path) -> None:
     state.set_note("an earlier one was taken back")
     assert confirmation.confirm() is True
-    assert not state.waits()
+    assert not pending.exists()
     assert state.note() is None
+    assert comes_true(lambda: not runs(int(waits.timer.split()[0])))
     assert confirmation.confirm() is False
     assert not command.exists()
 
 
+@pytest.mark.usefixtures("folder")
 def test_a_change_that_was_taken_back_cannot_be_confirmed() -> None:
     state.set_note("it was not confirmed in time")
     with pytest.raises(NodeError, match=r"^the change was taken back at 20.*: it was not confirmed in time$"):
         confirmation.confirm()
 
 
-@pytest.mark.usefixtures("command")
-def test_two_changes_are_taken_back_together() -> None:
-    confirmation.arm(BEFORE, 7, 3600)
-    first = waiting()
-    confirmation.arm(LATER, 8, 3600)
-    second = waiting()
-    assert (second.contents, second.generation) == (BEFORE, 7)
-    assert second.change != first.change
-    assert comes_true(lambda: not runs(pid(first.timer)))
-    assert runs(pid(second.timer))
+def test_nor_one_whose_time_is_over(waits: pending.Pending, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where nothing has taken it back yet: it is going to be."""
+    monkeypatch.setattr(linux, "uptime", lambda: waits.until)
+    with pytest.raises(NodeError, match=rf"^too late: the change had to be confirmed by {waits.time}, and is taken"):
+        confirmation.confirm()
+    assert pending.exists()
 
 
-def test_without_the_command_no_change_is_made() -> None:
-    with pytest.raises(NodeError, match=r"is not installed: nothing could take an unconfirmed change back$"):
-        confirmation.arm(BEFORE, 7, 3600)
-    assert not state.waits()
+def test_nor_one_that_is_damaged(waits: pending.Pending) -> None:
+    (Path(state.ROOT) / "pending" / "generation.json").write_text("{")
+    with pytest.raises(NodeError, match=r"pending was damaged: it is set aside .*; the change .* stays$"):
+        confirmation.confirm()
+    assert confirmation.confirm() is False
 
 
-@pytest.mark.usefixtures("command")
-def test_what_cannot_be_written_down_does_not_wait(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (node_root / "file").write_text("")
-    monkeypatch.setattr(state, "_PENDING", f"{node_root}/file/pending")
-    armed: list[str] = []
-    arm = timer.arm
-    monkeypatch.setattr(timer, "arm", lambda *given: armed.append(arm(*given)) or armed[-1])
-    with pytest.raises(NodeError, match=r"Not a directory: nothing was changed$"):
-        confirmation.arm(BEFORE, 7, 3600)
-    assert not state.waits()
-    assert comes_true(lambda: not runs(pid(armed[0])))
+def test_what_cannot_be_confirmed_still_waits(waits: pending.Pending, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(30, "Read-only file system", "here")
+
+    monkeypatch.setattr(pending, "forget", refused)
+    with pytest.raises(OSError):
+        confirmation.confirm()
+    assert runs(int(waits.timer.split()[0]))
+
+
+def test_an_unconfirmed_change_is_taken_back(etc: Path, waits: pending.Pending) -> None:
+    assert confirmation.take_back(str(etc), check=True).changed
+    assert held() == {"web": "b\n"}
+    confirmation.take_back(str(etc))
+    assert (held(), said(etc), state.active(), pending.exists()) == ({"web": "a\n"}, "web a\n", 1, False)
+    note = state.note()
+    assert note and note["reason"] == "it was not confirmed in time"
+    assert comes_true(lambda: not runs(int(waits.timer.split()[0])))
+    assert not confirmation.take_back(str(etc)).changed, "nothing waits"
+
+
+def test_only_the_change_that_is_named(etc: Path, waits: pending.Pending) -> None:
+    assert not confirmation.take_back(str(etc), change="another").changed
+    assert (held(), pending.exists(), state.note()) == ({"web": "b\n"}, True, None)
+    assert confirmation.take_back(str(etc), change=waits.change).changed
+    assert held() == {"web": "a\n"}
+
+
+def test_the_first_change_leaves_nothing(etc: Path) -> None:
+    put_and_apply(etc, "web a\n", confirm=3600)
+    confirmation.take_back(str(etc))
+    assert (held(), list(etc.iterdir())) == ({}, [])
+
+
+def test_after_a_reboot_the_files_count(etc: Path, waits: pending.Pending) -> None:
+    """What strangers had in the kernel went with it."""
+    pending.keep(waits._replace(place="another boot", contents=contents("strange x\n")))
+    confirmation.take_back(str(etc))
+    assert (held(), said(etc)) == ({"web": "a\n"}, "web a\n")
+
+
+def test_the_note_says_what_has_happened(etc: Path, waits: pending.Pending, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what was tried. What failed is tried again."""
+
+    def refused(*_given: object) -> None:
+        raise NodeError("busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_backend.FolderLook, "send", refused)
+        with pytest.raises(NodeError, match=r"^busy$"):
+            confirmation.take_back(str(etc), change=waits.change)
+    assert (held(), state.note(), pending.exists()) == ({"web": "b\n"}, None, True)
+    with monkeypatch.context() as patched:
+        patched.setattr(pending, "forget", lambda: owned_files.write({"/proc/nothing": ""}))
+        with pytest.raises(confirmation.NotWrittenDownError, match=r"are back, but /proc"):
+            confirmation.take_back(str(etc), change=waits.change)
+    assert (held(), said(etc), pending.exists()) == ({"web": "a\n"}, "web a\n", True)
+    confirmation.take_back(str(etc), change=waits.change)
+    assert (held(), pending.exists()) == ({"web": "a\n"}, False)
+    assert state.note()
+
+
+def test_what_was_before_is_damaged(etc: Path, waits: pending.Pending) -> None:
+    """The generation has it as well."""
+    (Path(state.ROOT) / "pending" / folder_backend.FILE).write_text("")
+    confirmation.take_back(str(etc))
+    assert (held(), said(etc)) == ({"web": "a\n"}, "web a\n")
+    put_and_apply(etc, "web b\n", confirm=3600)
+    for place in ("pending", "generations/1"):
+        (Path(state.ROOT) / place / folder_backend.FILE).write_text("")
+    result = confirmation.take_back(str(etc))
+    assert [line.rpartition("; ")[2] for line in result.warnings] == [
+        "the change that waited there for its confirmation stays"
+    ]
+    assert held() == {"web": "b\n"}

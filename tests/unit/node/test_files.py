@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from support import catalogue, endpoint_slice, node, rendered, service
 
 from sluice.backends import registry
-from sluice.node import files
+from sluice.node import files, state
 from sluice.system.tools import NodeError
 
 WEB = catalogue(service(), endpoint_slice("10.244.1.1"))
@@ -93,3 +94,64 @@ def test_files_are_to_blame_for_their_text() -> None:
         raise ValueError("line 1")
     with pytest.raises(NodeError, match=r"^busy$"), wanted.reading():
         raise NodeError("busy")
+
+
+def test_files_carry_the_proof_that_they_are_whole(tmp_path: Path) -> None:
+    """Any byte that is another one, or is missing, is seen, and said of the file."""
+    files.put(str(tmp_path), IPVS)
+    for name, text in IPVS.items():
+        path = tmp_path / name
+        for cut in {0, 1, len(text) // 2, len(text) - 1}:
+            for edited in (text[:cut], text[:cut] + chr(ord(text[cut : cut + 1] or "a") ^ 1) + text[cut + 1 :]):
+                if edited.rstrip() != text.rstrip():
+                    path.write_text(edited)
+                    with pytest.raises(NodeError, match=name if name != files.SETTINGS_FILE else str(tmp_path)):
+                        files.load(str(tmp_path))
+        path.write_text(text)
+    assert files.load(str(tmp_path)).contents == IPVS
+
+
+def test_all_files_that_are_not_whole_are_named(tmp_path: Path) -> None:
+    files.put(str(tmp_path), IPVS)
+    (tmp_path / "ipvs.conf").write_text("")
+    (tmp_path / "addresses").write_text("10.96.0.2/32\n")
+    with pytest.raises(NodeError) as caught:
+        files.load(str(tmp_path))
+    assert str(caught.value).split("; ") == [
+        f"{tmp_path}/ipvs.conf is empty",
+        f"{tmp_path}/addresses is cut off or was edited by hand (13 bytes): --force takes the files as they are",
+    ]
+    assert files.load(str(tmp_path), force=True).contents["ipvs.conf"] == ""
+
+
+def test_settings_that_name_no_backend_are_none_even_by_force(tmp_path: Path) -> None:
+    files.put(str(tmp_path), {**RULES, files.SETTINGS_FILE: "{}"})
+    with pytest.raises(NodeError, match=r"settings.json names no backend$"):
+        files.load(str(tmp_path), force=True)
+
+
+@pytest.mark.usefixtures("node_root")
+def test_files_of_an_earlier_version(tmp_path: Path) -> None:
+    """They have no proof; those that it applied are whole."""
+    fields = json.loads(files.without_proof(RULES[files.SETTINGS_FILE]))
+    older = {**RULES, files.SETTINGS_FILE: json.dumps(fields)}
+    files.put(str(tmp_path), older)
+    with pytest.raises(NodeError, match=r"settings.json is cut off, or was edited by hand: --force"):
+        files.load(str(tmp_path))
+    state.keep(state.prepare(older, state.digest(older), 0))
+    assert files.load(str(tmp_path)).contents == older
+
+
+def test_what_proves_it_is_no_setting() -> None:
+    text = RULES[files.SETTINGS_FILE]
+    assert files.sealed({**RULES, files.SETTINGS_FILE: files.without_proof(text)}) == RULES
+    assert set(json.loads(text)) - set(json.loads(files.without_proof(text))) == {"files", "sha256"}
+    assert files.without_proof("[") == "["
+
+
+def test_a_file_that_is_none_keeps_nobody_waiting(tmp_path: Path) -> None:
+    files.put(str(tmp_path), RULES)
+    (tmp_path / "iptables.rules").unlink()
+    os.mkfifo(tmp_path / "iptables.rules")
+    with pytest.raises(NodeError, match=r"iptables.rules: not a file$"):
+        files.load(str(tmp_path))

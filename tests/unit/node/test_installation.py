@@ -11,6 +11,7 @@ import pytest
 
 import sluice
 from sluice.node import installation, units
+from sluice.system import tools
 
 pytestmark = pytest.mark.usefixtures("node_root", "programs")
 
@@ -59,6 +60,40 @@ def test_modules_of_an_earlier_version_go() -> None:
     assert install().files.keys() == {str(old), str(changed)}
     assert not old.parent.exists()
     assert changed.read_text() != "edited"
+
+
+def test_what_others_could_write_is_installed_anew() -> None:
+    """A module that is compiled already needs no source: somebody may have put one there."""
+    before = os.umask(0)
+    try:
+        install()
+    finally:
+        os.umask(before)
+    library = Path(installation.LIBRARY)
+    assert not [path for path in (library, *library.rglob("*"), Path(units.COMMAND)) if path.stat().st_mode & 0o022]
+    cache = library / "sluice" / "__pycache__"
+    strange = cache / "names.cpython-399.pyc"
+    cache.chmod(0o777)
+    strange.write_text("somebody's")
+    assert install()
+    assert not strange.exists()
+    assert cache.stat().st_mode & 0o777 == 0o755
+    assert not install()
+
+
+def test_an_interpreter_that_others_could_replace_is_not_root_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "python3"
+    theirs.symlink_to(sys.executable)
+    os.lchown(theirs, 1234, 1234)
+    monkeypatch.setattr(installation, "_OWN_PYTHON", sys.executable)
+    for python in (sys.executable, str(theirs)):
+        changed = installation.change(sluice, python, present=True, systemd=False)
+        assert str(changed.files[units.COMMAND]).startswith(f"#!{sys.executable} -I\n")
+    monkeypatch.setattr(installation, "_OWN_PYTHON", f"{tmp_path}/none")
+    with pytest.raises(tools.NodeError, match=rf"^{theirs} could be replaced by user 1234, who owns"):
+        installation.change(sluice, str(theirs), present=True, systemd=False)
 
 
 def test_units_are_for_systemd(node_root: Path) -> None:

@@ -42,7 +42,6 @@ def test_until_nothing_waits() -> None:
 
 
 def test_an_apply_starts_the_timer_for_what_is_left(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "UNIT", f"..{command.parent}/drain")  # its lock is below /run
     monkeypatch.setattr(settling, "SECONDS", 0)
     state.remember(LAYER, WAITS)
     settling.begin(waited=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import folder_backend
 import pytest
 
+from sluice import seal
 from sluice.backends.interface import Memory
-from sluice.node import state
-from sluice.node.state import Last, Pending
+from sluice.node import kept, state
+from sluice.node.state import Last
 
 LAYER = folder_backend.BACKEND.layers[0]
 ONE, TWO = {"settings.json": "{}", "a": "1\n"}, {"settings.json": "{}", "a": "2\n"}
-PENDING = Pending(ONE, 3, "change", 1.5, "7 8", "boot net")
 
 pytestmark = pytest.mark.usefixtures("node_root")
 
@@ -34,9 +33,9 @@ def generation(number: int) -> Path:
 def test_a_node_that_has_kept_nothing() -> None:
     assert state.last() == Last(0, {}, state.digest({}), {})
     assert (state.active(), state.previous(0), state.previous(1)) == (0, 0, 0)
-    assert (state.pending(), state.note(), state.waits(), state.unfinished()) == (None, None, False, False)
-    assert not state.intact(1, {})
-    for forget in (state.forget_record, state.forget_pending, state.forget_note, state.finish):
+    assert (state.note(), state.unfinished(), state.newest_whole()) == (None, False, None)
+    assert (state.whole(1), state.contents(1)) == ({}, {})
+    for forget in (state.forget_record, state.forget_note):
         forget()
     assert not os.path.exists(state.ROOT)
 
@@ -52,8 +51,7 @@ def test_generations_follow_one_another() -> None:
     two = keep(TWO, one)
     assert (one, two, state.active(), state.previous(two), state.previous(one)) == (1, 2, 2, 1, 0)
     assert (state.contents(one), state.contents(two)) == (ONE, TWO)
-    assert state.intact(one, ONE)
-    assert not state.intact(one, TWO)
+    assert (state.whole(one), state.whole(3)) == (ONE, {})
     state.set_active(one)
     assert (state.active(), keep(TWO, one)) == (1, 3)
 
@@ -67,11 +65,18 @@ def test_only_the_last_few_are_kept() -> None:
     assert state.previous(kept[0]) == 0, "the one before is gone"
 
 
-@pytest.mark.parametrize("text", ["", "x\n", "-1\n", "2\n"])
+@pytest.mark.parametrize("text", ["", "x\n", "-1\n", "2\n", "true", '{"value": 0}', '{"sha256": "", "value": 0}'])
 def test_an_active_generation_that_is_none(text: str) -> None:
     keep(ONE)
     (Path(state.ROOT) / "active").write_text(text)
-    assert state.active() == 0
+    assert state.active() == 1, "the newest"
+
+
+@pytest.mark.parametrize(("text", "number"), [("0\n", 0), ("1\n", 1)])
+def test_an_active_generation_of_an_earlier_version(text: str, number: int) -> None:
+    keep(ONE)
+    (Path(state.ROOT) / "active").write_text(text)
+    assert state.active() == number
 
 
 def test_half_a_generation_is_no_generation() -> None:
@@ -101,7 +106,7 @@ def test_a_record_is_relied_on() -> None:
 
 def edit_record(**changes: Any) -> None:
     path = Path(state.ROOT) / "record.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(kept.text({**seal.fields(path.read_text()), **changes}))
 
 
 def test_a_record_of_another_boot_is_not() -> None:
@@ -126,8 +131,8 @@ def test_a_record_that_is_none(text: str) -> None:
 def test_layers_remember() -> None:
     last = Last(1, ONE, state.digest(ONE), {LAYER.name: {"count": 7}})
     assert state.memory(LAYER, last.records) == Memory({"count": 7}, {})
-    state.remember(LAYER, Memory(lasting={folder_backend.CLAIM: ["a"], "another.json": 1}))
-    assert state.memory(LAYER, {}) == Memory({}, {folder_backend.CLAIM: ["a"]})
+    state.remember(LAYER, Memory(lasting={folder_backend.CLAIM: True, "another.json": 1}))
+    assert state.memory(LAYER, {}) == Memory({}, {folder_backend.CLAIM: True})
     assert os.listdir(state.ROOT) == [folder_backend.CLAIM], "a layer has its own files only"
     state.remember(LAYER, Memory())
     assert os.listdir(state.ROOT) == []
@@ -143,26 +148,67 @@ def test_layers_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_apply_that_does_not_end() -> None:
-    state.begin()
+    state.begin("first")
     assert state.unfinished()
-    state.finish()
+    state.begin("second")
+    state.finish("first")
+    assert state.unfinished(), "the second one has begun meanwhile"
+    state.finish("second")
     assert not state.unfinished()
 
 
-def test_a_change_that_waits() -> None:
-    state.set_pending(PENDING)
-    assert state.waits()
-    assert state.pending() == PENDING
-    state.set_pending(PENDING._replace(contents={"b": ""}))
-    assert state.pending() == PENDING._replace(contents={"b": ""})
-    state.forget_pending()
-    assert (state.waits(), state.pending(), os.listdir(state.ROOT)) == (False, None, [])
+def test_what_is_damaged_is_set_aside() -> None:
+    recorded()
+    state.set_note("because")
+    state.remember(LAYER, Memory(lasting={folder_backend.CLAIM: True}))
+    assert state.mend([LAYER]) == []
+    names = ["record.json", "active", "rolled-back.json", folder_backend.CLAIM, "generations/1"]
+    root = Path(state.ROOT)
+    for name in names:
+        file = root / name / "generation.json" if name.startswith("gen") else root / name
+        file.write_bytes(b"\xff" + file.read_bytes()[1:])
+    assert state.memory(LAYER, {}) == Memory()
+    assert state.mend([LAYER], check=True) == [
+        f"{root}/{name} is damaged; the next apply sets it aside" for name in names
+    ]
+    lines = [f"{root}/{name} was damaged: it is set aside as {root}/{name}.damaged" for name in names]
+    assert state.mend([LAYER]) == lines
+    assert state.mend([LAYER]) == []
+    assert all((root / f"{name}.damaged").exists() and not (root / name).exists() for name in names)
+    recorded()
+    (root / "record.json").write_text("")
+    assert len(state.mend([LAYER])) == 1, "the one of before makes room"
 
 
-def test_half_of_a_change_does_not_wait() -> None:
-    state.set_pending(PENDING)
-    (Path(state.ROOT) / "pending" / "generation.json").unlink()
-    assert (state.waits(), state.pending()) == (False, None)
+def test_every_byte_counts() -> None:
+    """A record with any byte changed is none, or says the same."""
+    recorded()
+    path = Path(state.ROOT) / "record.json"
+    data = path.read_bytes()
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        assert state.last().records in ({}, RECORDS)
+        assert state.mend([]) or state.last().records == RECORDS, place
+        path.write_bytes(data)
+
+
+def test_others_may_not_write_here() -> None:
+    keep(ONE)
+    for folder in (state.ROOT, f"{state.ROOT}/generations"):
+        os.chmod(folder, 0o777)
+    state.protect()
+    for folder in (state.ROOT, f"{state.ROOT}/generations"):
+        assert os.stat(folder).st_mode & 0o777 == 0o755
+
+
+def test_with_a_careless_umask() -> None:
+    before = os.umask(0)
+    try:
+        recorded()
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o022 for path in Path(state.ROOT).rglob("*")}
+    assert set(modes.values()) == {0}
 
 
 def test_note_of_a_rollback() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from places import comes_true, runs, script
 
-from sluice.node import timer
+from sluice.node import timer, units
 from sluice.system import linux
 from sluice.system.tools import NodeError
 
@@ -47,13 +47,13 @@ def test_nothing_is_armed_without_the_command() -> None:
 
 
 def test_what_repeats_ends_with_its_files(command: Path, node_root: Path) -> None:
-    waits, unit = node_root / "it's waiting", f"..{node_root}/drain"  # its lock is below /run
+    waits, unit = node_root / "it's waiting", "drain"
     waits.write_text("")
     timer.repeat(unit, 0, [f"{node_root}/missing", str(waits)], "drain")
     assert comes_true(lambda: called(command)[:3] == ["drain"] * 3)
     timer.repeat(unit, 0, [str(waits)], "second")
     waits.unlink()
-    ended = subprocess.run(["flock", "--wait", "60", f"{node_root}/drain.lock", "true"], check=False)
+    ended = subprocess.run(["flock", "--wait", "60", f"{node_root}/run/sluice/drain.lock", "true"], check=False)
     assert ended.returncode == 0
     assert "second" not in called(command), "one runs already"
 
@@ -67,9 +67,11 @@ def test_units_of_systemd(command: Path, programs: Path, monkeypatch: pytest.Mon
     timer.repeat("sluice-drain", 5, [], "drain")
     timer.disarm(armed)
     timer.end("sluice-drain")
-    run, late = "systemd-run --quiet --collect --unit=", "--timer-property=AccuracySec=100ms"
+    shell = f"/bin/sh -c {timer._UNTIL_DONE} sluice-rollback"
+    hardened = " ".join(f"--property={each}" for each in units.HARDENING)
+    run, late = "systemd-run --quiet --collect --unit=", f"--timer-property=AccuracySec=100ms {hardened}"
     assert (programs / "log").read_text().splitlines() == [
-        f"{run}{armed} --on-active=30 {late} {timer.COMMAND} rollback --unconfirmed 1a2b",
+        f"{run}{armed} --on-active=30 {late} {shell} {timer.COMMAND} rollback --unconfirmed 1a2b",
         f"{run}sluice-drain --on-active=5 --on-unit-inactive=5 {late} {timer.COMMAND} drain",
         f"systemctl stop {armed}.timer",
         "systemctl stop sluice-drain.timer",
@@ -77,3 +79,22 @@ def test_units_of_systemd(command: Path, programs: Path, monkeypatch: pytest.Mon
     script(programs / "systemd-run", "echo Access denied >&2; exit 1")
     with pytest.raises(NodeError, match=r"^systemd-run: Access denied$"):
         timer.arm(30, "1a2b")
+
+
+def test_it_is_tried_until_it_is_done(command: Path, node_root: Path) -> None:
+    """What fails is called again, with growing pauses."""
+    fails = node_root / "fails"
+    script(Path(timer.COMMAND), f'echo "$*" >>{command}; [ ! -e {fails} ]')
+    fails.touch()
+    timer.arm(0, "1a2b")
+    assert comes_true(lambda: len(called(command)) == 3)
+    fails.unlink()
+    assert comes_true(lambda: len(called(command)) == 4)
+    assert set(called(command)) == {"rollback --unconfirmed 1a2b"}
+
+
+def test_a_command_that_is_removed_is_not_called_for_ever(command: Path) -> None:
+    script(Path(timer.COMMAND), f'echo "$*" >>{command}; rm "$0"; exit 1')
+    armed = timer.arm(0, "1a2b")
+    assert comes_true(lambda: not runs(int(armed.split()[0])))
+    assert len(called(command)) == 1

@@ -40,6 +40,8 @@ def test_they_call_the_command() -> None:
             assert parsed["Timer"]["OnUnitActiveSec"] == "45"
         else:
             assert parsed["Service"]["ExecStart"].startswith("/usr/local/sbin/sluice apply")
+            assert parsed["Service"]["NoNewPrivileges"] == "yes"
+            assert all(line in str(text).splitlines() for line in units.HARDENING)
             assert parsed["Unit"]["ConditionPathExists"] == "/etc/sluice/settings.json"
             assert {f"{key}={value}" for key, value in parsed["Service"].items()} >= set(units.HARDENING)
 

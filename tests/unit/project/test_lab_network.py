@@ -66,6 +66,14 @@ def test_network_that_no_host_carries(tmp_path: pathlib.Path) -> None:
         topology.read_hosts(write(tmp_path / "hosts.yml", small(lab_networks={})))
 
 
+@pytest.mark.parametrize("name", ["../end", "a/b", "..", "", "a\nb", "-a"])
+def test_name_that_is_no_file_s(name: str, tmp_path: pathlib.Path) -> None:
+    inventory = small()
+    inventory["all"]["children"]["clients"]["hosts"] = {name: None}
+    with pytest.raises(topology.LabError, match="is no name for a host"):
+        topology.read_hosts(write(tmp_path / "hosts.yml", inventory))
+
+
 def test_digest_follows_what_a_host_hangs_on(tmp_path: pathlib.Path) -> None:
     before = network.digests(topology.read_hosts(write(tmp_path / "a.yml", small())))
     route = {"to": "198.51.100.0/24", "via": "192.0.2.10"}

@@ -1,54 +1,77 @@
-"""UDP flows are read from what conntrack(8) prints, and deleted by just what names them."""
+"""UDP flows as the kernel tells them; that it deletes them is tested in tests/kernel/test_conntrack.py."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import socket
+import struct
 
 import pytest
-from places import script
 
 from sluice.addresses import IPV4, IPV6
 from sluice.system import conntrack
 from sluice.system.conntrack import Flow
-from sluice.system.tools import NodeError
+from sluice.system.netlink import attribute, attributes, nested
 
-# As conntrack v1.4.7 prints it: answered, not answered, and of a protocol without ports.
-LISTED = """\
-udp      17 27 src=198.51.100.2 dst=10.96.0.2 sport=40000 dport=53 \
-src=10.244.1.1 dst=198.51.100.2 sport=5353 dport=40000 [ASSURED] mark=0 use=1
-udp      17 20 src=198.51.100.2 dst=192.0.2.9 sport=40001 dport=53 [UNREPLIED] \
-src=192.0.2.9 dst=198.51.100.2 sport=53 dport=40001 mark=0 zone=3 use=1
-unknown  2 590 src=10.0.0.1 dst=224.0.0.22 [UNREPLIED] src=224.0.0.22 dst=10.0.0.1 mark=0 use=1
-"""
-FLOW = Flow("198.51.100.2", 40000, "10.96.0.2", 53, "10.244.1.1", 5353)
+UDP, TCP, ICMP = 17, 6, 1
 
 
-@pytest.mark.parametrize(("family", "word"), [(IPV4, "ipv4"), (IPV6, "ipv6")])
-def test_flows(family: str, word: str, programs: Path) -> None:
-    (programs / "listed").write_text(LISTED)
-    script(
-        programs / "conntrack",
-        f'[ "$*" = "-L -f {word} -p udp" ] && while read -r l; do echo "$l"; done <{programs}/listed',
+def direction(kind: int, source: str, to: str, protocol: int, ports: tuple[int, ...], *more: bytes) -> bytes:
+    family, first = (socket.AF_INET6, 3) if ":" in source else (socket.AF_INET, 1)
+    ends = [attribute(first + place, socket.inet_pton(family, end)) for place, end in enumerate((source, to))]
+    numbers = [attribute(place, struct.pack(">H", port)) for place, port in enumerate(ports, 2)]
+    return nested(kind, nested(1, *ends), nested(2, attribute(1, bytes([protocol])), *numbers), *more)
+
+
+def words(
+    client: str, to: str, answerer: str, *more: bytes, protocol: int = UDP, ports: tuple[int, ...] = (40000, 53, 5353)
+) -> bytes:
+    there, back = (ports[:2], (ports[2], ports[0])) if ports else ((), ())
+    return (
+        direction(1, client, to, protocol, there)
+        + direction(2, answerer, client, protocol, back)
+        + b"".join(more)
+        + attribute(3, b"\0\0\0\6")
+        + attribute(12, b"name")
     )
-    assert conntrack.udp_flows(family) == [
-        FLOW,
-        Flow("198.51.100.2", 40001, "192.0.2.9", 53, "192.0.2.9", 53),
-    ]
 
 
-def test_deleting(programs: Path) -> None:
-    """A flow that has ended by itself is none that was deleted."""
-    script(programs / "conntrack", f'echo "$*" >>{programs}/log; case "$*" in *40001*) exit 1; esac')
-    assert conntrack.delete([FLOW, FLOW._replace(source_port=40001)]) == 1
-    assert (programs / "log").read_text().splitlines() == [
-        f"-D -p udp --orig-src 198.51.100.2 --orig-dst 10.96.0.2 --orig-port-src {port} --orig-port-dst 53"
-        for port in (40000, 40001)
-    ]
+FOUR = words("198.51.100.2", "10.96.0.2", "10.244.1.1")
+SIX = words("fd00::2", "fd00:96::2", "fd00::11")
 
 
-def test_where_it_fails_or_is_missing(programs: Path) -> None:
-    with pytest.raises(NodeError, match=r"^conntrack is not installed: UDP flows"):
-        conntrack.udp_flows(IPV4)
-    script(programs / "conntrack", "echo Operation not permitted >&2; exit 1")
-    with pytest.raises(NodeError, match=r"^conntrack -L: Operation not permitted$"):
-        conntrack.udp_flows(IPV4)
+@pytest.mark.parametrize(
+    ("family", "given", "flow"),
+    [
+        (IPV4, FOUR, ("10.96.0.2", 53, "10.244.1.1", 5353)),
+        (IPV6, SIX, ("fd00:96::2", 53, "fd00::11", 5353)),
+    ],
+)
+def test_flows(family: str, given: bytes, flow: tuple[str, int, str, int]) -> None:
+    assert list(conntrack.parse([given, given], family)) == [Flow(*flow, given)] * 2
+
+
+def test_other_protocols_are_left_out() -> None:
+    """A kernel that does not know the filter tells all; some have no ports, some no form that we know."""
+    ping = words("198.51.100.2", "10.96.0.2", "10.96.0.2", protocol=ICMP, ports=())
+    others = [words("198.51.100.2", "10.96.0.2", "10.96.0.2", protocol=TCP), ping, b"", attribute(1, b"")]
+    assert [flow.words for flow in conntrack.parse([*others, FOUR, *others, FOUR], IPV4)] == [FOUR, FOUR]
+
+
+def test_another_form_is_read_as_well() -> None:
+    """Attributes in another order, of another length, or with more of them among the ports."""
+    zone = attribute(3, b"\0\7")
+    turned = direction(2, "10.244.1.1", "198.51.100.2", UDP, (5353, 40000)) + direction(
+        1, "198.51.100.2", "10.96.0.2", UDP, (40000, 53), zone
+    )
+    found = list(conntrack.parse([FOUR, turned, FOUR, turned], IPV4))
+    assert {flow[:4] for flow in found} == {("10.96.0.2", 53, "10.244.1.1", 5353)}
+    assert len(found) == 4
+
+
+def test_what_names_a_flow() -> None:
+    """Where it comes from and goes to, its zone and its number: no other flow is deleted in its place."""
+    zone = attribute(18, b"\0\7")
+    named = conntrack._name(words("198.51.100.2", "10.96.0.2", "10.244.1.1", zone))
+    assert [kind for kind, _value in attributes(named)] == [1, 18, 12]
+    assert dict(attributes(named))[18] == b"\0\7"
+    assert named.startswith(direction(1, "198.51.100.2", "10.96.0.2", UDP, (40000, 53)))

@@ -27,9 +27,22 @@ def test_release_is_uname_s() -> None:
 
 
 def test_place_is_this_boot_in_this_namespace() -> None:
-    boot, namespace = linux.place().split()
-    assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    assert os.readlink("/proc/self/ns/net") == f"net:[{namespace}]"
+    boot, namespace = linux.place().split(" ", 1)
+    assert boot == linux.boot() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert linux.place() == f"{boot} {namespace}"
+
+
+def test_place_without_a_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel before 5.14: that of the first process is told by its start; any other one cannot be told."""
+    monkeypatch.setattr(linux, "_NETNS_COOKIE", 30_000)  # no such option
+    monkeypatch.setattr(os.path, "samefile", lambda *_: True)
+    assert linux.place() == linux.place()
+    monkeypatch.setattr(os.path, "samefile", lambda *_: False)
+    assert linux.place() != linux.place()
+
+
+def test_uptime_is_that_of_the_kernel() -> None:
+    assert abs(linux.uptime() - float(Path("/proc/uptime").read_text().split()[0])) < 60
 
 
 def test_distributions_are_those_of_os_release() -> None:

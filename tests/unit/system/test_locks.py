@@ -79,3 +79,21 @@ def test_one_apply_at_a_time(node_root: Path, monkeypatch: pytest.MonkeyPatch) -
     busy = r"^another apply is running: .* holds .*/run/sluice\.lock$"
     with locks.one_apply(), pytest.raises(NodeError, match=busy), locks.one_apply():
         pass
+
+
+def test_nobody_else_may_take_it(path: str) -> None:
+    """Who may open a file may lock it, for ever. An older version made it readable for all."""
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            with locks.held(path, 0, "busy: {}"):
+                assert os.stat(path).st_mode & 0o777 == 0o600
+            os.chmod(path, 0o644)
+    finally:
+        os.umask(before)
+
+
+def test_it_is_no_link(path: str) -> None:
+    os.symlink("/nowhere", path)
+    with pytest.raises(OSError), locks.held(path, 0, "busy: {}"):
+        pass

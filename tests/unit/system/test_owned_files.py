@@ -67,3 +67,39 @@ def test_diff_before_it_is_written(tmp_path: Path) -> None:
         {"before_header": str(path), "after_header": str(path), "before": "old\n", "after": ""},
         {"before_header": new, "after_header": new, "before": "", "after": "x\n"},
     ]
+
+
+def test_a_fifo_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match=r"not a file"):
+        owned_files.content(str(tmp_path / "fifo"))
+
+
+def test_text_that_is_none_differs(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\xff")
+    assert owned_files.differing({str(path): "x"}) == {str(path): "x"}
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    mine, link = tmp_path / "mine", tmp_path / "link"
+    mine.write_text("mine")
+    link.symlink_to(mine)
+    owned_files.write({str(link): "x"})
+    assert (mine.read_text(), link.is_symlink(), link.read_text()) == ("mine", False, "x")
+    with pytest.raises(FileExistsError):
+        owned_files.exclusive(str(mine), os.O_CREAT | os.O_WRONLY)
+
+
+@pytest.mark.parametrize(("umask", "folder", "file"), [(0, 0o755, 0o644), (0o077, 0o700, 0o644)])
+def test_others_may_not_write_whatever_the_umask(umask: int, folder: int, file: int, tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    before = os.umask(umask)
+    try:
+        owned_files.write({str(path): "x"})
+    finally:
+        os.umask(before)
+    assert [each.stat().st_mode & 0o777 for each in (path.parent.parent, path.parent, path)] == [folder, folder, file]
+    path.parent.chmod(0o777)
+    owned_files.protect(str(path.parent))
+    assert path.parent.stat().st_mode & 0o777 == 0o755

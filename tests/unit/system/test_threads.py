@@ -46,3 +46,14 @@ def test_nobody_leaves_before_the_end() -> None:
         go.set()
         raise ValueError("ours")
     assert done == [True]
+
+
+def test_without_a_thread_it_is_done_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with beside(lambda: 7) as answer:
+        assert answer() == 7
+    with pytest.raises(ZeroDivisionError), beside(lambda: 1 // 0) as answer:
+        answer()

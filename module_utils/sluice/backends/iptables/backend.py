@@ -31,7 +31,7 @@ def _needs(_views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:
 
 BACKEND = Backend(
     name="iptables",
-    commands=("ip", "iptables", "conntrack", "modprobe"),
+    commands=("ip", "iptables", "modprobe"),
     layers=(LAYER,),
     render=_render,
     needs=_needs,

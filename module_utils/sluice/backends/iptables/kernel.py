@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
-import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ... import addresses
-from ...system import locks, tools
+from ...system import locks, netlink, tools
 from ...system.tools import NodeError
 from . import legacy_tables
 from .plan import is_ours, owned, target_of
@@ -60,8 +58,14 @@ class Tools(NamedTuple):
 
     def reading(self) -> Callable[[], bytes]:
         """Start to read what ``text`` gives; what is returned waits for it. Either may raise NodeError."""
-        if not self.path("-save") or (self.variant == LEGACY and not legacy_tables.names(self.family)):
+        if self.variant == LEGACY and not legacy_tables.names(self.family):
             return bytes  # asking would load the modules and make empty tables
+        missing = [action for action in ("-save", "-restore") if not self.path(action)]
+        if len(missing) == 1:
+            # It would pass for a variant that holds nothing, and rules of ours could be in it.
+            raise NodeError(f"{self.name}{missing[0]} is not installed, though the rest of {self.name} is")
+        if missing:
+            return bytes
         finish = tools.start([self.path("-save")])
 
         def wait() -> bytes:
@@ -190,25 +194,13 @@ class Fingerprint(NamedTuple):
 
 def nft_generation() -> int:
     """NFT_MSG_GETGEN of nfnetlink: the number that grows with every transaction (linux/netfilter/nf_tables.h)."""
-    nfnl_subsys_nftables, nft_msg_getgen, nlm_f_request, nfta_gen_id = 10, 16, 1, 1
-    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)
-    kind = nfnl_subsys_nftables << 8 | nft_msg_getgen
-    request = struct.pack("=IHHII", 16 + len(body), kind, nlm_f_request, 1, 0) + body
-    netlink_netfilter = 12
+    nfnl_subsys_nftables, nft_msg_getgen, nfta_gen_id = 10, 16, 1
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink_netfilter) as link:
-            link.settimeout(5)
-            link.send(request)
-            answer = link.recv(4096)
+        with netlink.connected(netlink.NETFILTER) as link:
+            answer = next(netlink.ask(link, nfnl_subsys_nftables << 8 | nft_msg_getgen, bytes(4)))
     except OSError:
         return 0  # a kernel without nf_tables has no rules of that variant
-    offset = 20
-    while offset + 4 <= len(answer):
-        length, attribute = struct.unpack_from("=HH", answer, offset)
-        if attribute == nfta_gen_id and length == 8:
-            return int(struct.unpack_from(">I", answer, offset + 4)[0])
-        offset += max((length + 3) & ~3, 4)
-    return 0
+    return int.from_bytes(dict(netlink.attributes(answer)).get(nfta_gen_id, b""), "big")
 
 
 def _default_variant(there: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Callable, NamedTuple
 from ... import addresses
 from ...system.threads import beside
 from ...system.tools import NodeError
-from ..interface import NOTHING_HELD, Change, Files, Frontends, Held, KernelChanged, Memory, Phase
+from ..interface import NOTHING_HELD, Change, Files, Form, Frontends, Held, KernelChanged, Memory, Phase
 from . import frontends, legacy_tables, text
 from .kernel import (
     LEGACY,
@@ -143,7 +143,7 @@ class IptablesLayer:
     name = "iptables"
     settings: Mapping[str, Any] = {"iptables_variant": "auto", "takeover": False}
     devices = ()
-    remembers: Mapping[str, Callable[[Any], bool]] = {}
+    remembers: Mapping[str, Form] = {}
     waiting = ""
 
     def files(self, families: Sequence[str]) -> list[str]:

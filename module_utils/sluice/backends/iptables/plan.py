@@ -104,7 +104,8 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
         have, want = kernel.get(table, {}), wanted.get(table, {})
         fresh = [chain for chain in want if is_ours(chain) and chain not in have]
         stale = [chain for chain in have if is_ours(chain) and chain not in want]
-        order = _referred_first(fresh, want) if batches else fresh
+        # Wherever an apply is killed, a table that has chains of ours has the mark that says so: it comes first.
+        order = sorted(_referred_first(fresh, want) if batches else fresh, key=lambda chain: chain != OWNER_CHAIN)
         new += _batched(table, [_whole(chain, want[chain]) for chain in order])
         in_use: list[list[str]] = []
         for chain in dict.fromkeys([*want, *have]):
@@ -132,7 +133,10 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
         else:
             use[table] = [line for block in in_use for line in block]
         # A chain goes after those that refer to it, and is emptied first: what goes may refer to what goes.
-        stale = _referred_first(stale, have)[::-1]
+        # The mark goes last of all.
+        stale = _referred_first(stale, have)
+        stale.sort(key=lambda chain: chain != OWNER_CHAIN)
+        stale.reverse()
         gone += _batched(table, [[f":{chain} - [0:0]"] for chain in stale], [f"-X {chain}" for chain in stale])
         changes += (ChainChange(table, chain, "add", (), tuple(want[chain])) for chain in fresh)
         changes += (ChainChange(table, chain, "remove", tuple(have[chain]), ()) for chain in stale)

@@ -88,14 +88,12 @@ def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
     names: dict[str, None] = {}
     for before, after in zip(*pieces):
         middle = _middles(before, after)
-        here = dict.fromkeys(map(_chain_of, sorted(set(middle[0]).symmetric_difference(middle[1]))))
-        heads = tuple(head for name in here for head in (f"-A {name} ", f":{name} "))
-        rest = [[line for line in side if not line.startswith(heads)] for side in middle]
+        names.update(dict.fromkeys(map(_chain_of, sorted(set(middle[0]).symmetric_difference(middle[1])))))
+        if len(names) > _FEW or "" in names:
+            return parse(old), parse(new)
+        rest = [[line for line in side if _chain_of(line) not in names] for side in middle]
         if rest[0] != rest[1]:  # lines that have changed places, or how often they are there
             return parse(old), parse(new)
-        names.update(here)
-    if len(names) > _FEW or "" in names:
-        return parse(old), parse(new)
     return _picked(pieces[0], names), _picked(pieces[1], names)
 
 

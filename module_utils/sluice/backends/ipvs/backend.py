@@ -58,7 +58,7 @@ def _needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
 
 BACKEND = Backend(
     name="ipvs",
-    commands=("ip", "iptables", "conntrack", "modprobe", "ipset", "ipvsadm"),
+    commands=("ip", "iptables", "modprobe", "ipset", "ipvsadm"),
     layers=(LAYER, IPTABLES_LAYER),
     render=_render,
     needs=_needs,

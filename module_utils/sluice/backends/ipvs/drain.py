@@ -1,7 +1,7 @@
 """Which real servers may go now: those whose connections have ended, or whose time is over. Pure.
 
-Deadlines are seconds since the boot (CLOCK_BOOTTIME of clock_gettime(2)): whoever sets the clock moves none of them.
-After a reboot the kernel holds no connections, and there is nothing to drain.
+After a reboot the kernel holds no connections, and there is nothing to drain. So deadlines are seconds of uptime:
+somebody may set the clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .text import VirtualAddress
 
 
 class Drains(NamedTuple):
-    """What is to go: real servers with their deadlines.
+    """What is to go: real servers with their deadlines (seconds of uptime).
 
     ``steps`` are what a change of the backend leaves for later, with one deadline of their own: they are carried out
     when the virtual servers ``frontends`` have no connections any more.
@@ -78,7 +78,7 @@ def _has(values: Any, *are: Callable[[Any], bool]) -> bool:
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) < math.inf
 
 
 def _is_address(value: Any) -> bool:

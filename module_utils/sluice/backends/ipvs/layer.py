@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Callable
+from typing import Any
 
 from ... import addresses
+from ...system import linux
 from ...system.tools import NodeError
-from ..interface import NOTHING_HELD, Change, Files, Frontend, Frontends, Held, KernelChanged, Memory, Phase
+from ..interface import NOTHING_HELD, Change, Files, Form, Frontend, Frontends, Held, KernelChanged, Memory, Phase
 from . import drain, ipset_text, kernel, tables, text
 from .drain import Drains
 from .plan import Plan, plan
@@ -81,7 +81,7 @@ class IpvsLook:
         if not self._sent:
             return _memory(self._claims | self._names, self._drains)
         frontends = self._held.ours(self._claims).servers if self._later else ()
-        until = time.clock_gettime(time.CLOCK_BOOTTIME) + self._seconds
+        until = linux.uptime() + self._seconds
         drains = drain.after_apply(self._drains, self._plan.draining, self._later, frontends, until)
         return _memory(self._claims | self._names if drains else self._names, drains)
 
@@ -108,17 +108,16 @@ class _Unused:
         return Memory()
 
 
-def _is_claims(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
 class IpvsLayer:
     """See ``interface.Layer``. Nothing in IPVS counts changes, so there is no record: each look reads everything."""
 
     name = "ipvs"
     settings: Mapping[str, Any] = {"ipvs_drain_seconds": 0}
     devices = (DEVICE,)
-    remembers: Mapping[str, Callable[[Any], bool]] = {CLAIMS_FILE: _is_claims, DRAINS_FILE: drain.is_drains}
+    remembers: Mapping[str, Form] = {
+        CLAIMS_FILE: lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+        DRAINS_FILE: drain.is_drains,
+    }
     waiting = DRAINS_FILE
 
     def files(self, families: Sequence[str]) -> Sequence[str]:

@@ -6,23 +6,18 @@ import functools
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from ...balancing import FLAGS
+from ...system import netlink
 from .text import VirtualServer
 
-_NETLINK_GENERIC = 16
-_REQUEST, _DUMP = 0x1, 0x300
-_ERROR, _DONE = 2, 3
 _CONTROL, _GET_FAMILY, _FAMILY_ID, _FAMILY_NAME = 16, 3, 1, 2
 _GET_SERVICE = 4
 _AF, _PROTOCOL, _ADDRESS, _PORT, _MARK, _SCHEDULER, _FLAGS, _TIMEOUT, _NETMASK, _STATISTICS, _ENGINE = range(1, 12)
 _PERSISTENT, _ONE_PACKET = 0x1, 0x4
 _SCHEDULER_FLAGS = (0x8, 0x10, 0x20)
 _PROTOCOLS = {6: "TCP", 17: "UDP", 132: "SCTP"}
-
-_MESSAGE = struct.Struct("=IHHIIBBH")
-"""The headers of netlink and of generic netlink: length, type, flags, sequence, port; command, version."""
 
 _ATTRIBUTE = struct.Struct("=HH")
 _NAMED = struct.Struct("=HHH2xHHH2xHH16sHH2s2x")
@@ -32,50 +27,19 @@ _HEADS = (6, _AF, 6, _PROTOCOL, 20, _ADDRESS, 6, _PORT)
 _WHOLE = (b"\xff\xff\xff\xff", (128).to_bytes(4, sys.byteorder))
 """The default netmasks of persistence, each client by itself, in IPv4 and in IPv6; ipvsadm prints none."""
 
-_BUFFER = 1 << 17
-
 
 def options() -> dict[str, str]:
     """The options of each virtual server as ``ipvsadm -Sn`` prints them, by its words in /proc/net/ip_vs.
 
     Raises OSError, also where there is no IPVS, and ValueError where the answer is not understood.
     """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC) as link:
-        link.settimeout(10)
-        family = next(_ask(link, _CONTROL, _GET_FAMILY, 0, _ATTRIBUTE.pack(9, _FAMILY_NAME) + b"IPVS\0\0\0\0"))
-        number = _number(dict(_attributes(family))[_FAMILY_ID])
+    with netlink.connected(netlink.GENERIC) as link:
+        name = netlink.attribute(_FAMILY_NAME, b"IPVS\0")
+        family = next(netlink.ask(link, _CONTROL, bytes([_GET_FAMILY, 1, 0, 0]), name))
+        number = netlink.number(dict(netlink.attributes(family))[_FAMILY_ID])
         # An answer is one attribute that holds all others.
-        return parse(data[_ATTRIBUTE.size :] for data in _ask(link, number, _GET_SERVICE, _DUMP))
-
-
-def _ask(link: socket.socket, kind: int, command: int, flags: int, data: bytes = b"") -> Iterator[bytes]:
-    """The kernel's answer, message by message, without headers."""
-    link.send(_MESSAGE.pack(_MESSAGE.size + len(data), kind, _REQUEST | flags, 1, 0, command, 1, 0) + data)
-    while True:
-        answer = link.recv(_BUFFER)
-        at = 0
-        while at < len(answer):
-            length, kind, _flags, _sequence, _port = struct.unpack_from("=IHHII", answer, at)
-            if kind == _ERROR:
-                raise OSError("netlink refuses what it is asked")
-            if kind == _DONE:
-                return
-            yield answer[at + _MESSAGE.size : at + length]
-            at += (length + 3) & ~3
-        if not flags:
-            return
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        yield kind & 0x3FFF, data[at + _ATTRIBUTE.size : at + length]
-        at += max((length + 3) & ~3, _ATTRIBUTE.size)
-
-
-def _number(data: bytes) -> int:
-    return int.from_bytes(data, sys.byteorder)
+        answers = netlink.ask(link, number, bytes([_GET_SERVICE, 1, 0, 0]), dump=True)
+        return parse(data[_ATTRIBUTE.size :] for data in answers)
 
 
 def parse(services: Iterable[bytes]) -> dict[str, str]:
@@ -104,8 +68,8 @@ def parse(services: Iterable[bytes]) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1024)
 def _options(data: bytes) -> str:
-    held = dict(_attributes(data))
-    name, bits, netmask = _text(held[_SCHEDULER]), _number(held[_FLAGS][:4]), held[_NETMASK]
+    held = dict(netlink.attributes(data))
+    name, bits, netmask = _text(held[_SCHEDULER]), netlink.number(held[_FLAGS][:4]), held[_NETMASK]
     other = []
     if bits & _PERSISTENT and netmask not in _WHOLE:
         other.append(f"-M {socket.inet_ntoa(netmask)}")
@@ -117,14 +81,14 @@ def _options(data: bytes) -> str:
     flags = tuple(
         names[i] if i < len(names) else f"flag-{i + 1}" for i, flag in enumerate(_SCHEDULER_FLAGS) if bits & flag
     )
-    persistent = _number(held[_TIMEOUT]) if bits & _PERSISTENT else 0
+    persistent = netlink.number(held[_TIMEOUT]) if bits & _PERSISTENT else 0
     return VirtualServer(name, persistent, flags, {}, " ".join(other)).options
 
 
 def _statistics(data: bytes) -> int:
     """The length of all that follows the options."""
     at = 0
-    for kind, value in _attributes(data):
+    for kind, value in netlink.attributes(data):
         if kind == _STATISTICS:
             return len(data) - at
         at += (_ATTRIBUTE.size + len(value) + 3) & ~3

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ... import addresses
 from ...balancing import FLAGS, Balancing, balancing
+from ...faults import Fault, InputError
 from ...settings import Settings
 from ...view import PortView, Target, View
 from ..iptables.common import (
@@ -182,7 +183,7 @@ def _servers(
     port: PortView, node_ips: Sequence[str], context: Context, dialect: IpvsDialect
 ) -> Iterator[tuple[VirtualAddress, VirtualServer]]:
     """The virtual servers of one service port, even without endpoints."""
-    how = balancing(port.annotations, context.settings.ipvs_scheduler)
+    how = _balancing(port, context.settings)
     inside = _virtual(port, how, port.internal_local, dialect)
     outside = inside
     if port.external and port.external_local != port.internal_local:
@@ -194,6 +195,15 @@ def _servers(
     if port.node_port:
         for ip in node_ips:
             yield VirtualAddress(port.protocol, ip, port.node_port), outside
+
+
+def _balancing(port: PortView, settings: Settings) -> Balancing:
+    """How the port is balanced on this node. Raises InputError: flags may be those of another scheduler than its."""
+    try:
+        return balancing(port.annotations, settings.ipvs_scheduler)
+    except ValueError as error:
+        subject = f"Service {port.display_name}"
+        raise InputError([Fault("catalogue", 0, subject, "metadata.annotations", str(error))]) from None
 
 
 def _virtual(port: PortView, how: Balancing, local: bool, dialect: IpvsDialect) -> VirtualServer:
@@ -311,7 +321,7 @@ def opens_localnet(settings: Settings) -> bool:
 
 def schedulers(view: View, settings: Settings) -> set[str]:
     """The schedulers that the virtual servers of ``view`` use, and the node's default."""
-    named = (balancing(port.annotations, settings.ipvs_scheduler).scheduler for port in view.ports)
+    named = (_balancing(port, settings).scheduler for port in view.ports)
     return {settings.ipvs_scheduler, *named}
 
 

@@ -37,7 +37,7 @@ def edit(node: Node, *expressions: str, file: str = "ipvs.conf") -> str:
 
 
 def apply(node: Node, folder: str, *words: str) -> str:
-    result = node.host.run(f"sluice apply --dir {folder} {' '.join(words)}")
+    result = node.host.run(f"sluice apply --force --dir {folder} {' '.join(words)}")
     assert result.rc == 0, result.stderr
     return result.stdout
 
@@ -132,7 +132,7 @@ def test_virtual_server_of_somebody_else_is_in_the_way(node: Node) -> None:
     try:
         before = node.held()
         folder = edit(node, r"$a -A -t 10.96.0.99:80 -s rr")
-        result = node.host.run(f"sluice apply --dir {folder}")
+        result = node.host.run(f"sluice apply --force --dir {folder}")
         assert result.rc == 2
         assert result.stderr == "sluice: virtual server -t 10.96.0.99:80 is there and not of Sluice\n"
         assert node.held() == before

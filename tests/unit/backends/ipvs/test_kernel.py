@@ -91,9 +91,9 @@ def test_steps_go_to_their_tools(programs: Path) -> None:
 
 def test_what_is_gone_already_is_not_taken_away(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else has removed it, or a run that was killed before it could say so."""
-    monkeypatch.setattr(kernel, "_IN_USE", "/dev/null")
+    monkeypatch.setattr(kernel, "_servers", lambda: "-A -t 10.96.0.2:80 -s rr\n")
     log = f'while read -r line; do echo "$line" >>{programs}/log; done'
-    script(programs / "ipvsadm", f'if [ "$1" = -R ]; then {log}; else echo "-A -t 10.96.0.2:80 -s rr"; fi')
+    script(programs / "ipvsadm", log)
     script(programs / "ip", f'if [ "$1" = -batch ]; then {log}; else echo "kube-ipvs0 DOWN 10.96.0.2/32"; fi')
     addresses, servers = "del 10.96.0.1/32\ndel 10.96.0.2/32\n", "-D -t 10.96.0.1:80\n-D -t 10.96.0.2:80\n"
     kernel.take_away([Step("address", addresses), Step("ipvsadm", servers), Step("ipvsadm", "-D -t 10.96.0.3:80\n")])

@@ -33,3 +33,20 @@ def test_one_line_for_every_fault() -> None:
         "host lb1: sluice_backend: must be one of iptables, ipvs, is 'x'",
         "host lb1: sluice_masquerade_bit: must be a whole number from 0 to 31, is 99",
     ]
+
+
+@pytest.mark.parametrize("name", ["../lb1", "a/b", "..", ".", "a b", "a\nb", "a\x1b[0m", "/etc"])
+def test_a_host_whose_name_cannot_be_that_of_a_folder(name: str) -> None:
+    """playbooks/render.yml writes its files below it, whatever else the node is called."""
+    for more in ({}, {"sluice_node_name": "lb1"}):
+        with pytest.raises(AnsibleFilterError) as caught:
+            settings({"inventory_hostname": name, "sluice_masquerade_bit": 99, **more})
+        lines = str(caught.value).splitlines()
+        assert len(lines) == 2
+        assert lines[0].endswith(": inventory_hostname: must be a name, without blanks and slashes")
+        assert all(map(str.isprintable, lines))
+
+
+@pytest.mark.parametrize("name", ["lb_1.example.com", "LB-1", "192.0.2.1", "fd00::1", "löb", "a..b"])
+def test_other_names_are_fine(name: str) -> None:
+    assert settings({"inventory_hostname": name})["sluice_node_name"] == name

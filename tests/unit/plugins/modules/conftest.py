@@ -69,7 +69,10 @@ def run(node_root: Path) -> Run:
 
 @pytest.fixture
 def act(tmp_path: Path) -> Run:
-    """What the action of a module answers; it works in this process, as in Ansible's. Templates are in ``tmp_path``."""
+    """What the action of a module answers, and as ``kept`` the arguments that callbacks get with that.
+
+    It works in this process, as in Ansible's. Templates are in ``tmp_path``.
+    """
 
     def call(name: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
         action = importlib.import_module(f"{PLUGINS}.action.{name}").ActionModule
@@ -83,6 +86,6 @@ def act(tmp_path: Path) -> Run:
             found: dict[str, Any] = action(task, connection, PlayContext(), loader, templar, None).run(task_vars={})
         except AnsibleActionFail as error:
             return {"failed": True, "msg": str(error)}
-        return found
+        return {**found, "kept": task.args}
 
     return call

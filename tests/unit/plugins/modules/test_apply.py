@@ -11,7 +11,7 @@ import folder_backend
 import pytest
 from ansible_collections.sluice.lb.plugins.action import apply as action
 
-from sluice.node import delivery
+from sluice.node import delivery, files
 
 
 @pytest.fixture
@@ -21,8 +21,9 @@ def etc(tmp_path: Path) -> Path:
 
 def put(folder: Path, text: str) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps({"backend": "folder"}))
-    (folder / folder_backend.FILE).write_text(text)
+    contents = {"settings.json": json.dumps({"backend": "folder"}), folder_backend.FILE: text}
+    for name, sealed in files.sealed(contents).items():
+        (folder / name).write_text(sealed)
     return folder
 
 
@@ -47,8 +48,7 @@ def test_what_the_node_lacks_is_asked_for(run: Any, etc: Path, tmp_path: Path) -
     source = put(tmp_path / "sent", "web b\n")
     asked = action.checksums(str(source))
     first = run("apply", path=str(etc), checksums=asked)
-    assert (first["changed"], first["lacking"], held()) == (False, [folder_backend.FILE], {})
-    (source / "settings.json").unlink()  # the node has it
+    assert (first["changed"], set(first["lacking"]), held()) == (False, {folder_backend.FILE, "settings.json"}, {})
     second = run("apply", path=str(etc), checksums=asked, source=str(source))
     assert (second["changed"], held()) == (True, {"web": "b\n"})
     assert (etc / folder_backend.FILE).read_text() == "web b\n"
@@ -60,7 +60,17 @@ def test_files_that_change_meanwhile(run: Any, etc: Path, tmp_path: Path) -> Non
     put(tmp_path / "sent", "web c\n")
     done = run("apply", path=str(etc), checksums=asked, source=str(tmp_path / "sent"))
     assert done["failed"]
-    assert done["msg"] == f"{etc} has changed while it was compared: {folder_backend.FILE}"
+    assert done["msg"] == f"{etc} has changed while it was compared: {folder_backend.FILE}, settings.json"
+
+
+def test_files_that_were_edited(run: Any, etc: Path) -> None:
+    put(etc, "web a\n")
+    (etc / folder_backend.FILE).write_text("web b\n")
+    done = run("apply", path=str(etc))
+    assert done["failed"]
+    assert done["msg"].endswith("cut off or was edited by hand (6 bytes): --force takes the files as they are")
+    assert run("apply", path=str(etc), force=True)["changed"]
+    assert held() == {"web": "b\n"}
 
 
 def test_removal(run: Any, etc: Path) -> None:

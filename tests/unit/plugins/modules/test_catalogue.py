@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+from ansible_collections.sluice.lb.plugins.action import catalogue as action
 from support import NODE, service
 
 from sluice.catalogue import sources
@@ -27,3 +29,32 @@ def test_every_fault_is_a_line(act: Any, tmp_path: Path) -> None:
     assert head.endswith("The catalogue is not valid; nothing was changed.")
     assert len(lines) == 3
     assert not (tmp_path / "catalogue.json").exists()
+
+
+def test_what_is_inline_goes_to_no_callback(act: Any, tmp_path: Path) -> None:
+    """Of a kind that Sluice does not know, nothing goes anywhere, whether the rest is valid or not."""
+    path = str(tmp_path / "catalogue.json")
+    secret = {"apiVersion": "v1", "kind": "Secret", "stringData": {"password": "hunter2"}}
+    hosts = [{"name": "a", "endpoint_ip": "10.0.0.1"}]
+    for objects in ([secret, service()], [secret, service(type="nothing"), {"stringData": {"password": "hunter2"}}]):
+        done = act("catalogue", manifests=objects, endpoint_hosts=hosts, nodes=[NODE], paths=[], path=path)
+        assert done["kept"] == {"paths": [], "path": path}
+        assert "v1 Secret is not a kind" in str(done)
+        assert "hunter2" not in str(done)
+        for file in tmp_path.iterdir():
+            assert "hunter2" not in file.read_text()
+
+
+def test_a_task_that_is_tried_again_has_its_arguments(
+    tmp_path: Path, act: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``until`` calls the same action again: it must not take what it forgot for nothing."""
+    run = action.ActionModule.run
+    monkeypatch.setattr(action.ActionModule, "run", lambda self, *_, **more: run(self, **more) and run(self, **more))
+    assert act("catalogue", manifests=[service()], path=str(tmp_path / "catalogue.json"))["services"] == 1
+
+
+def test_a_folder_that_others_may_write_is_a_line(act: Any, tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    done = act("catalogue", manifests=[service()], path=str(tmp_path / "catalogue.json"))
+    assert done["msg"].endswith(f"its folder {tmp_path} may be written by others (mode 777)")

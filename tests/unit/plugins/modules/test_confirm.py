@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import state
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import pending, state
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import linux
 
 
 def wait() -> None:
-    state.set_pending(state.Pending({}, 0, "change", 0.0, "", ""))
+    until = linux.uptime() + 3600
+    pending.keep(pending.Pending({"settings.json": "{}"}, 0, "change", 0.0, "", "", until, linux.boot()))
 
 
 def test_nothing_waits(run: Any) -> None:
@@ -21,9 +23,9 @@ def test_nothing_waits(run: Any) -> None:
 def test_a_change_is_kept(run: Any) -> None:
     wait()
     assert run("confirm", check=True)["confirmed"] is False
-    assert state.waits()
+    assert pending.exists()
     assert run("confirm")["confirmed"] is True
-    assert not state.waits()
+    assert not pending.exists()
 
 
 def test_a_change_that_was_taken_back(run: Any) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import catalogue, endpoint_slice, node, rendered, service
+from ansible_collections.sluice.lb.plugins.action import render as action
+from support import catalogue, endpoint, endpoint_slice, node, rendered, service
 
 from sluice import render, settings
-from sluice.catalogue import model
+from sluice.catalogue import compiled
 
 ROOT = Path(__file__).resolve().parents[4]
 WEB = catalogue(service(), endpoint_slice("10.244.1.1"))
@@ -22,7 +24,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
     """The arguments of a task, and the templates of the roles that have such a task."""
     for role in ("iptables", "services"):
         shutil.copytree(ROOT / "roles" / role / "templates", tmp_path / "templates", dirs_exist_ok=True)
-    (tmp_path / "catalogue.json").write_text(model.compiled(WEB))
+    (tmp_path / "catalogue.json").write_text(compiled.text(WEB))
     return {"catalogue": str(tmp_path / "catalogue.json"), "settings": settings.to_variables(OWN)}
 
 
@@ -48,3 +50,33 @@ def test_what_is_wrong_is_a_line(act: Any, given: dict[str, Any], tmp_path: Path
     wrong = {**given, "settings": {"sluice_masquerade_bit": 99}}
     done = act("render", **wrong, path=str(tmp_path / "out"))
     assert done["msg"].endswith("sluice_masquerade_bit: must be a whole number from 0 to 31, is 99")
+
+
+TEMPLATE = "{{ lookup('pipe', 'touch PLACE') }}{{ 6 * 7 }}{% set x = 1 %}{# gone #}"
+
+
+def test_what_is_rendered_is_no_template(
+    act: Any, given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Templates are the roles'. The text that they put in is not evaluated, whatever has got there."""
+    text = "# " + TEMPLATE.replace("PLACE", str(tmp_path / "touched")) + "\n"
+    rendered = action.files.sealed({"iptables.rules": text, "settings.json": json.dumps({"compat": text})})
+    monkeypatch.setattr(action.render, "render", lambda *_: rendered)
+    act("render", **given, path=str(tmp_path / "out"))
+    assert held(tmp_path / "out") == rendered
+    assert not (tmp_path / "touched").exists()
+
+
+def test_templates_in_a_catalogue_are_text(act: Any, given: dict[str, Any], tmp_path: Path) -> None:
+    """In names they are refused, and where text may be anything they get nowhere."""
+    text = TEMPLATE.replace("PLACE", str(tmp_path / "touched"))
+    path = str(tmp_path / "catalogue.json")
+    web = service(annotations={"example.com/a": text, text: "b"}, labels={"a": text, text: "b"}, ports=[{"port": 80}])
+    ends = endpoint_slice(endpoint("10.244.1.1", zones=[text]))
+    for objects, valid in (([web, ends], True), ([web, service(text)], False), ([{"kind": text}], False)):
+        done = act("catalogue", manifests=objects, path=path)
+        assert done.get("failed", False) is not valid
+        assert "42" not in str(done)
+    assert act("render", **given, path=str(tmp_path / "out"))["changed"]
+    assert "{{" not in "".join(held(tmp_path / "out").values())
+    assert not (tmp_path / "touched").exists()
