@@ -113,10 +113,20 @@ def take_away(steps: Iterable[Step]) -> None:
 
 
 def delete(gone: Collection[Draining]) -> None:
-    """Remove real servers; one that is not there any more is fine."""
-    there = {entry for entry, _connections in _active({entry.virtual for entry in gone})} if gone else set()
-    text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
+    """Remove real servers that take no new connections; one that is not there any more is fine.
+
+    One with a weight came back, and whoever brought it could not write that down.
+    """
+    listed = _listed_real({entry.virtual for entry in gone}) if gone else ()
+    empty = {entry for entry, weight, _connections in listed if not weight}
+    text = "".join(f"{entry.delete}\n" for entry in gone if entry in empty)
     carry_out([Step("ipvsadm", text)] if text else [])
+
+
+def serves() -> bool:
+    """Whether IPVS mode is in use: our sets come before the rules that name them, and go as soon as no rule does."""
+    asked = tools.find("ipset") and linux.module_present("ip_set")
+    return bool(asked) and not SET_NAMES.isdisjoint(tools.output(["ipset", "list", "-name"]).split())
 
 
 def make_device() -> None:
@@ -140,23 +150,23 @@ def busy(frontends: Collection[VirtualAddress]) -> set[Draining]:
     if not frontends:
         return set()
     alive = _listed(frontends)
-    return {entry for entry, active in _active(frontends) if active or entry in alive}
+    return {entry for entry, _weight, active in _listed_real(frontends) if active or entry in alive}
 
 
-def _active(frontends: Collection[VirtualAddress]) -> Iterator[tuple[Draining, int]]:
-    """How many active connections each real server has."""
+def _listed_real(frontends: Collection[VirtualAddress]) -> Iterator[tuple[Draining, int, int]]:
+    """The real servers of ``frontends``, with the weight of each and how many active connections it has."""
     if not os.path.exists(_IN_USE):
         return
     with open(_IN_USE, encoding="ascii") as stream:
         found = _counted(stream, {_listed_words(each): each for each in frontends})
     for frontend, real in found.items():
-        yield from ((Draining(frontend, text.listed_address(where)), count) for where, count in real.items())
+        yield from ((Draining(frontend, text.listed_address(where)), *counts) for where, counts in real.items())
     hidden = [each for each in frontends if each not in found]
     if hidden:  # gone, or not in that list though it is there (text.from_proc)
         printed = tools.output(["ipvsadm", "-L", "-n"]).splitlines()
         words = {(each.protocol.upper(), addresses.host_port(each.address, each.port)): each for each in hidden}
         for frontend, real in _counted(printed, words).items():
-            yield from ((Draining(frontend, where), count) for where, count in real.items())
+            yield from ((Draining(frontend, where), *counts) for where, counts in real.items())
 
 
 def _listed_words(frontend: VirtualAddress) -> tuple[str, str]:
@@ -167,9 +177,9 @@ def _listed_words(frontend: VirtualAddress) -> tuple[str, str]:
 
 def _counted(
     lines: Iterable[str], wanted: Mapping[tuple[str, str], VirtualAddress]
-) -> dict[VirtualAddress, dict[str, int]]:
-    """The active connections of each real server, in the columns that the kernel and ``ipvsadm -L`` have."""
-    found: dict[VirtualAddress, dict[str, int]] = {}
+) -> dict[VirtualAddress, dict[str, tuple[int, int]]]:
+    """Weight and active connections of each real server, in the columns that the kernel and ``ipvsadm -L`` have."""
+    found: dict[VirtualAddress, dict[str, tuple[int, int]]] = {}
     frontend = None
     for line in lines:
         words = line.split()
@@ -178,7 +188,7 @@ def _counted(
             if frontend:
                 found[frontend] = {}
         elif frontend:
-            found[frontend][words[1]] = int(words[4])
+            found[frontend][words[1]] = int(words[3]), int(words[4])
     return found
 
 

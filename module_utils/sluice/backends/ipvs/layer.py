@@ -153,7 +153,7 @@ class IpvsLayer:
         busy = kernel.busy({*drains.frontends, *(entry.virtual for entry in drains.real)})
         done, steps, left = drain.settled(drains, busy, now)
         kernel.delete(done)
-        if steps:
+        if steps and not kernel.serves():  # else an apply has come back to IPVS, and could not write that down
             kernel.take_away(steps)
             kernel.remove_device()
             claims = set()

@@ -68,9 +68,10 @@ def test_real_servers_with_connections_are_busy() -> None:
 @pytest.mark.usefixtures("proc")
 def test_only_real_servers_that_are_there_are_deleted(programs: Path) -> None:
     script(programs / "ipvsadm", f'while read -r line; do echo "$1 $line"; done >>{programs}/log')
-    kernel.delete([ONE, Draining(WEB, "10.244.9.9:8080")])
-    assert (programs / "log").read_text() == "-R -d -t 10.96.0.1:80 -r 10.244.1.1:8080\n"
+    kernel.delete([TWO, Draining(WEB, "10.244.9.9:8080")])
+    assert (programs / "log").read_text() == "-R -d -t 10.96.0.1:80 -r 10.244.1.2:8080\n"
     kernel.delete([Draining(WEB, "10.244.9.9:8080")])
+    kernel.delete([ONE])  # it has its weight again
     kernel.delete([])
     assert (programs / "log").read_text().count("\n") == 1
 
@@ -100,6 +101,14 @@ def test_what_is_gone_already_is_not_taken_away(programs: Path, monkeypatch: pyt
     assert (programs / "log").read_text() == "address del 10.96.0.2/32 dev kube-ipvs0\n-D -t 10.96.0.2:80\n"
 
 
+def test_ipvs_serves_while_our_sets_are_there(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux, "module_present", lambda name: True)
+    script(programs / "ipset", "echo ACME; echo KUBE-CLUSTER-IP")
+    assert kernel.serves()
+    script(programs / "ipset", "echo ACME; echo KUBE-CLUSTER-IP-OF-ACME")
+    assert not kernel.serves()
+
+
 def test_a_module_that_is_not_there_is_not_asked(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking would load it, and a look may be one of check mode."""
     script(programs / "ipset", "echo create KUBE-CLUSTER-IP hash:ip,port family inet")
@@ -107,6 +116,7 @@ def test_a_module_that_is_not_there_is_not_asked(programs: Path, monkeypatch: py
     assert linux.module_present("ip_set") == bool(kernel.read().sets)
     monkeypatch.setattr(linux, "module_present", lambda name: False)
     assert kernel.read().sets == ""
+    assert not kernel.serves()
 
 
 def test_what_we_claim_is_ours() -> None:

@@ -12,10 +12,10 @@ from support import catalogue, endpoint_slice, node, rendered, service
 from sluice.addresses import FAMILIES, IPV4
 from sluice.backends.interface import NOTHING_HELD, Frontend, KernelChanged, Memory, Phase
 from sluice.backends.ipvs import ipset_text, kernel, text
-from sluice.backends.ipvs.drain import NO_DRAINS, Drains
+from sluice.backends.ipvs.drain import NO_DRAINS, Drains, to_json
 from sluice.backends.ipvs.kernel import Held
 from sluice.backends.ipvs.layer import LAYER, IpvsLook
-from sluice.backends.ipvs.plan import plan
+from sluice.backends.ipvs.plan import Step, plan
 from sluice.backends.ipvs.tables import NO_TABLES, Tables, parse_files
 from sluice.system.tools import NodeError
 
@@ -189,3 +189,18 @@ def test_the_server_of_somebody_else_stays_somebody_else_s(kernel_of: Callable[.
     wanted = {**OWN, "ipvs.conf": OWN["ipvs.conf"] + "-A -t 10.96.0.9:80 -s rr\n"}
     with pytest.raises(NodeError, match=r"^virtual server -t 10.96.0.9:80 is there and not of Sluice$"):
         changes(wanted, {}, memory)
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_what_waits_goes_only_while_another_backend_serves(
+    programs: Path, log: Path, monkeypatch: pytest.MonkeyPatch, *, serves: bool
+) -> None:
+    """An apply that was killed, or on a disk that takes nothing, leaves on it what waited before."""
+    monkeypatch.setattr(kernel, "serves", lambda: serves)
+    monkeypatch.setattr(kernel, "_servers", lambda: "-A -t 10.96.0.1:80 -s rr\n")
+    script(programs / "ip", "")
+    steps = (Step("ipvsadm", "-D -t 10.96.0.1:80\n"),)
+    waits = {"virtual-servers.json": ["-t 10.96.0.1:80"], "drains.json": to_json(NO_DRAINS._replace(steps=steps))}
+    left = LAYER.settle(Memory(lasting=waits), 1.0)
+    assert log.exists() == (not serves)
+    assert left.lasting == ({"virtual-servers.json": ["-t 10.96.0.1:80"]} if serves else {})
