@@ -82,9 +82,8 @@ def require(*, load: bool) -> None:
 
 
 def read() -> Held:
-    """Read all of it. What is not installed holds nothing, nor does a module that is not loaded: asking loads it."""
-    asked = tools.find("ipset") and linux.module_present("ip_set")
-    saved = tools.reading(["ipset", "save"]) if asked else str  # it takes its time, on another processor
+    """Read all of it. What is not installed holds nothing, nor does a module that is not loaded."""
+    saved = tools.reading(["ipset", "save"]) if _has_sets() else str  # it takes its time, on another processor
     servers = _servers()
     devices = links.prefixes()
     sets = "".join(f"{line}\n" for line in saved().splitlines() if line.split(" ", 2)[1] in SET_NAMES)
@@ -104,8 +103,9 @@ def carry_out(steps: Iterable[Step]) -> None:
 
 
 def take_away(steps: Iterable[Step]) -> None:
-    """Carry out steps that remove virtual servers and addresses; what is not there any more is fine."""
+    """Carry out steps that remove addresses, virtual servers and sets; what is not there any more is fine."""
     there = {f"del {prefix}" for prefix in links.prefixes().get(DEVICE, ())}
+    there.update(f"destroy {name}" for name in _references())
     there.update(f"-D {name}" for name in text.names(_servers()))
     for step in steps:
         lines = "".join(f"{line}\n" for line in step.text.splitlines() if line in there)
@@ -124,9 +124,22 @@ def delete(gone: Collection[Draining]) -> None:
 
 
 def serves() -> bool:
-    """Whether IPVS mode is in use: our sets come before the rules that name them, and go as soon as no rule does."""
-    asked = tools.find("ipset") and linux.module_present("ip_set")
-    return bool(asked) and not SET_NAMES.isdisjoint(tools.output(["ipset", "list", "-name"]).split())
+    """Whether IPVS mode is in use: rules name our sets."""
+    return any(_references().values())
+
+
+def _references() -> dict[str, int]:
+    """How many rules name each of our sets."""
+    if not _has_sets():
+        return {}
+    fields = (line.partition(": ") for line in tools.output(["ipset", "list", "-terse"]).splitlines())
+    told = [value for key, _colon, value in fields if key in ("Name", "References")]
+    return {name: int(count) for name, count in zip(told[::2], told[1::2]) if name in SET_NAMES}
+
+
+def _has_sets() -> bool:
+    """Whether there may be sets; to ask a kernel that has none loads the module."""
+    return bool(tools.find("ipset")) and linux.module_present("ip_set")
 
 
 def make_device() -> None:

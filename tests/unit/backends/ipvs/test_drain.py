@@ -87,6 +87,8 @@ def test_drains_are_in_form() -> None:
         {**GOOD, "steps": [["ipvsadm", "-A -t 192.0.2.1:80 -s rr\n"]]},
         {**GOOD, "steps": [["ipvsadm", "-D -t 192.0.2.1:80\n-C\n"]]},
         {**GOOD, "steps": [["ipset", "destroy\n"]]},
+        {**GOOD, "steps": [["ipset", "destroy ACME\n"]]},
+        {**GOOD, "steps": [["ipset", "flush KUBE-CLUSTER-IP\n"]]},
         {**GOOD, "steps": [["address", "add 192.0.2.1/32\n"]]},
         {**GOOD, "steps": [["address", "del 192.0.2.1/32 dev eth0\n"]]},
         {**GOOD, "steps": [["sh", "reboot\n"]]},
