@@ -194,7 +194,7 @@ def _look(
     taken = [prefix for prefix in _prefixes(wanted) if _is_own(prefix, held)]
     warnings = [f"{prefix} is the node's own: it is not bound again" for prefix in taken]
     if lost:
-        warnings.append(f"{len(lost)} virtual servers that nobody has claimed are Sluice's, by what else is there")
+        warnings.append(f"virtual servers that are Sluice's though that is not written down: {len(lost)}")
     return IpvsLook(found, held, wanted, claims, drains, seconds, warnings)
 
 

@@ -180,7 +180,7 @@ def test_claims_that_could_not_be_written_are_made_good(kernel_of: Callable[...,
     kernel_of(HELD._replace(sets=OWN["ipset.conf"]))
     with LAYER.look(OWN, {}, old, {"ipvs_drain_seconds": 0}, check=True) as look:
         assert {"-t 10.96.0.1:80"} < set(look.memory().lasting["virtual-servers.json"])
-        assert look.warnings == ["1 virtual servers that nobody has claimed are Sluice's, by what else is there"]
+        assert look.warnings == ["virtual servers that are Sluice's though that is not written down: 1"]
 
 
 def test_the_server_of_somebody_else_stays_somebody_else_s(kernel_of: Callable[..., None]) -> None:
