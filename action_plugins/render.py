@@ -65,9 +65,12 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": f"{files.SETTINGS_FILE}.j2 does not give JSON: {error}"}
         keeps = bool(given["path"])
         path = unfrackpath(given["path"], follow=False) if keeps else mkdtemp(dir=DEFAULT_LOCAL_TMP, prefix="sluice-")
-        changed = files.differing(path, texts)
-        if not (keeps and self._task.check_mode):
-            owned_files.write(changed, sync=False)
+        try:
+            changed = files.differing(path, texts)
+            if not (keeps and self._task.check_mode):
+                owned_files.write(changed, sync=False)
+        except OSError as error:
+            return {"failed": True, "msg": f"{error.filename}: {error.strerror}"}
         return {**result, "changed": keeps and bool(changed), "path": path}
 
     def _filled_in(self, rendered: Mapping[str, str], variables: Mapping[str, Any]) -> dict[str, str]:

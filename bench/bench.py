@@ -23,19 +23,23 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import catalogues
+import flows
 import machine
 import page
 import results
 import tables
 import testbed
 from process import NODE_PYTHON, REPOSITORY, MeasureError, Run, median, run, sluice
-from results import Apply, Ipvs, Latency, Part, Render, Row, Site
+from results import Apply, Flows, Ipvs, Latency, Part, Render, Row, Site
 
 SIZES = (10, 100, 1000, 5000, 10000, 20000)
 QUICK = (10, 100, 1000, 5000)
 SITE_SIZES = (10, 5000)
 IPVS_MOST = 5000
 """Services up to which IPVS is measured: more take long where the processor is emulated."""
+
+FLOWS = ((1000, 0), (60000, 0), (60000, 200000))
+"""UDP flows to an endpoint that goes, and those to another Service beside them."""
 
 VARIANTS = ("nft", "legacy")
 DISPATCHES = ("linear", "prefix")
@@ -152,10 +156,10 @@ def measure_apply(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterat
                 yield testbed.in_a_namespace(work)
 
 
-def render(folder: pathlib.Path, state: str, **variables: str) -> pathlib.Path:
+def render(folder: pathlib.Path, state: str, kind: str = "json", **variables: str) -> pathlib.Path:
     settings, directory = folder / "settings.json", folder / "-".join([state, *variables.values()])
     settings.write_text(json.dumps({**SETTINGS, **variables}), encoding="utf-8")
-    sluice(sys.executable, "render", "--settings", settings, "--out", directory, folder / f"{state}.json")
+    sluice(sys.executable, "render", "--settings", settings, "--out", directory, folder / f"{state}.{kind}")
     return directory
 
 
@@ -238,6 +242,47 @@ def measure_floor(case: Case, dump: pathlib.Path, runs: dict[str, list[Run]]) ->
         return sum(line.startswith("-A ") for line in stream)
 
 
+# --- UDP flows that a change leaves behind
+
+
+def measure_flows(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Flows]:
+    if os.geteuid():
+        raise Skipped("network namespaces need root")
+    rendered = {}
+    for state, gone in (("base", False), ("gone", True)):
+        catalogues.write(folder / f"{state}.yml", flows.manifests(gone=gone))
+        rendered[state] = render(folder, state, "yml")
+    for count, others in FLOWS[: 2 if arguments.quick else None]:
+        yield testbed.in_a_namespace(functools.partial(measure_left_flows, count, others, rendered))
+
+
+def measure_left_flows(count: int, others: int, rendered: dict[str, pathlib.Path]) -> Flows:
+    """Runs in a node's namespaces."""
+
+    def apply(state: str) -> Run:
+        return sluice(NODE_PYTHON, "apply", "--dir", rendered[state])
+
+    def change() -> Run:
+        taken = apply("gone")
+        apply("base")
+        return taken
+
+    flows.prepare()
+    apply("base")
+    if flows.room() < count + others + 1000:
+        raise MeasureError(f"net.netfilter.nf_conntrack_max is {flows.room()}, too few for {count + others} flows")
+    floor = median([change() for _repeat in range(3)])
+    flows.send(flows.STAYING, others)
+    runs = []
+    for _repeat in range(3):
+        before = flows.tracked()
+        flows.send(flows.LEAVING, count)
+        runs.append(change())
+        if flows.tracked() > before + count // 2:
+            raise MeasureError("the flows are still there")
+    return Flows(count, others, median(runs), floor)
+
+
 # --- IPVS, which this machine's kernel may not have
 
 
@@ -291,6 +336,7 @@ def ansible(command: str, inventory: pathlib.Path, *arguments: str) -> Run:
 PARTS: dict[str, Callable[[argparse.Namespace, pathlib.Path], Iterator[Row]]] = {
     "render": measure_render,
     "apply": measure_apply,
+    "flows": measure_flows,
     "ipvs": measure_ipvs,
     "ansible": measure_site,
 }

@@ -7,6 +7,7 @@ counted with what is measured later: a child's peak begins at its parent's.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Iterable, Iterator
@@ -33,8 +34,13 @@ def endpoint_address(index: int) -> str:
     return f"10.{128 + index // 62500}.{index // 250 % 250}.{index % 250 + 1}"
 
 
-def manifest(index: int, suffix: str = "", address: str = "") -> str:
-    """A Service and its EndpointSlice, with the fields that an API server's answer has."""
+def manifest(
+    index: int, suffix: str = "", address: str = "", endpoints: Iterable[int] = (), protocol: str = "TCP"
+) -> str:
+    """A Service and its EndpointSlice, with the fields that an API server's answer has.
+
+    Without ``endpoints`` it has ENDPOINTS of its own.
+    """
     namespace, name = f"team-{index % _NAMESPACES}", f"service-{index:05}{suffix}"
     lines = [
         "---",
@@ -44,17 +50,17 @@ def manifest(index: int, suffix: str = "", address: str = "") -> str:
         "spec:",
         f"  clusterIP: {address or service_address(index)}",
         "  ports:",
-        f"    - {{name: http, port: {PORT}, targetPort: {TARGET_PORT}, protocol: TCP}}",
+        f"    - {{name: http, port: {PORT}, targetPort: {TARGET_PORT}, protocol: {protocol}}}",
         "---",
         "apiVersion: discovery.k8s.io/v1",
         "kind: EndpointSlice",
         f"metadata: {{name: {name}-1, namespace: {namespace}, labels: {{kubernetes.io/service-name: {name}}}}}",
         "addressType: IPv4",
         "ports:",
-        f"  - {{name: http, port: {TARGET_PORT}, protocol: TCP}}",
+        f"  - {{name: http, port: {TARGET_PORT}, protocol: {protocol}}}",
         "endpoints:",
     ]
-    for number in range(index * ENDPOINTS, (index + 1) * ENDPOINTS):
+    for number in endpoints or range(index * ENDPOINTS, (index + 1) * ENDPOINTS):
         lines.append(f"  - addresses: [{endpoint_address(number)}]")
         lines.append(f"    nodeName: node-{number % 50}")
         lines.append("    conditions: {ready: true, serving: true, terminating: false}")
@@ -97,4 +103,5 @@ def write_states(services: int, directory: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
+    os.umask(0o022)  # what others may write is not read as a compiled catalogue
     write_states(int(sys.argv[1]), pathlib.Path(sys.argv[2]))

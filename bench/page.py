@@ -49,6 +49,10 @@ apply. The first Service is the one whose rule a linear dispatch asks first, the
 
 ![Microseconds over Services]({LATENCY_PLOT})
 """,
+    "UDP flows to an endpoint that goes": """\
+`sluice apply` that replaces the one endpoint of a Service to which a node has that many UDP flows, each of another
+port. *Others* are flows to another Service, which stay. *Without flows* is the same change where there are none.
+""",
     "IPVS: first apply": """\
 `sluice apply` on a virtual machine with one processor, in a network namespace without rules, beside the kernel's tools
 with the same files: `ipset restore`, `ipvsadm -R`, `ip -batch` for the addresses, `iptables-nft-restore`. *Ratio* is

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from process import Run
 
-PARTS = ("render", "apply", "ipvs", "ansible")
+PARTS = ("render", "apply", "flows", "ipvs", "ansible")
 
 
 class Latency(typing.NamedTuple):
@@ -44,6 +44,15 @@ class Apply(typing.NamedTuple):
     latency: dict[str, Latency]
 
 
+class Flows(typing.NamedTuple):
+    """An apply that takes the endpoint of ``flows`` UDP flows away, while ``others`` stay; ``floor``: without any."""
+
+    flows: int
+    others: int
+    run: Run
+    floor: Run
+
+
 class Ipvs(typing.NamedTuple):
     """A node in IPVS mode, a virtual machine; ``runs`` by what was applied, or by the tool that was run beside it.
 
@@ -63,8 +72,8 @@ class Site(typing.NamedTuple):
     floor: Run
 
 
-Row = typing.Union[Render, Apply, Ipvs, Site]
-_KINDS: dict[str, type[Row]] = {"render": Render, "apply": Apply, "ipvs": Ipvs, "ansible": Site}
+Row = typing.Union[Render, Apply, Flows, Ipvs, Site]
+_KINDS: dict[str, type[Row]] = {"render": Render, "apply": Apply, "flows": Flows, "ipvs": Ipvs, "ansible": Site}
 
 
 class Part(typing.NamedTuple):

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Sequence
 
 from process import Run
-from results import Apply, Ipvs, Latency, Render, Results, Row, Site
+from results import Apply, Flows, Ipvs, Latency, Render, Results, Row, Site
 
 
 class Table(typing.NamedTuple):
@@ -70,6 +70,12 @@ def _latency_row(row: Row) -> list[str]:
     return [*_cell(row), *(_latency(row.latency[name]) for name in ("direct", "first", "last"))]
 
 
+def _flows_row(row: Row) -> list[str]:
+    assert isinstance(row, Flows)
+    more = max(row.run.seconds - row.floor.seconds, 0)
+    return [f"{row.flows:,}", f"{row.others:,}", *_taken(row.run), seconds(row.floor.seconds), seconds(more)]
+
+
 IPVS_FLOOR = ("ipset restore", "ipvsadm -R", "ip -batch", "iptables-restore")
 IPVS_READERS = ("ipset save", "ipvsadm -Sn")
 
@@ -106,6 +112,8 @@ _TABLES = (
      (*_CELL, "nothing, first s", "then s", "endpoint s", "lines", "added s", "lines", "removed s", "lines", "MB",
       "endpoint/restore"), _change_row),
     ("apply", "TCP connect, p50 / p99 in µs", (*_CELL, "no rules", "first Service", "last Service"), _latency_row),
+    ("flows", "UDP flows to an endpoint that goes",
+     ("flows", "others", "s", "CPU s", "MB", "without flows s", "difference s"), _flows_row),
     ("ipvs", "IPVS: first apply",
      ("Services", "processor", "lines", "s", "CPU s", "MB", *(f"{name} s" for name in IPVS_FLOOR), "ratio"),
      _ipvs_first_row),

@@ -13,7 +13,8 @@ description:
   - Runs in Ansible's own process on the controller, once per run. No node is asked, and no module runs.
   - Every fault is reported, one line each, and nothing is written then.
   - What a run compiled is kept by the hash of everything that went in, so a catalogue that has not changed costs its
-    reading.
+    reading. What is damaged, or may have been written by another user, is compiled anew.
+  - Callbacks do not get what is inline. Objects of kinds that Sluice does not know go nowhere.
 options:
   paths:
     description: Files and folders of manifests, YAML or JSON.
@@ -40,7 +41,9 @@ options:
     elements: dict
     default: []
   path:
-    description: Where the compiled catalogue goes; folders are made.
+    description:
+      - Where the compiled catalogue goes; folders are made.
+      - The file's own folder must be one that only its owner, who runs Ansible or is root, may write.
     type: path
     required: true
 extends_documentation_fragment:

@@ -16,7 +16,9 @@ description:
   - Runs in Ansible's own process. No node is asked, and no module runs.
 options:
   catalogue:
-    description: A compiled catalogue, from M(sluice.lb.catalogue).
+    description:
+      - A compiled catalogue, from M(sluice.lb.catalogue).
+      - Refused where it is damaged, or where another user could have written it or may write its folder.
     type: path
     required: true
   settings:

@@ -12,6 +12,9 @@ import pytest
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS / "golden"), str(TESTS / "property")]
 
+# What others may write is not relied on, and a umask may say that they may.
+os.umask(0o022)
+
 # The same examples in every run, so that a red test is red for everybody; HYPOTHESIS_PROFILE=search looks for new ones.
 PHASES = tuple(phase for phase in hypothesis.Phase if phase != hypothesis.Phase.explain)  # that one takes minutes
 COMMON = {

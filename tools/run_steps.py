@@ -61,6 +61,8 @@ def main(lanes: list[list[str]]) -> int:
             with printing:
                 done[target] = step
                 print(said if step.code else "", step, sep="", flush=True)
+            # What ends us may have ended the step a moment before we hear of it.
+            ending.wait(0.5 if step.code else 0)
 
     threads = [threading.Thread(target=drive, args=(lane,)) for lane in lanes]
     for thread in threads:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
+from itertools import chain, filterfalse
+from operator import itemgetter
 from typing import Any, Callable
 
 from . import addresses
@@ -27,7 +28,7 @@ SERVICE_PORT = re.compile(rf"{_LABEL}/{_LABEL}(?::(?:{_LABEL})?)?")
 """What ``names.display_name`` makes."""
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_is_ipv4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
 
 
 class FormError(ValueError):
@@ -61,45 +62,40 @@ def among(choices: Collection[str]) -> Check:
     return lambda column: text(column) and set(column) <= set(choices)
 
 
-def _many_matching(pattern: str) -> Check:
-    """The same for thousands of texts, all of them different, in half of the time."""
-    lines = re.compile(rf"(?:{pattern}\n)*").fullmatch
+def spelled(characters: str) -> Check:
+    """Text of these characters (the inside of a regular expression's brackets), for tens of thousands of them.
+
+    Nothing else is asked, in a quarter of the time.
+    """
+    other = re.compile(rf"[^{characters}\n]").search
 
     def check(column: Sequence[Any]) -> bool:
-        if not column or not text(column):
-            return not column
-        joined = "\n".join(column) + "\n"
-        return joined.count("\n") == len(column) and lines(joined) is not None
+        if not text(column):
+            return False
+        joined = "\n".join(column)
+        return all(column) and other(joined) is None and joined.count("\n") == max(len(column) - 1, 0)
 
     return check
 
 
-_ipv4 = _many_matching(_IPV4)
+def address(column: Sequence[Any]) -> bool:
+    """Canonical addresses of either family. Most are IPv4, for which a regular expression is twice as fast."""
+    return text(column) and all(addresses.address(value) == value != "" for value in filterfalse(_is_ipv4, column))
+
+
+def _ipv4(column: Sequence[Any]) -> bool:
+    return text(column) and all(map(_is_ipv4, column))
 
 
 def _ipv6(column: Sequence[Any]) -> bool:
-    return text(column) and all(":" in value and addresses.address(value) == value for value in column)
+    return address(column) and all(":" in value for value in column)
 
 
 ADDRESS = {addresses.IPV4: _ipv4, addresses.IPV6: _ipv6}
 """Canonical addresses, by family."""
 
-TARGET = {
-    addresses.IPV4: _many_matching(rf"{_IPV4}:[0-9]{{1,5}}"),
-    addresses.IPV6: _many_matching(r"\[[0-9a-f:.]{2,45}\]:[0-9]{1,5}"),
-}
-"""What ``addresses.host_port`` makes, by family."""
-
-
-def address(column: Sequence[Any]) -> bool:
-    """Canonical addresses of either family."""
-    return text(column) and (
-        _ipv4(column)
-        or (
-            _ipv4([value for value in column if ":" not in value])
-            and _ipv6([value for value in column if ":" in value])
-        )
-    )
+TARGET = {addresses.IPV4: spelled("0-9.:"), addresses.IPV6: spelled(r"0-9a-f.:\[\]")}
+"""The characters of an address, and of what ``addresses.host_port`` makes of one, by family."""
 
 
 def network(column: Sequence[Any]) -> bool:
@@ -120,13 +116,15 @@ def several(check: Check) -> Check:
 def rows(kind: type[Any], checks: Mapping[str, Check]) -> Check:
     """Rows of the NamedTuple ``kind``, a check for each of its fields. Raises FormError, which names the field."""
     fields: tuple[str, ...] = kind._fields
-    assert tuple(checks) == fields, f"a check for each field of {kind.__name__}, in their order"
+    if tuple(checks) != fields:
+        raise AssertionError(f"a check for each field of {kind.__name__}, in their order")
 
     def check(column: Sequence[Any]) -> bool:
         if not set(map(type, column)) <= {list, tuple, kind} or not set(map(len, column)) <= {len(fields)}:
             raise FormError(kind.__name__)
-        for field, values in zip(fields, zip(*column)):
-            if not checks[field](values):
+        for place, field in enumerate(fields):
+            # zip(*column) would keep an iterator for each row.
+            if not checks[field](list(map(itemgetter(place), column))):
                 raise FormError(f"{kind.__name__}.{field}")
         return True
 

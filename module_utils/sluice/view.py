@@ -250,7 +250,7 @@ _TARGET = {
         Target,
         {
             "text": forms.TARGET[family],
-            "address": forms.ADDRESS[family],
+            "address": forms.TARGET[family],
             "port": forms.port,
             "endpoint": _weights,
         },

@@ -201,6 +201,34 @@ def test_every_state_file_damaged(applied: hosts.Node, capsys: pytest.CaptureFix
                 assert lines == [f"warning: {thing} was damaged: it is set aside as {thing}.damaged"], where
 
 
+def test_a_change_that_waits_damaged(applied: hosts.Node, capsys: pytest.CaptureFixture[str]) -> None:
+    """The boot takes it back where that can still be done; else it stays, in one line that says so."""
+    source = random.Random(seed := random.randrange(1 << 32))
+    with capsys.disabled():
+        print(f"\n{Path(__file__).name}: seed {seed}", end=" ")
+    applied.apply(contents(OLD), confirm=HOUR)
+    applied.shell("cp -a /var/lib/sluice /run/whole")
+    ends = set()
+    for name in applied.shell("ls /var/lib/sluice/pending").split():
+        for _ in range(DAMAGES):
+            place, byte = source.random(), bytes([source.randrange(256)])
+            path = Path(state.ROOT, "pending", name)
+            applied.shell("rm -rf /var/lib/sluice && cp -a /run/whole /var/lib/sluice")
+            applied.write(contents(OLD))
+            applied.call(lambda path=path, place=place, byte=byte: damage(path, place, byte))
+            reboot(applied)
+            done = applied.sluice("apply", "--boot", check=False)
+            where = (seed, name, place, byte)
+            assert (done.returncode, "Traceback" in done.stderr) == (0, False), (where, done.stderr)
+            stays = "the change that waited there for its confirmation stays" in done.stderr
+            assert done.stderr.count("\n") == stays, where
+            applied.write(contents(OLD if stays else NEW))
+            assert applied.differs() == (), where
+            assert not applied.call(pending.exists)
+            ends.add(stays)
+    assert ends == {True, False}
+
+
 def damage(path: Path, place: float, byte: bytes) -> bool:
     """Put another byte in a place; whether the file says something else now."""
     data = path.read_bytes()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 
 import cases
 import hosts
 import load
 import pytest
 
+from sluice.addresses import IPV4, IPV6
 from sluice.node import files
 from sluice.node import flows as node_flows
+from sluice.system import conntrack
 
 A, B, C = cases.PODS[:3]
 DNS = cases.Service(1, (A,), "UDP", 30001)
@@ -172,24 +175,105 @@ def test_killed_before_the_flows(served: load.Network, variant: str) -> None:
     assert dns(served) == f"{B} {DNS.target_port}"
 
 
-MANY = 3000
+def test_thousands_are_left_and_no_other_goes(served: load.Network, variant: str) -> None:
+    """Thousands in both families beside such to another endpoint, to another Service, to the endpoint itself."""
+    both = [DNS._replace(endpoints=(A, B)), OTHER, WEB]
+
+    def put_both(*services: cases.Service) -> int:
+        contents = cases.rendered(services, iptables_variant=variant, ip_families=["IPv4", "IPv6"])
+        return served.node.apply(contents).flows
+
+    put_both(*both)
+    six = cases.mapped
+    many, some = range(10000, 13000), range(20000, 20300)
+    for ports, targets in (
+        (many, [(DNS.address, 80), (six(DNS.address), 80)]),
+        (some, [(OTHER.address, 80), (six(OTHER.address), 80), (A, DNS.target_port), (six(A), DNS.target_port)]),
+    ):
+        served.client.call(lambda ports=ports, targets=targets: send(ports, targets))
+    tracked = every_flow(served)
+    to_dns = {line for line in tracked if f" dst={DNS.address} " in line or f" dst={six(DNS.address)} " in line}
+    left = {line for line in to_dns if re.findall(r" src=(\S+)", line)[1] in (A, six(A))}
+    assert len(to_dns) == 2 * len(many)
+    assert len(tracked) >= len(to_dns) + 4 * len(some)
+    assert 2000 < len(left) < 4000
+    assert put_both(both[0]._replace(endpoints=(B,)), OTHER, WEB) == len(left)
+    assert every_flow(served) == tracked - left
 
 
-def test_many_flows(served: load.Network, variant: str) -> None:
-    """All of those that are left go, whatever their zone, and no other; a process for each would take minutes."""
-    put(served, variant, DNS, OTHER._replace(endpoints=(C,)))
-    served.node.run(*f"iptables-{variant} -t raw -A PREROUTING -p udp --sport 20000:20099 -j CT --zone 7".split())
+def send(ports: Iterable[int], targets: Iterable[tuple[str, int]]) -> None:
+    """A datagram from each of ``ports`` to each target; nobody waits for an answer."""
+    for port in ports:
+        for target in targets:
+            with socket.socket(socket.AF_INET6 if ":" in target[0] else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind(("", port))
+                sender.sendto(load.REQUEST, target)
 
-    def send() -> None:
-        for port in range(20000, 20000 + MANY):
-            for service in (DNS, OTHER):
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-                    sender.bind(("", port))
-                    sender.sendto(b"x", (service.address, 80))
 
-    served.client.call(send)
-    hosts.wait_for(lambda: len(all_flows(served, OTHER.address)) == MANY, "not all of them are tracked")
-    assert len(all_flows(served, DNS.address)) == MANY
-    assert put(served, variant, DNS._replace(endpoints=(B,)), OTHER._replace(endpoints=(C,))) == MANY
-    assert all_flows(served, DNS.address) == []
-    assert all_flows(served, OTHER.address) == [C] * MANY
+def every_flow(network: load.Network) -> set[str]:
+    """Both directions of every UDP flow, as conntrack(8) prints them."""
+    listed = [network.node.run("conntrack", "-L", "-f", family, "-p", "udp").stdout for family in ("ipv4", "ipv6")]
+    return {re.sub(r" \[\w+\]|^\w+ +\d+ \d+| mark=.*", "", line) for each in listed for line in each.splitlines()}
+
+
+def track(node: hosts.Node, answerer: str, *zone: str) -> None:
+    """Have conntrack track a flow from the client to DNS that ``answerer`` answers."""
+    said = ["-s", cases.CLIENT_ADDRESS, "-d", DNS.address, "--sport", "5353", "--dport", "80", "-r", answerer]
+    said += ["-q", cases.CLIENT_ADDRESS, "--reply-port-src", str(DNS.target_port), "--reply-port-dst", "5353"]
+    node.run("conntrack", "-I", "-p", "udp", "-t", "600", *said, *zone)
+
+
+def answerers(node: hosts.Node) -> list[str]:
+    return sorted(way.reply_source for way in node.call(lambda: conntrack.udp_flows(IPV4)))
+
+
+@pytest.mark.parametrize("option", ["--zone", "--orig-zone"])
+def test_a_flow_is_deleted_in_its_zone(node: hosts.Node, option: str) -> None:
+    """The same addresses and ports are another flow in another zone."""
+    track(node, A, option, "7")
+    track(node, B, option, "8")
+    track(node, C)
+    assert answerers(node) == sorted([A, B, C])
+    [flows] = [flows for way, flows in node.call(lambda: conntrack.udp_flows(IPV4)).items() if way.reply_source == B]
+    assert node.call(lambda: conntrack.delete(flows)) == 1
+    assert answerers(node) == sorted([A, C])
+
+
+def test_just_the_flow_that_was_read_is_deleted(node: hosts.Node) -> None:
+    track(node, A)
+    [[flow]] = node.call(lambda: conntrack.udp_flows(IPV4)).values()
+    named = conntrack.named(flow)
+    later = named[:-1] + bytes([named[-1] ^ 1])
+    assert node.call(lambda: conntrack.delete([later])) == 0, "of the same addresses and ports, but another id"
+    assert answerers(node) == [A]
+    assert node.call(lambda: conntrack.delete([later, flow, flow])) == 1, "the second time it has ended by itself"
+    assert answerers(node) == []
+    assert node.call(lambda: conntrack.delete([])) == 0
+
+
+def test_a_family_that_is_not_wanted_any_more(served: load.Network, variant: str) -> None:
+    both = cases.rendered([DNS, OTHER], iptables_variant=variant, ip_families=[IPV4, IPV6])
+    served.node.apply(both)
+    assert dns(served) == f"{A} {DNS.target_port}"
+    assert served.ask(cases.mapped(DNS.address), 80, "UDP") == f"{cases.mapped(A)} {DNS.target_port}"
+    assert put(served, variant, DNS, OTHER) == 1
+    assert all_flows(served, cases.mapped(DNS.address)) == []
+    assert all_flows(served, DNS.address) == [A]
+
+
+@pytest.mark.parametrize("spoilt", [{"settings.json": "{"}, {"iptables.rules": "*nat\nwhat is this\nCOMMIT\n"}])
+def test_what_was_before_cannot_be_read(node: hosts.Node, spoilt: dict[str, str]) -> None:
+    """That is said; of what can be read the flows are deleted, and twice the same is one."""
+    before = cases.rendered([DNS])
+    after = cases.rendered([DNS._replace(endpoints=(B,))])
+    track(node, A)
+
+    def forget() -> tuple[int, list[str]]:
+        warnings: list[str] = []
+        count = node_flows.forget([{**before, **spoilt}, before, before], files.parse(after), warnings)
+        return count, warnings
+
+    count, [warning] = node.call(forget)
+    assert count == 1
+    assert re.match(r"^what was before: not what Sluice wrote: .*: UDP flows may be left of it$", warning)
+    assert node.call(forget) == (0, [])

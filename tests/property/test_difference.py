@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +53,21 @@ def test_difference_is_small() -> None:
     new = {"filter": {}, "nat": {**old["nat"], "KUBE-SEP-250": ["-j DNAT --to-destination 10.0.0.2:1"]}}
     parts = ruleset.difference(ruleset.text(old), ruleset.text(new))
     assert [list(part["nat"]) for part in parts] == [["KUBE-SEP-250"]] * 2
+
+
+def test_difference_of_much_takes_no_longer_than_reading_it() -> None:
+    """It grows with the texts, not with what differs in them; here by some times what ``parse`` takes."""
+    old, new = (
+        ruleset.text({"nat": {f"KUBE-SEP-{number}": ["-j DROP"] for number in range(chains)}}) for chains in (8000, 1)
+    )
+
+    def taken(what: Callable[[], object]) -> float:
+        begin = time.process_time()
+        what()
+        return time.process_time() - begin
+
+    rounds = [(taken(lambda: ruleset.difference(old, new)), taken(lambda: ruleset.parse(old))) for _ in range(5)]
+    assert min(each[0] for each in rounds) < 20 * min(each[1] for each in rounds)
 
 
 @given(rule_sets())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -15,7 +16,8 @@ from support import catalogue
 from sluice import settings
 from sluice.addresses import IPV4
 from sluice.backends.iptables import plan
-from sluice.backends.iptables.text import BUILT_IN, RuleSet
+from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.text import BUILT_IN, OWNER_CHAIN, RuleSet
 
 FOREIGN = [
     "-j DOCKER-USER",
@@ -49,9 +51,7 @@ def kernels(draw: st.DrawFn) -> RuleSet:
             for rule in draw(st.lists(st.sampled_from(FOREIGN[1:]), max_size=2)) if chain in chains else ():
                 chains[chain].insert(draw(st.integers(0, len(chains[chain]))), rule)
         chains[next(iter(chains))].append(FOREIGN[0])
-    # A kernel lists chains as it likes: as they were made, by name, from a hash table.
-    order = draw(st.randoms(use_true_random=False))
-    return {table: dict(order.sample(list(chains.items()), len(chains))) for table, chains in kernel.items()}
+    return kernel
 
 
 def _meddle(draw: st.DrawFn, chains: dict[str, list[str]]) -> None:
@@ -112,6 +112,50 @@ def test_plan_arrives_and_rests(kernel: RuleSet, target: RuleSet, batches: bool,
     assert (again.steps, again.changes) == ((), ())
 
 
+def moments(kernel: RuleSet, steps: Iterable[str]) -> Iterator[RuleSet]:
+    """The kernel at each moment at which whoever sends ``steps`` may be killed: tables change one after the other."""
+    for step in steps:
+        for table in step.split("COMMIT\n")[:-1]:
+            kernel = restore(kernel, f"{table}COMMIT\n")
+            yield kernel
+
+
+@given(
+    kernel=kernels(),
+    target=wanted(),
+    batches=st.booleans(),
+    small=st.booleans(),
+    order=st.sampled_from([list, sorted, lambda chains: sorted(chains, reverse=True)]),
+    data=st.data(),
+)
+def test_no_chain_of_ours_is_without_the_mark(
+    kernel: RuleSet,
+    target: RuleSet,
+    batches: bool,
+    small: bool,
+    order: Callable[[Iterable[str]], list[str]],
+    data: st.DataObject,
+) -> None:
+    """Wherever an apply is killed, whatever its plan was made from, and in whichever ``order`` chains are told."""
+    for chains in kernel.values():
+        if any(map(plan.is_ours, chains)):
+            chains[OWNER_CHAIN] = []
+    have, want = (
+        {table: {chain: rules[table][chain] for chain in order(rules[table])} for table in rules}
+        for rules in (kernel, target)
+    )
+    recorded = data.draw(st.booleans(), label="recorded")
+    parts = ruleset.difference(ruleset.text(plan.owned(have)), ruleset.text(want)) if recorded else (have, want)
+    limits = {"SINGLE_LINES": 0, "BATCH_CHAINS": 2, "MANY_CHAINS": 4} if small else {"SINGLE_LINES": 1000}
+    with mock.patch.multiple(plan, **limits):
+        found = list(moments(kernel, plan.plan(*parts, batches=batches).steps))
+        for chains in (chains for held in found for chains in held.values()):
+            assert OWNER_CHAIN in chains or not any(map(plan.is_ours, chains))
+        if found:
+            held = data.draw(st.sampled_from(found), label="killed")
+            assert without_empty(plan.owned(run(held, target, batches=batches))) == without_empty(target)
+
+
 @given(kernel=kernels(), target=wanted())
 def test_our_jumps_come_first(kernel: RuleSet, target: RuleSet) -> None:
     """Whatever stood in a built-in chain, a packet asks ours before others'; host ports come behind all."""
@@ -129,26 +173,3 @@ def test_plan_of_an_empty_kernel_says_each_chain_once(target: RuleSet) -> None:
     changes = plan.plan({}, target).changes
     assert len({(change.table, change.chain) for change in changes}) == len(changes)
     assert all(change.added or plan.is_ours(change.chain) for change in changes)
-
-
-def unmarked(kernel: RuleSet) -> set[str]:
-    """The tables in which chains have names of ours and nothing says that they are ours."""
-    return {chain.partition("/")[0] for chain in plan.leftovers(kernel)}
-
-
-def transactions(text: str) -> list[str]:
-    """The tables of a step: each is one transaction."""
-    return [f"{table}COMMIT\n" for table in text.split("COMMIT\n") if table]
-
-
-@given(kernel=kernels(), target=st.one_of(st.just({}), wanted()), batches=st.booleans())
-def test_what_is_ours_is_marked_wherever_it_ends(kernel: RuleSet, target: RuleSet, batches: bool) -> None:
-    """A killed apply leaves no chain of ours without the mark: nobody could tell whose it is. The next one arrives."""
-    strange = unmarked(kernel)
-    with mock.patch.multiple(plan, SINGLE_LINES=0, BATCH_CHAINS=2):
-        for step in plan.plan(kernel, target, batches=batches).steps:
-            for transaction in transactions(step):
-                kernel = restore(kernel, transaction)
-                assert unmarked(kernel) <= strange
-                after = run(kernel, target, batches=batches)
-                assert without_empty(plan.owned(after)) == without_empty(target)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 from .. import balancing, forms
@@ -62,38 +63,56 @@ def load(found: str) -> Catalogue:
     except (ValueError, RecursionError):
         raise ValueError("it is damaged") from None
     services, host_ports, nodes = value
-    return Catalogue(
-        services=tuple(map(_service, services)),
-        host_ports=tuple(HostPort(*row)._replace(addresses=tuple(row[7])) for row in host_ports),
-        nodes=tuple(Node(row[0], _pairs(row[1]), tuple(row[2])) for row in nodes),
-    )
+    return Catalogue(_each(_service, services), _each(_host_port_of, host_ports), _each(_node, nodes))
+
+
+# What follows gets lists that are of their form, and turns them in place into what their rows are: a row more costs
+# little more than its own tuple.
+
+_new = tuple.__new__
+
+
+def _each(make: Callable[[list[Any]], Any], found: list[list[Any]]) -> tuple[Any, ...]:
+    return tuple(map(make, found))
+
+
+def _rows(kind: type[Any], found: list[list[Any]]) -> tuple[Any, ...]:
+    return tuple(map(_new, repeat(kind), found))
 
 
 def _service(row: list[Any]) -> Service:
-    service = Service(*row)
-    return service._replace(
-        cluster_ips=tuple(service.cluster_ips),
-        ports=tuple(ServicePort(*port) for port in service.ports),
-        slices=tuple(map(_slice, service.slices)),
-        external_ips=tuple(service.external_ips),
-        ingress=tuple(Ingress(*entry) for entry in service.ingress),
-        source_ranges=tuple(service.source_ranges),
-        annotations=_pairs(service.annotations),
-    )
+    for place in _TUPLES:
+        row[place] = tuple(row[place])
+    row[_PORTS] = _rows(ServicePort, row[_PORTS])
+    row[_SLICES] = tuple(map(_slice, row[_SLICES]))
+    row[_INGRESSES] = _rows(Ingress, row[_INGRESSES])
+    row[_PAIRS] = tuple(map(tuple, row[_PAIRS]))
+    return _new(Service, row)
 
 
-def _slice(row: Any) -> EndpointSlice:
+_TUPLES = [Service._fields.index(name) for name in ("cluster_ips", "external_ips", "source_ranges")]
+_PORTS, _SLICES, _INGRESSES, _PAIRS = (
+    Service._fields.index(name) for name in ("ports", "slices", "ingress", "annotations")
+)
+
+
+def _slice(row: list[Any]) -> EndpointSlice:
     family, ports, endpoints = row
-    return EndpointSlice(family, tuple(SlicePort(*port) for port in ports), tuple(map(_endpoint, endpoints)))
+    for endpoint in endpoints:
+        endpoint[_ZONES], endpoint[_NODES] = tuple(endpoint[_ZONES]), tuple(endpoint[_NODES])
+    return EndpointSlice(family, _rows(SlicePort, ports), _rows(Endpoint, endpoints))
 
 
-def _endpoint(row: list[Any]) -> Endpoint:
-    row[5], row[6] = tuple(row[5]), tuple(row[6])  # hints
-    return Endpoint._make(row)
+_ZONES, _NODES = Endpoint._fields.index("zone_hints"), Endpoint._fields.index("node_hints")
 
 
-def _pairs(pairs: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((key, value) for key, value in pairs)
+def _host_port_of(row: list[Any]) -> HostPort:
+    return HostPort(*row)._replace(addresses=tuple(row[7]))
+
+
+def _node(row: list[Any]) -> Node:
+    name, labels, addresses = row
+    return Node(name, tuple(map(tuple, labels)), tuple(addresses))
 
 
 # --- the form of every field
@@ -101,8 +120,8 @@ def _pairs(pairs: Any) -> tuple[tuple[str, str], ...]:
 
 def _target_port(column: Sequence[Any]) -> bool:
     """A number, or the name of a port."""
-    named = [value for value in column if type(value) is not int]
-    return _LABEL(named) and forms.port([value for value in column if type(value) is int])
+    named = [value for value in column if not isinstance(value, int)]
+    return _LABEL(named) and forms.port([value for value in column if isinstance(value, int)])
 
 
 def _pair(column: Sequence[Any]) -> bool:

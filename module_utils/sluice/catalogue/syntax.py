@@ -135,7 +135,7 @@ class _Events:
             raise _fault(start, f"nested more than {MAX_DEPTH} deep")
         end = self._ends[type(start)]
         event = self.next()
-        while type(event) is not end:
+        while not isinstance(event, end):
             yield event
             event = self.next()
         self._depth -= 1
@@ -205,7 +205,7 @@ class _Values:
         scalar = self.events.scalar
         for event in self.events.within(start):
             self.count += 1
-            if type(event) is scalar and not event.anchor:
+            if isinstance(event, scalar) and not event.anchor:
                 tag, key = self._tagged(event)
                 if tag == _MERGE:
                     merged += self._merged(self.events.next())

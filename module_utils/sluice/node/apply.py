@@ -57,9 +57,9 @@ def boot(directory: str = files.DIRECTORY) -> Result:
 
     Where the files are not whole, the last generation that is. Raises NodeError where there is none either.
     """
-    warnings = []
+    warnings: list[str] = []
     try:
-        confirmation.take_back(directory)
+        warnings += confirmation.take_back(directory).warnings
     except confirmation.NotWrittenDownError as error:
         return Result(warnings=(str(error),))  # the kernel has its rules; the files would bring back the change
     except NodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,11 +37,8 @@ def gather(checksums: Mapping[str, str], folders: Iterable[str]) -> Gathered:
 
 def _versions(name: str, folders: Iterable[str]) -> Iterator[bytes]:
     for folder in folders:
-        try:
-            with open(os.path.join(folder, name), "rb") as stream:
-                yield stream.read()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, owned_files.NotAFileError):
+            yield owned_files.read(os.path.join(folder, name))
 
 
 class Brought(NamedTuple):

@@ -21,10 +21,9 @@ FLUSHERS = ("firewalld", "netfilter-persistent", "iptables", "ip6tables")
 
 _PACKAGES = {
     "debian": {"ip": "iproute2", "nft": "nftables", "modprobe": "kmod"},
-    "rhel": {"ip": "iproute", "iptables": "iptables-nft", "modprobe": "kmod",
-             "nft": "nftables"},
+    "rhel": {"ip": "iproute", "iptables": "iptables-nft", "nft": "nftables", "modprobe": "kmod"},
     "suse": {"ip": "iproute2", "nft": "nftables", "modprobe": "kmod"},
-}  # fmt: skip
+}
 
 
 def facts(backend: str) -> dict[str, Any]:

@@ -2,69 +2,89 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Container, Iterable
 
 from .. import addresses
 from ..backends import registry
 from ..backends.interface import Files, Frontend, Frontends
 from ..system import conntrack, links
-from ..system.conntrack import Flow
+from ..system.conntrack import Way
 from ..system.tools import NodeError
 from . import files
 from .files import Wanted
 
 
-def forget(before: Sequence[Files], wanted: Wanted, warnings: list[str]) -> int:
+def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
     """Delete the UDP flows that are left of what was ``before``; returns how many.
 
-    A kernel that does not tell them gives a warning.
+    What cannot be read, of the kernel's flows or of what was before, is a warning.
     """
-    count = 0
     try:
+        # Of both families whatever is wanted: those of one that is not wanted any more are left over too.
+        tracked = {family: conntrack.udp_flows(family) for family in addresses.FAMILIES}
+        tracked = {family: flows for family, flows in tracked.items() if flows}
+        if not tracked:
+            return 0
         local = frozenset(links.own_addresses(links.prefixes(), registry.devices()))
-        for family in wanted.settings["ip_families"] or addresses.FAMILIES:
-            flows = conntrack.udp_flows(family)
-            new = _frontends(wanted.contents, family) if flows else {}
-            left: dict[bytes, Flow] = {}
-            for contents in before if flows else ():
-                moved = bool(contents) and files.parse(contents).layers != wanted.layers
-                found = stale(flows, _frontends(contents, family), new, local, moved=moved)
-                left.update((flow.words, flow) for flow in found)
-            count += conntrack.delete(left.values(), family)
+        new = _frontends(wanted, wanted.contents, tracked)
+        left: set[Way] = set()
+        for contents in _each_once(before):
+            try:
+                # Where nothing was before, nothing has moved either.
+                old = files.parse(contents, "what was before") if contents else wanted
+                had = _frontends(old, contents, tracked)
+            except NodeError as error:
+                warnings.append(f"{error}: UDP flows may be left of it")
+                continue
+            moved = old.layers != wanted.layers
+            for family, flows in tracked.items():
+                left.update(stale(flows, had[family], new[family], local, moved=moved))
+        return conntrack.delete(
+            flow for flows in tracked.values() for way in flows.keys() & left for flow in flows[way]
+        )
     except NodeError as error:
         warnings.append(str(error))
-    return count
+        return 0
 
 
-def _frontends(contents: Files, family: str) -> Frontends:
-    """The UDP front ends that files hold, of all layers."""
-    found: Frontends = {}
-    for layer in registry.layers():
-        found.update(layer.frontends(files.own(contents, layer), family))
+def _each_once(before: Iterable[Files]) -> list[Files]:
+    found: list[Files] = []
+    for contents in before:
+        if contents not in found:
+            found.append(contents)
+    return found
+
+
+def _frontends(said: Wanted, contents: Files, families: Iterable[str]) -> dict[str, Frontends]:
+    """The UDP front ends that files hold, of all layers, by family. Raises NodeError."""
+    found: dict[str, Frontends] = {family: {} for family in families}
+    with said.reading():
+        for layer in registry.layers():
+            for family, frontends in found.items():
+                frontends.update(layer.frontends(files.own(contents, layer), family))
     return found
 
 
 def stale(
-    flows: Iterable[Flow], before: Frontends, after: Frontends, local: Collection[str], *, moved: bool = False
-) -> list[Flow]:
-    """The flows that a change leaves behind, on a node with the addresses ``local``.
+    ways: Iterable[Way], before: Frontends, after: Frontends, local: Container[str], *, moved: bool = False
+) -> list[Way]:
+    """The ways of flows that a change leaves behind, on a node with the addresses ``local``.
 
     Those to endpoints that their front end does not have any more, also where the front end is gone; and those that
     nobody translated, of a front end that has endpoints now and had none. No others.
 
     ``moved``: another backend serves now, so all flows that the former one translated are left over.
     """
-
-    @functools.cache
-    def is_stale(destination: str, port: int, reply_source: str, reply_port: int) -> bool:
-        keys = [Frontend(destination, port)]
-        if destination in local:
-            keys.append(Frontend("", port))
-        backend = (reply_source, reply_port)
-        had = set().union(*(before.get(key, ()) for key in keys))
-        has = set().union(*(after.get(key, ()) for key in keys))
-        untranslated = backend == (destination, port)
-        return (backend in had and (moved or backend not in has)) or bool(untranslated and has and not had)
-
-    return [flow for flow in flows if is_stale(*flow[:4])]
+    found = []
+    for way in ways:
+        keys = [Frontend(way.destination, way.port)]
+        if way.destination in local:
+            keys.append(Frontend("", way.port))
+        backend = (way.reply_source, way.reply_port)
+        # Looked up, never joined: a front end may have thousands of endpoints, and each of them a way.
+        had, has = [before.get(key, ()) for key in keys], [after.get(key, ()) for key in keys]
+        gone = any(backend in each for each in had) and (moved or not any(backend in each for each in has))
+        untranslated = backend == (way.destination, way.port)
+        if gone or (untranslated and any(has) and not any(had)):
+            found.append(way)
+    return found

@@ -118,7 +118,7 @@ def _has(value: Any, **fields: type) -> bool:
     return (
         isinstance(value, dict)
         and value.keys() == fields.keys()
-        and all(type(value[name]) is kind for name, kind in fields.items())
+        and all(isinstance(value[name], kind) and not isinstance(value[name], bool) for name, kind in fields.items())
     )
 
 
@@ -161,7 +161,7 @@ def set_active(generation: int) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return isinstance(value, int) and value >= 0 and not isinstance(value, bool)
 
 
 def contents(generation: int) -> dict[str, str]:

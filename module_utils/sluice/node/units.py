@@ -13,14 +13,14 @@ FOLDER = "/etc/systemd/system"
 _OTHERS = "nftables.service netfilter-persistent.service iptables.service firewalld.service"
 
 HARDENING = (
-    "NoNewPrivileges=yes",
-    # The tables of the kernel; iptables-legacy and an apply of IPVS load modules that are missing. Files of ours, and
-    # the interpreter, may be somebody's who lets nobody else in.
+    # To change rules, to read the tables of iptables-legacy, to load what somebody has unloaded (modprobe), and to read
+    # and write our own files whoever has them.
     "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_MODULE CAP_DAC_OVERRIDE",
-    # Missing or read-only places are no reason not to start: then the rules are there all the same. Our folders may
-    # have to be made again, and may be links to other places. The interpreter may lie anywhere, so homes are only read.
+    "NoNewPrivileges=yes",
+    # Folders that are there on every node: ours below them may be missing, and links to other places.
     "ProtectSystem=strict",
-    "ReadWritePaths=/etc /var/lib /run -/etc/sluice -/var/lib/sluice",
+    "ReadWritePaths=/run /etc /var/lib -/etc/sluice -/var/lib/sluice",
+    # The interpreter may lie in one.
     "ProtectHome=read-only",
     "PrivateDevices=yes",
     "ProtectClock=yes",
@@ -37,15 +37,14 @@ HARDENING = (
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service @module",
     "SystemCallErrorNumber=EPERM",
-    "UMask=0022",
 )
-"""What the command may do where systemd runs it (systemd.exec(5)): change the network's tables and its own files.
+"""What keeps the command, run by systemd, to its own (systemd.exec(5)): lines of a section Service.
 
-Nothing has to be made before it starts, as for PrivateTmp= and StateDirectory=: /var may be read-only. Nor is there
-MemoryDenyWriteExecute=: some Pythons take memory of that kind to import ctypes.
+Nothing that has to be made before it starts, as PrivateTmp= and StateDirectory= have: no rules would be restored where
+/var cannot be written to. Nor MemoryDenyWriteExecute=: to import ctypes takes memory of that kind in some Pythons.
 """
 
-_SANDBOX = "\n".join(HARDENING)
+_HARDENING = "\n".join(HARDENING)
 
 _RESTORE = f"""\
 # Written by Sluice.
@@ -65,7 +64,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart={COMMAND} apply --boot
 ExecReload={COMMAND} apply
-{_SANDBOX}
+{_HARDENING}
 
 [Install]
 WantedBy=multi-user.target
@@ -81,7 +80,7 @@ After=sluice.service
 [Service]
 Type=oneshot
 ExecStart={COMMAND} apply
-{_SANDBOX}
+{_HARDENING}
 """
 
 _TIMER = """\

@@ -1,134 +1,137 @@
-"""UDP flows that the kernel tracks, by ctnetlink (linux/netfilter/nfnetlink_conntrack.h)."""
+"""UDP flows that conntrack tracks, read and deleted by ctnetlink (linux/netfilter/nfnetlink_conntrack.h)."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
+import re
 import socket
 import struct
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from .. import addresses
 from . import netlink
+from .netlink import NESTED, attribute
 from .tools import NodeError
 
-_GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
+_GET, _DELETE = 0x101, 0x102
+"""Message types: NFNL_SUBSYS_CTNETLINK, and IPCTNL_MSG_CT_GET or IPCTNL_MSG_CT_DELETE."""
+
 _ORIGINAL, _REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25
-_IP, _PROTOCOL = 1, 2
-_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
-_ONLY_NUMBER = netlink.attribute(1, struct.pack("=I", 1 << 3))
-"""What is compared of a filter: the number of the protocol in the original direction."""
+_NAMING = (_ORIGINAL, _ID, _ZONE)
+_IP, _PROTOCOL, _TUPLE_ZONE = 1, 2, 3
+_NUMBER, _SOURCE_PORT = 1, 2
+_FILTER_ORIGINAL, _FILTER_PROTOCOL = 1, 1 << 3
+_UDP = bytes([socket.IPPROTO_UDP])
 
-_UDP = socket.IPPROTO_UDP
-_BATCH = 100
-"""Flows that are deleted by one call: the refusals of as many have room in a socket."""
+_FAMILIES = {addresses.IPV4: socket.AF_INET, addresses.IPV6: socket.AF_INET6}
+_HEADER = struct.Struct("=BBH")
+"""``nfgenmsg``: address family, version, resource."""
+
+_MISSING = (errno.EINVAL, errno.EPROTONOSUPPORT)
+"""What a kernel says that has no ctnetlink, or no nfnetlink at all."""
 
 
-class Flow(NamedTuple):
-    """One UDP flow: what was sent to, who answers, and the kernel's own words for it."""
+class Way(NamedTuple):
+    """What UDP flows were sent to, and who answers them."""
 
     destination: str
     port: int
     reply_source: str
     reply_port: int
-    words: bytes = b""
 
 
-def udp_flows(family: str) -> list[Flow]:
+Flows = Mapping[Way, Sequence[bytes]]
+"""The flows of each way, as the kernel told of them."""
+
+
+def udp_flows(family: str) -> Flows:
     """All UDP flows of ``family`` in this network namespace. Raises NodeError."""
-    # Other protocols may have a hundred times as many. A kernel before 5.8 does not know the filter, and tells all.
-    udp = netlink.nested(_ORIGINAL, netlink.nested(_PROTOCOL, netlink.attribute(_NUMBER, bytes([_UDP]))))
-    try:
-        with netlink.connected(netlink.NETFILTER) as link:
-            request = udp + netlink.nested(_FILTER, _ONLY_NUMBER)
-            return list(parse(netlink.ask(link, _GET, _second(family), request, dump=True), family))
-    except OSError as error:
-        raise _fault(error) from None
+    header = _HEADER.pack(_FAMILIES[family], 0, 0)
+    # Since Linux 5.8 the kernel passes over other protocols; one before takes no notice and tells of all.
+    only = attribute(NESTED | _ORIGINAL, attribute(NESTED | _PROTOCOL, attribute(_NUMBER, _UDP)))
+    only += attribute(NESTED | _FILTER, attribute(_FILTER_ORIGINAL, struct.pack("=I", _FILTER_PROTOCOL)))
+    with _connected() as link:
+        return parse(netlink.ask(link, _GET, header + only, netlink.DUMP), family)
 
 
-def delete(flows: Collection[Flow], family: str) -> int:
-    """Delete flows of ``family``, those that were read and no others like them. Returns how many there still were.
+def parse(messages: Iterable[bytes], family: str) -> Flows:
+    """The UDP flows of ``family`` among the bodies of messages.
 
-    Raises NodeError.
+    There may be hundreds of thousands, of few ways: only those are read any further.
     """
-    names = [_name(flow.words) for flow in flows]
-    gone = 0
-    try:
-        with netlink.connected(netlink.NETFILTER) as link:
-            for begin in range(0, len(names), _BATCH):
-                refused = netlink.send(link, _DELETE, _second(family), names[begin : begin + _BATCH])
-                for code in refused:
-                    if code != errno.ENOENT:
-                        raise OSError(code, os.strerror(code))
-                gone += len(refused)
-    except OSError as error:
-        raise _fault(error) from None
-    return len(names) - gone
+    match = _directions(family).match
+    found: dict[tuple[bytes, ...], list[bytes]] = {}
+    for data in messages:
+        directions = match(data)
+        if directions:
+            found.setdefault(directions.groups(), []).append(data)
+    return {_way(family, *way): flows for way, flows in found.items()}
 
 
-def parse(answers: Iterable[bytes], family: str) -> Iterator[Flow]:
-    """The UDP flows among the kernel's answers, each of which is the attributes of one flow.
+def _way(family: str, destination: bytes, port: bytes, reply_source: bytes, reply_port: bytes) -> Way:
+    kind = _FAMILIES[family]
+    ends = socket.inet_ntop(kind, destination), socket.inet_ntop(kind, reply_source)
+    return Way(ends[0], int.from_bytes(port, "big"), ends[1], int.from_bytes(reply_port, "big"))
 
-    Tens of thousands of flows come in one or two forms. A form is read at once, after it was seen that this gives what
-    reading attribute by attribute gives.
+
+def delete(flows: Iterable[bytes]) -> int:
+    """Delete flows of which ``udp_flows`` told; one that has ended by itself is fine.
+
+    Returns how many were deleted. Raises NodeError where the kernel refuses one; the others are deleted nevertheless.
     """
-    number, form = _NUMBERS[family], _FORMS[family]
-    known: set[tuple[bytes, ...]] = set()
-    for words in answers:
-        read = form.unpack_from(words) if len(words) >= form.size else ()
-        original, reply = read[1:10:2], read[11:20:2]
-        if read[0::2] not in known:
-            found = dict(netlink.attributes(words))
-            slowly = _tuple(found.get(_ORIGINAL, b"")), _tuple(found.get(_REPLY, b""))
-            if (original, reply) == slowly:
-                known.add(read[0::2])
-            original, reply = slowly
-        _source, destination, protocol, _source_port, port = original
-        answerer, _to, _protocol, reply_port, _to_port = reply
-        if protocol == _UDP:
-            yield Flow(_text(number, destination), port, _text(number, answerer), reply_port, words)
+    bodies = [named(flow) for flow in flows]
+    with _connected() as link:
+        failures = list(netlink.carry_out(link, _DELETE, bodies))
+        for code in failures:
+            if code != errno.ENOENT:
+                raise OSError(code, os.strerror(code))
+    return len(bodies) - len(failures)
 
 
-def _tuple(words: bytes) -> tuple[bytes, bytes, int, int, int]:
-    """Source, destination, protocol, source port and destination port of one direction; 0 where it has no ports."""
-    parts = dict(netlink.attributes(words))
-    ends = [value for _kind, value in netlink.attributes(parts.get(_IP, b""))]
-    found = {kind: int.from_bytes(value, "big") for kind, value in netlink.attributes(parts.get(_PROTOCOL, b""))}
-    source, destination = ends if len(ends) == 2 else (b"", b"")
-    return source, destination, found.get(_NUMBER, 0), found.get(_SOURCE_PORT, 0), found.get(_DESTINATION_PORT, 0)
+def named(flow: bytes) -> bytes:
+    """What names just this flow to the kernel: its original direction, its zone, and its id.
+
+    A later flow with the same addresses and ports has another id.
+    """
+    return flow[: _HEADER.size] + netlink.picked(flow, _NAMING, _HEADER.size)
 
 
-def _form(length: int) -> struct.Struct:
-    """Both directions as the kernel writes them: in turns the heads of attributes, and what stands in them."""
-    one = f"12s{length}s4s{length}s8sB3x4sH2x4sH2x"
-    return struct.Struct(f">{one}{one}")
+@functools.cache
+def _directions(family: str) -> re.Pattern[bytes]:
+    """What a message about a UDP flow begins with.
+
+    Its groups: the destination and its port in the original direction, the source and its port in that of replies.
+    """
+    original, reply = _direction(family, _ORIGINAL, 1), _direction(family, _REPLY, 0)
+    return re.compile(b".{%d}%s%s" % (_HEADER.size, original, reply), re.DOTALL)
 
 
-_NUMBERS = {addresses.IPV4: socket.AF_INET, addresses.IPV6: socket.AF_INET6}
-_FORMS = {addresses.IPV4: _form(4), addresses.IPV6: _form(16)}
+def _direction(family: str, kind: int, kept: int) -> bytes:
+    """Matches one direction of a UDP flow. The groups: the source and its port (``kept`` 0), or the destination's."""
+    first, size = (1, 4) if family == addresses.IPV4 else (3, 16)
+    sides = [b"(.{%d})" if side == kept else b".{%d}" for side in range(2)]
+    ends = b"".join(_head(first + side, size) + what % size for side, what in enumerate(sides))
+    ports = b"".join(_head(_SOURCE_PORT + side, 2) + what % 2 + b".." for side, what in enumerate(sides))
+    protocol = _head(_NUMBER, 1) + re.escape(_UDP) + b"..." + ports
+    pieces = [_head(NESTED | _IP, 2 * (4 + size)), ends, _head(NESTED | _PROTOCOL, 24), protocol]
+    # A zone may hold for one direction only, and is then part of it.
+    zone = b"(?:%s.{4})?" % _head(_TUPLE_ZONE, 2)
+    return b".." + re.escape(struct.pack("=H", NESTED | kind)) + b"".join(pieces) + zone
 
 
-@functools.lru_cache(maxsize=4096)
-def _text(family: int, address: bytes) -> str:
-    return socket.inet_ntop(family, address)
+def _head(kind: int, size: int) -> bytes:
+    return re.escape(struct.pack("=HH", 4 + size, kind))
 
 
-def _name(words: bytes) -> bytes:
-    """What names the flow of these words: where it comes from and goes to, its zone, and the kernel's number for it."""
-    named = ((kind, value) for kind, value in netlink.attributes(words) if kind in (_ORIGINAL, _ZONE, _ID))
-    return b"".join(
-        netlink.nested(kind, value) if kind == _ORIGINAL else netlink.attribute(kind, value) for kind, value in named
-    )
-
-
-def _second(family: str) -> bytes:
-    """nfnetlink's own header."""
-    return struct.pack(">BBH", _NUMBERS[family], 0, 0)
-
-
-def _fault(error: OSError) -> NodeError:
-    return NodeError(
-        f"conntrack cannot be asked ({error.strerror or error}): UDP flows to endpoints that are gone cannot be deleted"
-    )
+@contextlib.contextmanager
+def _connected() -> Iterator[socket.socket]:
+    try:
+        with netlink.connect(netlink.NETFILTER) as link:
+            yield link
+    except OSError as error:
+        reason = "the kernel has no ctnetlink" if error.errno in _MISSING else error.strerror or error
+        raise NodeError(f"conntrack: {reason}: UDP flows to endpoints that are gone cannot be deleted") from None

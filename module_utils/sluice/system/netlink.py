@@ -1,6 +1,7 @@
-"""What one asks the kernel by netlink, and what it answers (netlink(7), linux/netlink.h).
+"""Netlink: what the kernel is asked in messages instead of text (netlink(7), linux/netlink.h).
 
-For those families whose messages have four bytes behind netlink's own header: nfnetlink and generic netlink.
+A body is what follows the header ``nlmsghdr`` in a message: the header of the protocol family, then attributes. Numbers
+are in the order of the machine's bytes unless a family says otherwise.
 """
 
 from __future__ import annotations
@@ -9,114 +10,119 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 
 NETFILTER, GENERIC = 12, 16
+DUMP = 0x300
+"""Flag of a request for all entries of a kind."""
 
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+NESTED = 0x8000
+"""Flag in an attribute's type: it holds attributes."""
+
+_REQUEST, _ACK = 0x1, 0x4
 _ERROR, _DONE = 2, 3
-_FIRST, _LAST = 1, 2
-"""Sequence numbers."""
-
 _HEADER = struct.Struct("=IHHII")
-_SECOND = 4
+"""Length, type, flags, sequence, port."""
+
+_CODE = struct.Struct("=i")
 _ATTRIBUTE = struct.Struct("=HH")
-_TYPE_MASK = 0x3FFF
-"""Two bits of an attribute's type say how it is written (NLA_F_NESTED, NLA_F_NET_BYTEORDER)."""
 
-_BUFFER = 1 << 18
+_BUFFER = 1 << 17
 _SECONDS = 10
-_NETLINK, _CAP_ACK = 270, 10
-"""SOL_NETLINK, and NETLINK_CAP_ACK: a refusal does not repeat the message."""
+"""The kernel answers at once; nobody waits for ever for one that does not."""
+
+_BATCH = 64
+"""Requests in one datagram. An answer to each, 1 kB of the kernel's memory, fits into a socket's buffer (200 kB)."""
 
 
-def connected(protocol: int) -> socket.socket:
-    """A socket to the kernel. Raises OSError."""
-    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+def connect(protocol: int) -> socket.socket:
+    """A socket to the part ``protocol`` of the kernel. Raises OSError."""
+    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
     link.settimeout(_SECONDS)
-    link.setsockopt(_NETLINK, _CAP_ACK, 1)
     return link
 
 
-def ask(
-    link: socket.socket, kind: int, second: bytes, attributes: bytes = b"", *, dump: bool = False
-) -> Iterator[bytes]:
-    """Send a request of type ``kind``; what the kernel answers, message by message, without headers.
-
-    ``second``: the four bytes of the family's own header. ``dump``: all there is, else one answer. Raises OSError.
-    """
-    link.send(_message(kind, second, attributes, _DUMP if dump else 0))
+def ask(link: socket.socket, kind: int, body: bytes, flags: int = 0) -> Iterator[bytes]:
+    """The bodies of the messages that answer a request: one, or with DUMP any number. Raises OSError."""
+    link.send(_message(kind, flags, 1, body))
     while True:
-        for number, data in _received(link):
-            if number == _DONE:
+        for answer, _sequence, data in _messages(link.recv(_BUFFER)):
+            if answer in (_ERROR, _DONE):
+                _require(_code(data))
                 return
             yield data
-        if not dump:
+        if not flags & DUMP:
             return
 
 
-def send(link: socket.socket, kind: int, second: bytes, several: list[bytes]) -> list[int]:
-    """Send requests of type ``kind``, one for each of ``several`` attributes; an errno for each that was refused.
+def carry_out(link: socket.socket, kind: int, bodies: Sequence[bytes]) -> Iterator[int]:
+    """Have the kernel carry out requests that have no answer but success or failure; the errno of each that failed.
 
-    They have to be few: the kernel has no room for more than some hundred refusals. Raises OSError.
+    Only the last one of a batch is acknowledged: the kernel takes them in order, and tells of failures in any case.
+    Raises OSError.
     """
-    if not several:
-        return []
-    messages = [_message(kind, second, each) for each in several]
-    # Whatever becomes of the last one, the kernel says so.
-    messages[-1] = _message(kind, second, several[-1], _ACK, _LAST)
-    link.send(b"".join(messages))
-    refused = []
-    while True:
-        answer = link.recv(_BUFFER)
-        at = 0
-        while at < len(answer):
-            length, number, _flags, sequence, _port = _HEADER.unpack_from(answer, at)
-            if number == _ERROR:
-                code = -int(struct.unpack_from("=i", answer, at + _HEADER.size)[0])
-                refused += [code] if code else []
-                if sequence == _LAST:
-                    return refused
-            at += (length + 3) & ~3
+    for begin in range(0, len(bodies), _BATCH):
+        batch = bodies[begin : begin + _BATCH]
+        last = len(batch)
+        link.send(
+            b"".join(_message(kind, _ACK if at == last else 0, at, body) for at, body in enumerate(batch, start=1))
+        )
+        done = False
+        while not done:
+            for _kind, sequence, data in _messages(link.recv(_BUFFER)):
+                if _code(data):
+                    yield _code(data)
+                done = sequence == last
 
 
-def _message(kind: int, second: bytes, attributes: bytes, flags: int = 0, sequence: int = _FIRST) -> bytes:
-    length = _HEADER.size + len(second) + len(attributes)
-    head = _HEADER.pack(length, kind, _REQUEST | flags, sequence, 0)
-    return head + second + attributes + bytes(-length & 3)
+def attribute(kind: int, value: bytes) -> bytes:
+    """An attribute, padded so that another one can follow."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _received(link: socket.socket) -> Iterator[tuple[int, bytes]]:
-    answer = link.recv(_BUFFER)
-    at = 0
-    while at < len(answer):
-        length, kind, _flags, _sequence, _port = _HEADER.unpack_from(answer, at)
-        if kind == _ERROR:
-            code = -int(struct.unpack_from("=i", answer, at + _HEADER.size)[0])
-            raise OSError(code, os.strerror(code))
-        yield kind, answer[at + _HEADER.size + _SECOND : at + length]
-        at += (length + 3) & ~3
-
-
-def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The type and the value of each attribute."""
-    at = 0
+def attributes(data: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Type, without flags, and value of each attribute in ``data`` from ``at`` on."""
     while at + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)
-        yield kind & _TYPE_MASK, data[at + _ATTRIBUTE.size : at + length]
+        yield kind & 0x3FFF, data[at + _ATTRIBUTE.size : at + length]
         at += max((length + 3) & ~3, _ATTRIBUTE.size)
 
 
-def attribute(kind: int, data: bytes) -> bytes:
-    """One attribute, as it is written."""
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), kind) + data + bytes(-len(data) & 3)
-
-
-def nested(kind: int, *several: bytes) -> bytes:
-    """An attribute that holds others."""
-    return attribute(kind | 0x8000, b"".join(several))
+def picked(data: bytes, kinds: Container[int], at: int = 0) -> bytes:
+    """The attributes of these types, as they stand in ``data`` from ``at`` on."""
+    found = b""
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        end = at + max((length + 3) & ~3, _ATTRIBUTE.size)
+        if kind & 0x3FFF in kinds:
+            found += data[at:end]
+        at = end
+    return found
 
 
 def number(data: bytes) -> int:
-    """A number in the order of this processor; those of protocols are in the network's."""
+    """A number in the order of the machine's bytes."""
     return int.from_bytes(data, sys.byteorder)
+
+
+def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, sequence, 0) + body + bytes(-len(body) % 4)
+
+
+def _messages(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Type, sequence and body of each message."""
+    at = 0
+    while at + _HEADER.size <= len(datagram):
+        length, kind, _flags, sequence, _port = _HEADER.unpack_from(datagram, at)
+        yield kind, sequence, datagram[at + _HEADER.size : at + length]
+        at += max((length + 3) & ~3, _HEADER.size)
+
+
+def _code(data: bytes) -> int:
+    """The errno that an error, an acknowledgement or the end of a dump begins with; 0 is success."""
+    return -int(_CODE.unpack_from(data)[0]) if len(data) >= _CODE.size else 0
+
+
+def _require(code: int) -> None:
+    if code:
+        raise OSError(code, os.strerror(code))

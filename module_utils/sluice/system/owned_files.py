@@ -16,6 +16,10 @@ _FOLDER, _FILE = 0o755, 0o644
 """Modes at most: whoever logs in may read what Sluice does, and nobody else may change it, whatever the umask."""
 
 
+class NotAFileError(OSError):
+    """A FIFO, a device, a folder: there is nothing to read, or no end of it."""
+
+
 def content(path: str) -> str | None:
     """What the file holds, or None where there is none. Raises OSError, and UnicodeDecodeError where it is no text."""
     try:
@@ -26,7 +30,7 @@ def content(path: str) -> str | None:
 
 
 def read(path: str) -> bytes:
-    """The bytes of a file. Raises OSError, also where it is none: a FIFO would keep its reader waiting for ever."""
+    """The bytes of a file. Raises OSError; NotAFileError where it is none: a FIFO would keep its reader waiting."""
     with open(path, "rb", opener=_without_waiting) as stream:
         return stream.read()
 
@@ -36,7 +40,7 @@ def _without_waiting(path: str, flags: int) -> int:
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return handle
     os.close(handle)
-    raise OSError(errno.EINVAL, "not a file", path)
+    raise NotAFileError(errno.EINVAL, "not a file", path)
 
 
 def differing(wanted: Mapping[str, str | None]) -> Contents:
@@ -47,7 +51,7 @@ def differing(wanted: Mapping[str, str | None]) -> Contents:
 def _holds(path: str, text: str | None) -> bool:
     try:
         return content(path) == text
-    except UnicodeDecodeError:
+    except (NotAFileError, UnicodeDecodeError):
         return False
 
 

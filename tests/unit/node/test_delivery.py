@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,15 @@ def test_files_stay_where_the_kernel_refuses(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(NodeError, match=r"^busy$"):
         delivery.bring(str(etc), files.of_nothing())
     assert set(held(etc)) == {"settings.json", folder_backend.FILE}
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_no_file_is_replaced(tmp_path: Path) -> None:
+    """And not waited for: a FIFO has no end."""
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    os.mkfifo(etc / folder_backend.FILE)
+    contents = dict(wanted("web a\n").contents)
+    assert delivery.gather(checksums(contents), [str(etc)]).lacking == list(contents)
+    delivery.bring(str(etc), wanted("web a\n"))
+    assert held(etc) == contents

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 
-import pytest
-from places import script
+from places import as_nobody
 
 from sluice.addresses import IPV4
 from sluice.backends.interface import Frontend
 from sluice.backends.ipvs.layer import LAYER
 from sluice.node import files, flows
-from sluice.system import conntrack, netlink
-from sluice.system.conntrack import Flow
+from sluice.system.conntrack import Way
 
 TWO = """\
 -A -u 10.96.0.2:53 -s rr
@@ -29,67 +27,84 @@ AFTER = {**BEFORE, Frontend("10.96.0.2", 53): {("10.244.1.2", 53)}}
 EMPTY = {**BEFORE, Frontend("10.96.0.2", 53): set()}
 
 
-def flow(answerer: str) -> Flow:
-    return Flow("10.96.0.2", 53, answerer, 53)
+def way(answerer: str, destination: str = "10.96.0.2", port: int = 53) -> Way:
+    return Way(destination, port, answerer, 53)
 
 
 def test_flow_to_a_real_server_that_is_gone() -> None:
-    tracked = [flow("10.244.1.1"), flow("10.244.1.2")]
-    assert flows.stale(tracked, BEFORE, AFTER, ()) == [flow("10.244.1.1")]
+    tracked = [way("10.244.1.1"), way("10.244.1.2")]
+    assert flows.stale(tracked, BEFORE, AFTER, ()) == [way("10.244.1.1")]
 
 
 def test_untranslated_flow_of_a_service_that_gains_its_first_endpoint() -> None:
-    assert flows.stale([flow("10.96.0.2")], EMPTY, AFTER, ()) == [flow("10.96.0.2")]
-    assert flows.stale([flow("10.96.0.2")], BEFORE, AFTER, ()) == []
+    assert flows.stale([way("10.96.0.2")], EMPTY, AFTER, ()) == [way("10.96.0.2")]
+    assert flows.stale([way("10.96.0.2")], BEFORE, AFTER, ()) == []
 
 
 def test_all_translated_flows_move_with_the_backend() -> None:
-    tracked = [flow("10.244.1.1"), flow("10.244.1.2"), Flow("192.0.2.9", 53, "192.0.2.9", 53)]
+    tracked = [way("10.244.1.1"), way("10.244.1.2"), way("192.0.2.9", "192.0.2.9")]
     assert flows.stale(tracked, BEFORE, BEFORE, ()) == []
     assert flows.stale(tracked, BEFORE, BEFORE, (), moved=True) == tracked[:2]
 
 
 def test_flows_of_a_node_port_are_to_its_own_addresses() -> None:
-    to_node = Flow("10.0.0.1", 30053, "10.244.1.1", 53)
+    to_node = way("10.244.1.1", "10.0.0.1", 30053)
     before, after = {Frontend("", 30053): {("10.244.1.1", 53)}}, {Frontend("", 30053): {("10.244.1.2", 53)}}
     assert flows.stale([to_node], before, after, ["10.0.0.1"]) == [to_node]
     assert flows.stale([to_node], before, after, ["10.0.0.2"]) == [], "somebody else's"
 
 
 def test_flow_of_a_front_end_that_is_gone() -> None:
-    assert flows.stale([flow("10.244.1.1")], BEFORE, {}, ()) == [flow("10.244.1.1")]
-    assert flows.stale([flow("10.244.9.9")], BEFORE, {}, ()) == [], "it never was ours"
+    assert flows.stale([way("10.244.1.1")], BEFORE, {}, ()) == [way("10.244.1.1")]
+    assert flows.stale([way("10.244.9.9")], BEFORE, {}, ()) == [], "it never was ours"
+
+
+def test_an_endpoint_that_stays_behind_another_front_end() -> None:
+    """The Service has another address now: what is sent to the former one has nobody who translates it."""
+    moved = {Frontend("10.96.0.3", 53): BEFORE[Frontend("10.96.0.2", 53)]}
+    assert flows.stale([way("10.244.1.1")], BEFORE, moved, ()) == [way("10.244.1.1")]
+    assert flows.stale([way("10.244.1.1", port=54)], BEFORE, moved, ()) == [], "to another port"
+
+
+def test_a_node_port_and_an_address_of_the_same_number() -> None:
+    """An external address that is the node's own: the flow may be of either front end."""
+    both = {Frontend("", 53): {("10.244.1.1", 53)}, Frontend("10.0.0.1", 53): {("10.244.1.2", 53)}}
+    tracked = [way("10.244.1.1", "10.0.0.1"), way("10.244.1.2", "10.0.0.1")]
+    assert flows.stale(tracked, both, both, ["10.0.0.1"]) == []
+    assert flows.stale(tracked, both, {Frontend("", 53): both[Frontend("", 53)]}, ["10.0.0.1"]) == tracked[1:]
+    assert flows.stale([way("10.0.0.1", "10.0.0.1")], {}, both, ["10.0.0.1"]) == [
+        way("10.0.0.1", "10.0.0.1")._replace(reply_port=53)
+    ]
+
+
+class Counted(set[tuple[str, int]]):
+    """Endpoints that know how many of them were gone through."""
+
+    passed = 0
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        for each in super().__iter__():
+            Counted.passed += 1
+            yield each
+
+
+def test_endpoints_are_looked_up_however_many_there_are() -> None:
+    everyone = Counted((f"10.244.{number // 250}.{number % 250}", 53) for number in range(5000))
+    tracked = [way(address) for address, _port in sorted(everyone)]
+    Counted.passed = 0
+    left = flows.stale(tracked, {Frontend("10.96.0.2", 53): everyone}, {Frontend("10.96.0.2", 53): set()}, ())
+    assert (left, Counted.passed) == (tracked, 0)
 
 
 IPVS = {"settings.json": json.dumps({"backend": "ipvs", "ip_families": [IPV4], "compat": "1.36"})}
-IPVS |= {"iptables.rules": "", "ipset.conf": "", "addresses": ""}
+IPVS |= {"iptables.rules": "", "ipset.conf": "", "addresses": "", "ipvs.conf": TWO}
 
 
-def test_flows_are_deleted_once(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of what was before, and of a change before that was cut off; the kernel's part is in tests/kernel."""
-    script(programs / "ip", "echo 'lo UP 127.0.0.1/8'")
-    tracked = [flow("10.244.1.1")._replace(words=bytes([number])) for number in range(3)]
-    deleted: list[list[Flow]] = []
-    monkeypatch.setattr(conntrack, "udp_flows", lambda family: tracked)
-    monkeypatch.setattr(conntrack, "delete", lambda given, family: deleted.append(list(given)) or len(given))
-    before = {**IPVS, "ipvs.conf": TWO}
-    after = {**IPVS, "ipvs.conf": TWO.replace("-a -u 10.96.0.2:53 -r 10.244.1.1:53 -m -w 1\n", "")}
-    warnings: list[str] = []
-    assert flows.forget([before, before], files.parse(after), warnings) == 3
-    assert flows.forget([before], files.parse(before), warnings) == 0
-    assert flows.forget([{}], files.parse(after), warnings) == 0
-    assert deleted == [tracked, [], []]
-    assert not warnings
+def test_a_node_that_does_not_let_us_is_told() -> None:
+    def forget() -> str:
+        warnings: list[str] = []
+        count = flows.forget([{}], files.parse(IPVS), warnings)
+        return f"{count} {warnings}"
 
-
-def test_a_kernel_that_cannot_be_asked_is_a_warning(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(_protocol: int) -> None:
-        raise OSError(1, "Operation not permitted")
-
-    script(programs / "ip", "echo 'lo UP 127.0.0.1/8'")
-    monkeypatch.setattr(netlink, "connected", refused)
-    warnings: list[str] = []
-    assert flows.forget([{}], files.parse({**IPVS, "ipvs.conf": TWO}), warnings) == 0
-    assert warnings == [
-        "conntrack cannot be asked (Operation not permitted): UDP flows to endpoints that are gone cannot be deleted"
-    ]
+    said = as_nobody(forget)
+    assert said == "0 ['conntrack: Operation not permitted: UDP flows to endpoints that are gone cannot be deleted']"

@@ -37,6 +37,7 @@ def measured() -> results.Results:
     return {
         "render": results.Part("today", 0.5, [results.Render(5000, "YAML", Run(2.5, 2.4, 115.2), Run(2.0, 2.0, 80.0))]),
         "apply": results.Part("today", 0.5, [*cells]),
+        "flows": results.Part("today", 0.5, [results.Flows(60000, 9, Run(1.5, 1.0, 90.0), Run(0.5, 0.4, 20.0))]),
         "ipvs": results.Part("today", 0.5, [results.Ipvs(5000, "qemu", ipvs_runs())]),
         "ansible": results.Part("today", 0.5, [results.Site(10, Run(6.1, 5.0, 60.0), Run(1.2, 1.0, 50.0))]),
     }

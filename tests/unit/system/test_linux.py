@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from places import comes_true
 
 from sluice.system import linux
 from sluice.system.tools import NodeError
@@ -16,6 +17,7 @@ from sluice.system.tools import NodeError
 @pytest.fixture
 def sleeper() -> Iterator[int]:
     process = subprocess.Popen(["sleep", "60"])
+    assert comes_true(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n"), "it has not begun"
     yield process.pid
     process.kill()
     process.wait()

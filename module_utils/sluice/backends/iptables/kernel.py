@@ -194,13 +194,14 @@ class Fingerprint(NamedTuple):
 
 def nft_generation() -> int:
     """NFT_MSG_GETGEN of nfnetlink: the number that grows with every transaction (linux/netfilter/nf_tables.h)."""
-    nfnl_subsys_nftables, nft_msg_getgen, nfta_gen_id = 10, 16, 1
+    nft_msg_getgen, nfta_gen_id = 0xA10, 1
+    header = bytes(4)  # nfgenmsg
     try:
-        with netlink.connected(netlink.NETFILTER) as link:
-            answer = next(netlink.ask(link, nfnl_subsys_nftables << 8 | nft_msg_getgen, bytes(4)))
+        with netlink.connect(netlink.NETFILTER) as link:
+            held = dict(netlink.attributes(next(netlink.ask(link, nft_msg_getgen, header)), len(header)))
     except OSError:
         return 0  # a kernel without nf_tables has no rules of that variant
-    return int.from_bytes(dict(netlink.attributes(answer)).get(nfta_gen_id, b""), "big")
+    return int.from_bytes(held[nfta_gen_id], "big")
 
 
 def _default_variant(there: list[str]) -> str:

@@ -23,9 +23,10 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple, TypeVar, Union
 
 from ... import addresses
+from ...system import locks
 from ...system.threads import beside
 
-ROOT = "/run/sluice"
+ROOT = locks.RUN
 PREFIX = "tables-"
 """The prefix of the names that ``keep`` gives."""
 

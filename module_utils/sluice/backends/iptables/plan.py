@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .text import BUILT_IN, HOST_PORTS_CHAIN, OWNER_CHAIN, RuleSet
+from .text import BUILT_IN, HOST_PORTS_CHAIN, OWNER_CHAIN, PREFIX_CHAIN, RuleSet
 
 PREFIXES = ("KUBE-", "SLUICE-")
 """The prefixes of our chains. KUBE-* are Kubernetes' names as well: OWNER_CHAIN in a table says that they are ours."""
+
+_SLUICE_ONLY = ("SLUICE-", PREFIX_CHAIN)
+"""Prefixes of chains that nobody else makes: in a table with one of them, what has our names is ours."""
 
 KUBELET_CHAINS = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT")
 """What a kubelet keeps for itself, whoever programs the Services."""
@@ -84,7 +87,7 @@ def leftovers(kernel: RuleSet) -> list[str]:
     return [
         f"{table}/{chain}"
         for table, chains in kernel.items()
-        if OWNER_CHAIN not in chains
+        if not any(chain.startswith(_SLUICE_ONLY) for chain in chains)
         for chain in chains
         if chain.startswith(PREFIXES)
     ]
@@ -92,6 +95,9 @@ def leftovers(kernel: RuleSet) -> list[str]:
 
 def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
     """The plan that brings ``kernel`` to ``wanted``. Rules of others stay where they are.
+
+    Whoever sends its steps may be killed between any two of them, or between two tables of one. So OWNER_CHAIN comes
+    in the first transaction of its table and goes in the last.
 
     ``batches``: several transactions for what is new or goes, where it is much. iptables-legacy replaces a whole
     table each time, so there one transaction is both atomic and the fastest.
@@ -104,10 +110,11 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
         have, want = kernel.get(table, {}), wanted.get(table, {})
         fresh = [chain for chain in want if is_ours(chain) and chain not in have]
         stale = [chain for chain in have if is_ours(chain) and chain not in want]
-        # Wherever an apply is killed, a table that has chains of ours has the mark that says so: it comes first.
-        order = sorted(_referred_first(fresh, want) if batches else fresh, key=lambda chain: chain != OWNER_CHAIN)
+        order = _referred_first(fresh, want) if batches else fresh
         new += _batched(table, [_whole(chain, want[chain]) for chain in order])
         in_use: list[list[str]] = []
+        if OWNER_CHAIN in stale and have[OWNER_CHAIN]:
+            in_use.append(_whole(OWNER_CHAIN, []))  # somebody's rule in it would keep another chain from going
         for chain in dict.fromkeys([*want, *have]):
             if is_ours(chain):
                 if chain not in have or chain not in want or have[chain] == want[chain]:
@@ -133,10 +140,7 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
         else:
             use[table] = [line for block in in_use for line in block]
         # A chain goes after those that refer to it, and is emptied first: what goes may refer to what goes.
-        # The mark goes last of all.
-        stale = _referred_first(stale, have)
-        stale.sort(key=lambda chain: chain != OWNER_CHAIN)
-        stale.reverse()
+        stale = _referred_first(stale, have)[::-1]
         gone += _batched(table, [[f":{chain} - [0:0]"] for chain in stale], [f"-X {chain}" for chain in stale])
         changes += (ChainChange(table, chain, "add", (), tuple(want[chain])) for chain in fresh)
         changes += (ChainChange(table, chain, "remove", tuple(have[chain]), ()) for chain in stale)
@@ -148,10 +152,13 @@ def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:
 
 
 def _referred_first(fresh: Iterable[str], want: dict[str, list[str]]) -> list[str]:
-    """``fresh`` in an order in which every chain comes after those that it jumps to, so it can be cut anywhere."""
+    """``fresh`` in an order in which every chain comes after those that it jumps to, so it can be cut anywhere.
+
+    OWNER_CHAIN comes before all.
+    """
     waiting = dict.fromkeys(fresh)
-    opened: set[str] = set()
-    order: dict[str, None] = {}
+    order: dict[str, None] = dict.fromkeys([OWNER_CHAIN] if OWNER_CHAIN in waiting else [])
+    opened = set(order)
     for first in waiting:
         path = [first]
         while path:

@@ -41,8 +41,9 @@ HOST_PORTS_CHAIN = "KUBE-HOSTPORTS"
 NODE_PORTS_COMMENT = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
 """The comment of the rules that lead from KUBE-SERVICES to the node ports."""
 
-_FEW = 100
-"""Chains up to which ``difference`` picks lines."""
+_FEW = 25
+"""Chains up to which ``difference`` picks lines. Each is looked for in the whole text: more take longer than ``parse``
+(28 ms each against 0.6 s, for 20,000 Services of 5 endpoints)."""
 
 _BLOCK = 1 << 16
 """Characters that ``_shared`` compares at once."""
@@ -88,10 +89,11 @@ def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
     names: dict[str, None] = {}
     for before, after in zip(*pieces):
         middle = _middles(before, after)
-        names.update(dict.fromkeys(map(_chain_of, sorted(set(middle[0]).symmetric_difference(middle[1])))))
+        here = dict.fromkeys(map(_chain_of, sorted(set(middle[0]).symmetric_difference(middle[1]))))
+        names.update(here)
         if len(names) > _FEW or "" in names:
             return parse(old), parse(new)
-        rest = [[line for line in side if _chain_of(line) not in names] for side in middle]
+        rest = [[line for line in side if _chain_of(line) not in here] for side in middle]
         if rest[0] != rest[1]:  # lines that have changed places, or how often they are there
             return parse(old), parse(new)
     return _picked(pieces[0], names), _picked(pieces[1], names)

@@ -1,7 +1,7 @@
 """Which real servers may go now: those whose connections have ended, or whose time is over. Pure.
 
-After a reboot the kernel holds no connections, and there is nothing to drain. So deadlines are seconds of uptime:
-somebody may set the clock.
+Deadlines are seconds since the boot (CLOCK_BOOTTIME of clock_gettime(2)): whoever sets the clock moves none of them.
+After a reboot the kernel holds no connections, and there is nothing to drain.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .text import VirtualAddress
 
 
 class Drains(NamedTuple):
-    """What is to go: real servers with their deadlines (seconds of uptime).
+    """What is to go: real servers with their deadlines.
 
     ``steps`` are what a change of the backend leaves for later, with one deadline of their own: they are carried out
     when the virtual servers ``frontends`` have no connections any more.
@@ -79,7 +79,7 @@ def _has(values: Any, *are: Callable[[Any], bool]) -> bool:
 
 
 def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _is_address(value: Any) -> bool:
@@ -87,7 +87,7 @@ def _is_address(value: Any) -> bool:
 
 
 def _is_port(value: Any) -> bool:
-    return type(value) is int and 0 < value < 1 << 16
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 16
 
 
 def _is_drained(value: Any) -> bool:

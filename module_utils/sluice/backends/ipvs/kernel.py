@@ -239,9 +239,11 @@ def _servers() -> str:
     """All virtual servers, in the form of ``ipvsadm -Sn``."""
     try:
         with open(_IN_USE, encoding="ascii") as stream:
-            return text.from_proc(stream.read(), netlink.options())
+            listed = stream.read()
     except FileNotFoundError:
         return ""  # the kernel does no IPVS yet, and asking would load the modules
+    try:
+        return text.from_proc(listed, netlink.options())
     except (OSError, LookupError, ValueError):
         # Somebody has added one in between, or this kernel tells it in other words.
         return tools.output(["ipvsadm", "-S", "-n"])

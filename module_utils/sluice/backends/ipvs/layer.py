@@ -109,16 +109,17 @@ class _Unused:
         return Memory()
 
 
+def _is_claims(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 class IpvsLayer:
     """See ``interface.Layer``. Nothing in IPVS counts changes, so there is no record: each look reads everything."""
 
     name = "ipvs"
     settings: Mapping[str, Any] = {"ipvs_drain_seconds": 0}
     devices = (DEVICE,)
-    remembers: Mapping[str, Form] = {
-        CLAIMS_FILE: lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-        DRAINS_FILE: drain.is_drains,
-    }
+    remembers: Mapping[str, Form] = {CLAIMS_FILE: _is_claims, DRAINS_FILE: drain.is_drains}
     waiting = DRAINS_FILE
 
     def files(self, families: Sequence[str]) -> Sequence[str]:

@@ -19,7 +19,12 @@ _PERSISTENT, _ONE_PACKET = 0x1, 0x4
 _SCHEDULER_FLAGS = (0x8, 0x10, 0x20)
 _PROTOCOLS = {6: "TCP", 17: "UDP", 132: "SCTP"}
 
-_ATTRIBUTE = struct.Struct("=HH")
+_COMMAND = struct.Struct("=BBxx")
+"""``genlmsghdr``: command, version."""
+
+_BEGIN = _COMMAND.size + 4
+"""Where an answer's attributes begin: it is one attribute that holds all others."""
+
 _NAMED = struct.Struct("=HHH2xHHH2xHH16sHH2s2x")
 """Address family, protocol, address and port, with which every virtual server begins that has no mark."""
 
@@ -33,13 +38,12 @@ def options() -> dict[str, str]:
 
     Raises OSError, also where there is no IPVS, and ValueError where the answer is not understood.
     """
-    with netlink.connected(netlink.GENERIC) as link:
+    with netlink.connect(netlink.GENERIC) as link:
         name = netlink.attribute(_FAMILY_NAME, b"IPVS\0")
-        family = next(netlink.ask(link, _CONTROL, bytes([_GET_FAMILY, 1, 0, 0]), name))
-        number = netlink.number(dict(netlink.attributes(family))[_FAMILY_ID])
-        # An answer is one attribute that holds all others.
-        answers = netlink.ask(link, number, bytes([_GET_SERVICE, 1, 0, 0]), dump=True)
-        return parse(data[_ATTRIBUTE.size :] for data in answers)
+        family = next(netlink.ask(link, _CONTROL, _COMMAND.pack(_GET_FAMILY, 1) + name))
+        kind = netlink.number(dict(netlink.attributes(family, _COMMAND.size))[_FAMILY_ID])
+        answers = netlink.ask(link, kind, _COMMAND.pack(_GET_SERVICE, 1), netlink.DUMP)
+        return parse(data[_BEGIN:] for data in answers)
 
 
 def parse(services: Iterable[bytes]) -> dict[str, str]:
@@ -91,7 +95,7 @@ def _statistics(data: bytes) -> int:
     for kind, value in netlink.attributes(data):
         if kind == _STATISTICS:
             return len(data) - at
-        at += (_ATTRIBUTE.size + len(value) + 3) & ~3
+        at += (4 + len(value) + 3) & ~3
     return 0
 
 

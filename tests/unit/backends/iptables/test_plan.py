@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import pytest
 
 from sluice.backends.iptables import plan as module
@@ -127,6 +129,30 @@ def test_much_that_is_new_comes_in_batches(monkeypatch: pytest.MonkeyPatch) -> N
     assert chains == sorted(chains), "iptables-legacy keeps them by name"
 
 
+@pytest.mark.parametrize("order", [list, sorted])
+@pytest.mark.parametrize("mark", [[], ["-j KUBE-SEP-B"]], ids=["as it is", "with somebody's rule"])
+def test_the_mark_goes_last(
+    monkeypatch: pytest.MonkeyPatch, order: Callable[[Iterable[str]], list[str]], mark: list[str]
+) -> None:
+    """Whichever order the chains are told in: iptables-save has them by name, a file of ours as they were made."""
+    monkeypatch.setattr(module, "BATCH_CHAINS", 1)
+    monkeypatch.setattr(module, "SINGLE_LINES", 0)
+    held = {**kernel()["nat"], OWNER_CHAIN: mark}
+    steps = plan({"nat": {chain: held[chain] for chain in order(held)}}, {}).steps
+    removed = [line for step in steps for line in step.splitlines() if line.startswith("-X")]
+    assert removed[-1] == f"-X {OWNER_CHAIN}"
+    assert [f"{OWNER_CHAIN} " in step for step in steps] == [bool(mark), *[False] * 4, True]
+
+
+def test_the_mark_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it comes to what a kube-proxy has left."""
+    monkeypatch.setattr(module, "BATCH_CHAINS", 1)
+    monkeypatch.setattr(module, "SINGLE_LINES", 0)
+    wanted = {"nat": {chain: WANTED["nat"][chain] for chain in sorted(WANTED["nat"])}}
+    for held in (EMPTY, kernel(SLUICE_OWNER=None, KUBE_SERVICES=[])):
+        assert plan(held, wanted).steps[0].splitlines() == ["*nat", f":{OWNER_CHAIN} - [0:0]", "COMMIT"]
+
+
 @pytest.mark.parametrize(
     ("rule", "target"),
     [
@@ -157,3 +183,4 @@ def test_chains_of_a_kube_proxy() -> None:
     assert leftovers({"nat": {"KUBE-SERVICES": [], "DOCKER": []}, "filter": {OWNER_CHAIN: [], "KUBE-FORWARD": []}}) == [
         "nat/KUBE-SERVICES"
     ]
+    assert leftovers({"nat": {"KUBE-SERVICES": [], "KUBE-PFX-10.96.0.0": []}}) == []

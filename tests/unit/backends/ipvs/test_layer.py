@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from sluice.backends.ipvs.kernel import Held
 from sluice.backends.ipvs.layer import LAYER, IpvsLook
 from sluice.backends.ipvs.plan import Step, plan
 from sluice.backends.ipvs.tables import NO_TABLES, Tables, parse_files
+from sluice.system import linux
 from sluice.system.tools import NodeError
 
 TWO = """\
@@ -44,17 +44,20 @@ OWN = {name: FILES[name] for name in LAYER.files(FAMILIES)}
 
 def test_files_and_what_it_remembers() -> None:
     assert list(LAYER.files([IPV4])) == list(LAYER.files(FAMILIES)) == ["ipset.conf", "ipvs.conf", "addresses"]
-    assert LAYER.waiting == "drains.json"
+    assert (list(LAYER.remembers), LAYER.waiting) == (["virtual-servers.json", "drains.json"], "drains.json")
+    is_claims = LAYER.remembers["virtual-servers.json"]
+    assert is_claims([]) and is_claims(["-t 10.96.0.1:80"])
+    assert not any(map(is_claims, (None, {}, "x", 1, [1], [["-t 10.96.0.1:80"]])))
     assert LAYER.frontends({}, IPV4) == {}
     assert LAYER.ours(OWN)
 
 
 def looked(wanted: dict[str, str], claims: set[str], held: Tables = NO_TABLES, drains: Drains = NO_DRAINS) -> IpvsLook:
     """A look at a kernel that holds just ``held``."""
-    tables = Held(ipset_text.text(held.sets), text.text(held.servers), held.addresses, frozenset())
+    found_there = Held(ipset_text.text(held.sets), text.text(held.servers), held.addresses, frozenset())
     ours = {each for each in held.servers if each.text in claims}
     found = plan(held, parse_files(wanted), ours)
-    return IpvsLook(found, tables, wanted, claims, drains, 900, [])
+    return IpvsLook(found, found_there, wanted, claims, drains, 900, [])
 
 
 def test_virtual_servers_are_claimed_before_they_are_there() -> None:
@@ -102,8 +105,8 @@ def test_all_that_is_new_is_there_before_the_rules_change(log: Path) -> None:
     look = looked(OWN, set())
     look.send(Phase.PREPARE)
     sent = log.read_text().splitlines()
-    assert list(dict.fromkeys(line.split()[0] for line in sent[2:])) == ["ipset", "ipvsadm", "ip"]
     assert sent[0] == "ip link add kube-ipvs0 type dummy", "from here on it is to be seen whose the rest is"
+    assert list(dict.fromkeys(line.split()[0] for line in sent[2:])) == ["ipset", "ipvsadm", "ip"]
     assert sent[-1] == "ip address add 10.96.0.1/32 dev kube-ipvs0"
     for phase in (Phase.SWITCH, Phase.CLEAN):
         look.send(phase)
@@ -130,65 +133,59 @@ def test_a_step_that_is_refused_is_looked_at_again(programs: Path) -> None:
         looked(OWN, set()).send(Phase.PREPARE)
 
 
-HELD = Held("", "-A -t 10.96.0.1:80 -s rr\n-A -t 10.96.0.9:80 -s rr\n", ("10.96.0.1/32", "10.96.0.9/32"), frozenset())
-NODE_PORT = "-A -t 192.0.2.7:30080 -s rr\n"
-
-
 @pytest.fixture
-def kernel_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A kernel that holds what is given; this machine's has no IPVS."""
-
-    def hold(held: Held, *, device: bool = True) -> None:
-        monkeypatch.setattr(kernel, "read", lambda: held)
-        monkeypatch.setattr(kernel, "require", lambda *, load: None)
-        monkeypatch.setattr(kernel, "device_exists", lambda: device)
-
-    return hold
-
-
-def changes(wanted: dict[str, str], last: dict[str, str], memory: Memory) -> list[str]:
-    with LAYER.look(wanted, last, memory, {"ipvs_drain_seconds": 0}, check=True) as look:
-        return [f"{change.verb} {change.thing}" for change in look.changes if "set " not in change.thing]
+def kernel_of_ours(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node whose kernel holds just what OWN says, and a virtual server of somebody else."""
+    monkeypatch.setattr(kernel, "_IN_USE", "/dev/null")  # ipvsadm is asked then
+    monkeypatch.setattr(kernel, "device_exists", lambda: True)
+    monkeypatch.setattr(linux, "module_present", lambda name: True)
+    (programs / "ipset.conf").write_text(OWN["ipset.conf"])
+    (programs / "ipvs.conf").write_text(OWN["ipvs.conf"] + "-A -t 192.0.2.1:8888 -s rr\n")
+    script(programs / "ipset", f'while read -r line; do echo "$line"; done <{programs}/ipset.conf')
+    script(programs / "ipvsadm", f'while read -r line; do echo "$line"; done <{programs}/ipvs.conf')
+    script(programs / "ip", "echo kube-ipvs0 DOWN 10.96.0.1/32; echo eth0 UP 192.0.2.1/24")
 
 
-def test_lost_claims_come_from_the_kernel(kernel_of: Callable[..., None]) -> None:
-    """Our device holds the address: a server that is wanted is ours, and one that is not goes."""
-    kernel_of(HELD)
-    gone = ["remove virtual server -t 10.96.0.9:80", "remove address 10.96.0.9/32"]
-    assert changes(OWN, {}, Memory())[-2:] == gone
-    assert changes(OWN, {}, Memory(lasting={"virtual-servers.json": ["-t 10.96.0.1:80"]}))[-1:] == gone[1:]
+SETTINGS = {"ipvs_drain_seconds": 900}
 
 
-def test_lost_claims_of_node_ports_come_from_the_files(kernel_of: Callable[..., None]) -> None:
-    """The node's own address is everybody's: only what files of ours say there is ours."""
-    kernel_of(HELD._replace(servers=NODE_PORT, own=frozenset(["192.0.2.7"])))
-    assert "remove virtual server -t 192.0.2.7:30080" in changes(OWN, {"ipvs.conf": NODE_PORT}, Memory())
-    assert "remove virtual server -t 192.0.2.7:30080" not in changes(OWN, {}, Memory())
-    wanted = {**OWN, "ipvs.conf": OWN["ipvs.conf"] + NODE_PORT}
-    assert "add virtual server -t 192.0.2.7:30080" not in changes(wanted, {}, Memory())
+@pytest.mark.usefixtures("kernel_of_ours")
+@pytest.mark.parametrize("wanted", [OWN, {}], ids=["wanted", "not wanted"])
+@pytest.mark.parametrize("claims", [{}, {"virtual-servers.json": ["-t 10.96.0.9:80"]}], ids=["lost", "old"])
+def test_claims_are_no_condition(wanted: dict[str, str], claims: dict[str, list[str]]) -> None:
+    """The file may be gone, or be older than what the kernel holds: it is found out, and written down again."""
+    with LAYER.look(wanted, {}, Memory(lasting=claims), SETTINGS, check=False) as look:
+        assert [change.verb for change in look.changes if change.thing.startswith("virtual")] == ["remove"] * (
+            not wanted
+        )
+        assert look.held().files == OWN
+        assert {"-t 10.96.0.1:80"} == set(look.memory().lasting["virtual-servers.json"]) - {"-t 10.96.0.9:80"}
+        assert [*look.warnings] == ["virtual servers that are Sluice's though that is not written down: 1"]
 
 
-def test_on_a_node_that_never_was_ours_nothing_is_claimed(kernel_of: Callable[..., None]) -> None:
-    kernel_of(HELD._replace(addresses=()), device=False)
-    with pytest.raises(NodeError, match=r"^virtual server -t 10.96.0.1:80 is there and not of Sluice$"):
-        changes(OWN, {}, Memory())
+@pytest.mark.usefixtures("kernel_of_ours")
+def test_a_node_that_never_was_ours_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "device_exists", lambda: False)
+    with (
+        pytest.raises(NodeError, match=r"^virtual server -t 10\.96\.0\.1:80 is there and not of Sluice$"),
+        LAYER.look(OWN, {}, Memory(), SETTINGS, check=False),
+    ):
+        pass
 
 
-def test_claims_that_could_not_be_written_are_made_good(kernel_of: Callable[..., None]) -> None:
-    """What is claimed is older than the kernel: our own virtual servers are nobody else's."""
-    old = Memory(lasting={"virtual-servers.json": ["-t 10.96.0.9:80"]})
-    kernel_of(HELD._replace(sets=OWN["ipset.conf"]))
-    with LAYER.look(OWN, {}, old, {"ipvs_drain_seconds": 0}, check=True) as look:
-        assert {"-t 10.96.0.1:80"} < set(look.memory().lasting["virtual-servers.json"])
-        assert look.warnings == ["virtual servers that are Sluice's though that is not written down: 1"]
-
-
-def test_the_server_of_somebody_else_stays_somebody_else_s(kernel_of: Callable[..., None]) -> None:
-    kernel_of(HELD._replace(sets=OWN["ipset.conf"]))
+@pytest.mark.usefixtures("kernel_of_ours")
+def test_the_server_of_somebody_else_is_in_the_way() -> None:
+    """Also where the claims were lost."""
+    wanted = {**OWN, "ipvs.conf": OWN["ipvs.conf"] + "-A -t 192.0.2.2:8888 -s rr\n"}
     memory = Memory(lasting={"virtual-servers.json": ["-t 10.96.0.1:80"]})
-    wanted = {**OWN, "ipvs.conf": OWN["ipvs.conf"] + "-A -t 10.96.0.9:80 -s rr\n"}
-    with pytest.raises(NodeError, match=r"^virtual server -t 10.96.0.9:80 is there and not of Sluice$"):
-        changes(wanted, {}, memory)
+    others = {**wanted, "ipvs.conf": wanted["ipvs.conf"].replace("192.0.2.2", "192.0.2.1")}
+    with LAYER.look(wanted, {}, memory, SETTINGS, check=False) as look:
+        assert [change.thing for change in look.changes] == ["virtual server -t 192.0.2.2:8888"]
+    with (
+        pytest.raises(NodeError, match=r"^virtual server -t 192\.0\.2\.1:8888 is there and not of Sluice$"),
+        LAYER.look(others, {}, memory, SETTINGS, check=False),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("serves", [True, False])

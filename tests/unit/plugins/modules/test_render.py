@@ -47,6 +47,8 @@ def test_files_and_needs(act: Any, given: dict[str, Any], tmp_path: Path) -> Non
 
 
 def test_what_is_wrong_is_a_line(act: Any, given: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert act("render", **given, path=str(tmp_path / "file"))["msg"] == f"{tmp_path}/file: File exists"
     wrong = {**given, "settings": {"sluice_masquerade_bit": 99}}
     done = act("render", **wrong, path=str(tmp_path / "out"))
     assert done["msg"].endswith("sluice_masquerade_bit: must be a whole number from 0 to 31, is 99")
@@ -80,3 +82,15 @@ def test_templates_in_a_catalogue_are_text(act: Any, given: dict[str, Any], tmp_
     assert act("render", **given, path=str(tmp_path / "out"))["changed"]
     assert "{{" not in "".join(held(tmp_path / "out").values())
     assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format":"sluice-catalogue-1","catalogue":[[],[],[]]}'])
+def test_a_catalogue_that_is_none_is_a_line(text: str, act: Any, given: dict[str, Any]) -> None:
+    path = Path(given["catalogue"])
+    whole = path.read_text()
+    for damaged in (text, whole[:-5], whole.replace("shop", "shoq")):
+        path.write_text(damaged)
+        done = act("render", **given)
+        assert done["failed"]
+        assert done["msg"].startswith(f"{path}: catalogue: ")
+        assert len(done["msg"].splitlines()) == 1
