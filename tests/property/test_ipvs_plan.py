@@ -11,10 +11,12 @@ from ipvs_model import Kernel
 from support import catalogue
 
 from sluice import settings, view
+from sluice.addresses import host_network
 from sluice.backends.ipvs import ipset_text
 from sluice.backends.ipvs import plan as ipvs_plan
 from sluice.backends.ipvs import text as ipvs_text
 from sluice.backends.ipvs.ipset_text import IpSet
+from sluice.backends.ipvs.kernel import Held
 from sluice.backends.ipvs.rules import state
 from sluice.backends.ipvs.tables import Tables, merged
 from sluice.backends.ipvs.text import RealServer, VirtualAddress, VirtualServer
@@ -109,6 +111,25 @@ def test_a_plan_arrives_in_sound_steps(old: Tables, new: Tables, chance: random.
     )
     assert set(again.draining) == set(first.draining)
     assert all(entry.virtual.protocol != "udp" for entry in again.draining)
+
+
+@given(old=wanted(), new=wanted())
+def test_what_is_ours_is_evident_after_every_line(old: Tables, new: Tables) -> None:
+    """Wherever an apply is killed, and even if all that it has written down is lost."""
+    bound = {*old.addresses, *new.addresses}
+    others = {each.address for each in (*old.servers, *new.servers) if host_network(each.address) not in bound}
+
+    def is_evident(kernel: Kernel) -> None:
+        sets, servers = ipset_text.text(kernel.sets), ipvs_text.text(kernel.servers)
+        held = Held(sets, servers, tuple(kernel.addresses), frozenset(others))
+        ours = {frontend.text for frontend in kernel.servers if frontend not in FOREIGN_SERVERS}
+        assert held.evident(ipvs_text.names(servers), (), lost=True) == ours
+
+    mine = old._replace(servers={**FOREIGN_SERVERS, **old.servers})
+    kernel = Kernel(mine, is_evident)
+    found = ipvs_plan.plan(mine, new, old.servers)
+    for step in (*found.before, *found.after):
+        kernel.run(step)
 
 
 @given(old=wanted(), new=wanted())

@@ -13,6 +13,7 @@ from typing import Any, Callable, NamedTuple
 from ... import addresses
 from . import text
 from .plan import DRAINED, Draining, Step
+from .tables import SET_NAMES
 from .text import VirtualAddress
 
 
@@ -102,11 +103,11 @@ def _is_real(value: Any) -> bool:
 
 
 def _is_step(value: Any) -> bool:
-    if not _has(value, lambda tool: tool in ("address", "ipvsadm"), lambda lines: isinstance(lines, str)):
+    if not _has(value, lambda tool: isinstance(tool, str), lambda lines: isinstance(lines, str)):
         return False
     tool, lines = value
-    removes = _removes_address if tool == "address" else _removes_server
-    return lines[-1:] == "\n" and all(map(removes, lines[:-1].split("\n")))
+    removes = _REMOVES.get(tool)
+    return removes is not None and lines[-1:] == "\n" and all(map(removes, lines[:-1].split("\n")))
 
 
 def _removes_address(line: str) -> bool:
@@ -122,6 +123,14 @@ def _removes_server(line: str) -> bool:
         return False
     named = [f"-D {each.text}" for each in servers if _is_address(each.address) and _is_port(each.port)]
     return named == [line]
+
+
+def _removes_set(line: str) -> bool:
+    verb, _blank, name = line.partition(" ")
+    return verb == "destroy" and name in SET_NAMES
+
+
+_REMOVES = {"address": _removes_address, "ipvsadm": _removes_server, "ipset": _removes_set}
 
 
 def after_apply(

@@ -82,9 +82,8 @@ def require(*, load: bool) -> None:
 
 
 def read() -> Held:
-    """Read all of it. What is not installed holds nothing, nor does a module that is not loaded: asking loads it."""
-    asked = tools.find("ipset") and linux.module_present("ip_set")
-    saved = tools.reading(["ipset", "save"]) if asked else str  # it takes its time, on another processor
+    """Read all of it. What is not installed holds nothing, nor does a module that is not loaded."""
+    saved = tools.reading(["ipset", "save"]) if _has_sets() else str  # it takes its time, on another processor
     servers = _servers()
     devices = links.prefixes()
     sets = "".join(f"{line}\n" for line in saved().splitlines() if line.split(" ", 2)[1] in SET_NAMES)
@@ -104,8 +103,9 @@ def carry_out(steps: Iterable[Step]) -> None:
 
 
 def take_away(steps: Iterable[Step]) -> None:
-    """Carry out steps that remove virtual servers and addresses; what is not there any more is fine."""
+    """Carry out steps that remove addresses, virtual servers and sets; what is not there any more is fine."""
     there = {f"del {prefix}" for prefix in links.prefixes().get(DEVICE, ())}
+    there.update(f"destroy {name}" for name in _references())
     there.update(f"-D {name}" for name in text.names(_servers()))
     for step in steps:
         lines = "".join(f"{line}\n" for line in step.text.splitlines() if line in there)
@@ -113,10 +113,33 @@ def take_away(steps: Iterable[Step]) -> None:
 
 
 def delete(gone: Collection[Draining]) -> None:
-    """Remove real servers; one that is not there any more is fine."""
-    there = {entry for entry, _connections in _active({entry.virtual for entry in gone})} if gone else set()
-    text = "".join(f"{entry.delete}\n" for entry in gone if entry in there)
+    """Remove real servers that take no new connections; one that is not there any more is fine.
+
+    One with a weight came back, and whoever brought it could not write that down.
+    """
+    listed = _listed_real({entry.virtual for entry in gone}) if gone else ()
+    empty = {entry for entry, weight, _connections in listed if not weight}
+    text = "".join(f"{entry.delete}\n" for entry in gone if entry in empty)
     carry_out([Step("ipvsadm", text)] if text else [])
+
+
+def serves() -> bool:
+    """Whether IPVS mode is in use: rules name our sets."""
+    return any(_references().values())
+
+
+def _references() -> dict[str, int]:
+    """How many rules name each of our sets."""
+    if not _has_sets():
+        return {}
+    fields = (line.partition(": ") for line in tools.output(["ipset", "list", "-terse"]).splitlines())
+    told = [value for key, _colon, value in fields if key in ("Name", "References")]
+    return {name: int(count) for name, count in zip(told[::2], told[1::2]) if name in SET_NAMES}
+
+
+def _has_sets() -> bool:
+    """Whether there may be sets; to ask a kernel that has none loads the module."""
+    return bool(tools.find("ipset")) and linux.module_present("ip_set")
 
 
 def make_device() -> None:
@@ -140,23 +163,23 @@ def busy(frontends: Collection[VirtualAddress]) -> set[Draining]:
     if not frontends:
         return set()
     alive = _listed(frontends)
-    return {entry for entry, active in _active(frontends) if active or entry in alive}
+    return {entry for entry, _weight, active in _listed_real(frontends) if active or entry in alive}
 
 
-def _active(frontends: Collection[VirtualAddress]) -> Iterator[tuple[Draining, int]]:
-    """How many active connections each real server has."""
+def _listed_real(frontends: Collection[VirtualAddress]) -> Iterator[tuple[Draining, int, int]]:
+    """The real servers of ``frontends``, with the weight of each and how many active connections it has."""
     if not os.path.exists(_IN_USE):
         return
     with open(_IN_USE, encoding="ascii") as stream:
         found = _counted(stream, {_listed_words(each): each for each in frontends})
     for frontend, real in found.items():
-        yield from ((Draining(frontend, text.listed_address(where)), count) for where, count in real.items())
+        yield from ((Draining(frontend, text.listed_address(where)), *counts) for where, counts in real.items())
     hidden = [each for each in frontends if each not in found]
     if hidden:  # gone, or not in that list though it is there (text.from_proc)
         printed = tools.output(["ipvsadm", "-L", "-n"]).splitlines()
         words = {(each.protocol.upper(), addresses.host_port(each.address, each.port)): each for each in hidden}
         for frontend, real in _counted(printed, words).items():
-            yield from ((Draining(frontend, where), count) for where, count in real.items())
+            yield from ((Draining(frontend, where), *counts) for where, counts in real.items())
 
 
 def _listed_words(frontend: VirtualAddress) -> tuple[str, str]:
@@ -167,9 +190,9 @@ def _listed_words(frontend: VirtualAddress) -> tuple[str, str]:
 
 def _counted(
     lines: Iterable[str], wanted: Mapping[tuple[str, str], VirtualAddress]
-) -> dict[VirtualAddress, dict[str, int]]:
-    """The active connections of each real server, in the columns that the kernel and ``ipvsadm -L`` have."""
-    found: dict[VirtualAddress, dict[str, int]] = {}
+) -> dict[VirtualAddress, dict[str, tuple[int, int]]]:
+    """Weight and active connections of each real server, in the columns that the kernel and ``ipvsadm -L`` have."""
+    found: dict[VirtualAddress, dict[str, tuple[int, int]]] = {}
     frontend = None
     for line in lines:
         words = line.split()
@@ -178,7 +201,7 @@ def _counted(
             if frontend:
                 found[frontend] = {}
         elif frontend:
-            found[frontend][words[1]] = int(words[4])
+            found[frontend][words[1]] = int(words[3]), int(words[4])
     return found
 
 

@@ -44,8 +44,9 @@ class IpvsLook:
         self._drains = drains
         self._seconds = seconds
         self._sent = False
-        # Where another backend serves now, connections that IPVS still has end there first.
-        self._later = () if self._serves else found.later
+        # Where another backend serves now, connections that IPVS still has end there first. The sets go last: they tell
+        # whose the rest is, whatever becomes of what is written down.
+        self._later = () if self._serves else found.after
         waits = seconds > 0 and bool(found.after) and drains.steps == found.after
         # Another backend serves already: what is left to do waits for its connections.
         self.changes: Sequence[Change] = () if waits and not found.before else found.changes
@@ -72,7 +73,7 @@ class IpvsLook:
                 raise KernelChanged(str(error)) from None
         elif phase == Phase.CLEAN:
             self._sent = True
-            kernel.carry_out(step for step in self._plan.after if step not in self._later)
+            kernel.carry_out(self._plan.after if self._serves else ())
             if not self._serves and not self._later:
                 kernel.remove_device()
 
@@ -154,7 +155,7 @@ class IpvsLayer:
         busy = kernel.busy({*drains.frontends, *(entry.virtual for entry in drains.real)})
         done, steps, left = drain.settled(drains, busy, now)
         kernel.delete(done)
-        if steps:
+        if steps and not kernel.serves():  # else an apply has come back to IPVS, and could not write that down
             kernel.take_away(steps)
             kernel.remove_device()
             claims = set()
@@ -194,7 +195,7 @@ def _look(
     taken = [prefix for prefix in _prefixes(wanted) if _is_own(prefix, held)]
     warnings = [f"{prefix} is the node's own: it is not bound again" for prefix in taken]
     if lost:
-        warnings.append(f"{len(lost)} virtual servers that nobody has claimed are Sluice's, by what else is there")
+        warnings.append(f"virtual servers that are Sluice's though that is not written down: {len(lost)}")
     return IpvsLook(found, held, wanted, claims, drains, seconds, warnings)
 
 

@@ -55,11 +55,6 @@ class Plan(NamedTuple):
     draining: tuple[Draining, ...]
     clashes: tuple[str, ...]
 
-    @property
-    def later(self) -> tuple[Step, ...]:
-        """The part of ``after`` that established connections depend on."""
-        return tuple(step for step in self.after if step.tool != "ipset")
-
 
 class _Lines:
     """What a plan collects, by tool and by time."""

@@ -88,6 +88,28 @@ def test_draining_has_an_end(node: Node) -> None:
     assert list(long.seen["faults"]) in ([f"held {LASTING} TimeoutError"], [f"held {LASTING} ConnectionResetError"])
 
 
+def test_whoever_sets_the_clock_ends_no_connection(node: Node) -> None:
+    with load(rate=0, held=3, targets=[LASTING]) as long:
+        apply(node, edit(node, *without(GONE)))
+        node.host.check_output("date --set '1 day'")
+        try:
+            time.sleep(15)  # the timer looks every five seconds
+            assert node.virtual_servers()[FRONTEND].servers[GONE] == 0
+        finally:
+            node.host.check_output("date --set '1 day ago'")
+        apply(node, "/etc/sluice")
+    assert long.seen["faults"] == {}
+
+
+def test_state_that_is_lost_is_found_again(node: Node) -> None:
+    """In the kernel: it is as it was, and what is claimed again is what was."""
+    before, claims = node.held(), json.loads(node.host.check_output("cat /var/lib/sluice/virtual-servers.json"))
+    node.host.check_output("rm -r /var/lib/sluice")
+    assert "changed=0" in apply(node, "/etc/sluice")
+    assert node.held() == before
+    assert json.loads(node.host.check_output("cat /var/lib/sluice/virtual-servers.json")) == claims
+
+
 def test_endpoint_without_connections_goes_at_once(node: Node) -> None:
     apply(node, edit(node, *without(GONE)))
     assert GONE not in node.virtual_servers()[FRONTEND].servers

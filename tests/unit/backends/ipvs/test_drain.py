@@ -92,7 +92,9 @@ def test_drains_of_another_form_are_none(place: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(
     ("tool", "lines"),
     [
-        ("ipset", "destroy KUBE-CLUSTER-IP\n"),
+        ("ipset", "destroy ACME\n"),
+        ("ipset", "destroy\n"),
+        ("ipset", "flush KUBE-CLUSTER-IP\n"),
         ("sh", "del 10.96.0.1/32\n"),
         ("address", "add 10.96.0.1/32\n"),
         ("address", "del 10.96.0.1/32"),
@@ -121,4 +123,13 @@ def test_steps_do_nothing_but_remove(tool: str, lines: str) -> None:
 
 def test_all_that_an_apply_leaves_for_later_is_a_step() -> None:
     lines = "-D -t [fd00::1]:80\n-D -u 10.96.0.1:53\n-D --sctp-service 10.96.0.1:80\n"
-    assert is_drains({**KEPT, "steps": [["address", "del fd00::1/128\ndel 10.96.0.9/24\n"], ["ipvsadm", lines]]})
+    assert is_drains(
+        {
+            **KEPT,
+            "steps": [
+                ["address", "del fd00::1/128\ndel 10.96.0.9/24\n"],
+                ["ipvsadm", lines],
+                ["ipset", "destroy KUBE-LOOP-BACK\n"],
+            ],
+        }
+    )

@@ -68,9 +68,10 @@ def test_real_servers_with_connections_are_busy() -> None:
 @pytest.mark.usefixtures("proc")
 def test_only_real_servers_that_are_there_are_deleted(programs: Path) -> None:
     script(programs / "ipvsadm", f'while read -r line; do echo "$1 $line"; done >>{programs}/log')
-    kernel.delete([ONE, Draining(WEB, "10.244.9.9:8080")])
-    assert (programs / "log").read_text() == "-R -d -t 10.96.0.1:80 -r 10.244.1.1:8080\n"
+    kernel.delete([TWO, Draining(WEB, "10.244.9.9:8080")])
+    assert (programs / "log").read_text() == "-R -d -t 10.96.0.1:80 -r 10.244.1.2:8080\n"
     kernel.delete([Draining(WEB, "10.244.9.9:8080")])
+    kernel.delete([ONE])  # it has its weight again
     kernel.delete([])
     assert (programs / "log").read_text().count("\n") == 1
 
@@ -91,13 +92,33 @@ def test_steps_go_to_their_tools(programs: Path) -> None:
 
 def test_what_is_gone_already_is_not_taken_away(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else has removed it, or a run that was killed before it could say so."""
-    monkeypatch.setattr(kernel, "_IN_USE", "/dev/null")
+    monkeypatch.setattr(kernel, "_servers", lambda: "-A -t 10.96.0.2:80 -s rr\n")
     log = f'while read -r line; do echo "$line" >>{programs}/log; done'
-    script(programs / "ipvsadm", f'if [ "$1" = -R ]; then {log}; else echo "-A -t 10.96.0.2:80 -s rr"; fi')
+    monkeypatch.setattr(linux, "module_present", lambda name: True)
+    script(programs / "ipvsadm", log)
+    told = "echo Name: KUBE-LOOP-BACK; echo References: 0"
+    script(programs / "ipset", f'if [ "$1" = restore ]; then {log}; else {told}; fi')
     script(programs / "ip", f'if [ "$1" = -batch ]; then {log}; else echo "kube-ipvs0 DOWN 10.96.0.2/32"; fi')
     addresses, servers = "del 10.96.0.1/32\ndel 10.96.0.2/32\n", "-D -t 10.96.0.1:80\n-D -t 10.96.0.2:80\n"
-    kernel.take_away([Step("address", addresses), Step("ipvsadm", servers), Step("ipvsadm", "-D -t 10.96.0.3:80\n")])
-    assert (programs / "log").read_text() == "address del 10.96.0.2/32 dev kube-ipvs0\n-D -t 10.96.0.2:80\n"
+    sets = "destroy KUBE-CLUSTER-IP\ndestroy KUBE-LOOP-BACK\n"
+    kernel.take_away([Step("address", addresses), Step("ipvsadm", servers), Step("ipset", sets)])
+    sent = ["address del 10.96.0.2/32 dev kube-ipvs0", "-D -t 10.96.0.2:80", "destroy KUBE-LOOP-BACK"]
+    assert (programs / "log").read_text().splitlines() == sent
+    kernel.take_away([Step("ipvsadm", "-D -t 10.96.0.3:80\n")])
+    assert (programs / "log").read_text().splitlines() == sent
+
+
+def test_ipvs_serves_while_rules_name_our_sets(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux, "module_present", lambda name: True)
+
+    def listed(name: str, references: int) -> str:
+        about = f"Type: hash:ip,port\\nRevision: 5\\nReferences: {references}\\nNumber of entries: 1\\n"
+        return f'printf "Name: {name}\\n{about}"'
+
+    script(programs / "ipset", f"{listed('ACME', 2)}; {listed('KUBE-CLUSTER-IP', 1)}")
+    assert kernel.serves()
+    script(programs / "ipset", f"{listed('ACME', 2)}; {listed('KUBE-CLUSTER-IP', 0)}; {listed('KUBE-OF-ACME', 3)}")
+    assert not kernel.serves()
 
 
 def test_a_module_that_is_not_there_is_not_asked(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +128,7 @@ def test_a_module_that_is_not_there_is_not_asked(programs: Path, monkeypatch: py
     assert linux.module_present("ip_set") == bool(kernel.read().sets)
     monkeypatch.setattr(linux, "module_present", lambda name: False)
     assert kernel.read().sets == ""
+    assert not kernel.serves()
 
 
 def test_what_we_claim_is_ours() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ from support import catalogue, endpoint_slice, node, rendered, service
 from sluice.addresses import FAMILIES, IPV4
 from sluice.backends.interface import NOTHING_HELD, Frontend, KernelChanged, Memory, Phase
 from sluice.backends.ipvs import ipset_text, kernel, text
-from sluice.backends.ipvs.drain import NO_DRAINS, Drains
+from sluice.backends.ipvs.drain import NO_DRAINS, Drains, is_drains, to_json
 from sluice.backends.ipvs.kernel import Held
 from sluice.backends.ipvs.layer import LAYER, IpvsLook
-from sluice.backends.ipvs.plan import plan
+from sluice.backends.ipvs.plan import Step, plan
 from sluice.backends.ipvs.tables import NO_TABLES, Tables, parse_files
 from sluice.system import linux
 from sluice.system.tools import NodeError
@@ -114,16 +115,15 @@ def test_all_that_is_new_is_there_before_the_rules_change(log: Path) -> None:
 
 
 def test_what_goes_waits_for_its_connections(log: Path) -> None:
-    """Sets go at once; virtual servers and addresses stay claimed until nobody uses them."""
+    """Virtual servers and addresses stay claimed until nobody uses them, and sets tell whose they are."""
     look = looked({}, {"-t 10.96.0.1:80"}, parse_files(OWN))
-    for phase in (Phase.PREPARE, Phase.SWITCH):
+    for phase in Phase:
         look.send(phase)
     assert not log.exists()
-    look.send(Phase.CLEAN)
-    assert {line.split()[1] for line in log.read_text().splitlines()} == {"destroy"}
     lasting = look.memory().lasting
     assert lasting["virtual-servers.json"] == ["-t 10.96.0.1:80"]
-    assert [step[0] for step in lasting["drains.json"]["steps"]] == ["address", "ipvsadm"]
+    assert [step[0] for step in lasting["drains.json"]["steps"]] == ["address", "ipvsadm", "ipset"]
+    assert is_drains(json.loads(json.dumps(lasting["drains.json"])))
 
 
 def test_a_step_that_is_refused_is_looked_at_again(programs: Path) -> None:
@@ -160,7 +160,7 @@ def test_claims_are_no_condition(wanted: dict[str, str], claims: dict[str, list[
         )
         assert look.held().files == OWN
         assert {"-t 10.96.0.1:80"} == set(look.memory().lasting["virtual-servers.json"]) - {"-t 10.96.0.9:80"}
-        assert [*look.warnings] == ["1 virtual servers that nobody has claimed are Sluice's, by what else is there"]
+        assert [*look.warnings] == ["virtual servers that are Sluice's though that is not written down: 1"]
 
 
 @pytest.mark.usefixtures("kernel_of_ours")
@@ -186,3 +186,18 @@ def test_the_server_of_somebody_else_is_in_the_way() -> None:
         LAYER.look(others, {}, memory, SETTINGS, check=False),
     ):
         pass
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_what_waits_goes_only_while_another_backend_serves(
+    programs: Path, log: Path, monkeypatch: pytest.MonkeyPatch, *, serves: bool
+) -> None:
+    """An apply that was killed, or on a disk that takes nothing, leaves on it what waited before."""
+    monkeypatch.setattr(kernel, "serves", lambda: serves)
+    monkeypatch.setattr(kernel, "_servers", lambda: "-A -t 10.96.0.1:80 -s rr\n")
+    script(programs / "ip", "")
+    steps = (Step("ipvsadm", "-D -t 10.96.0.1:80\n"),)
+    waits = {"virtual-servers.json": ["-t 10.96.0.1:80"], "drains.json": to_json(NO_DRAINS._replace(steps=steps))}
+    left = LAYER.settle(Memory(lasting=waits), 1.0)
+    assert log.exists() == (not serves)
+    assert left.lasting == ({"virtual-servers.json": ["-t 10.96.0.1:80"]} if serves else {})
