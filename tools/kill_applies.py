@@ -17,8 +17,9 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.extend(str(ROOT / folder) for folder in ("module_utils", "lab", "tests", "tests/kernel"))
+sys.path.extend(
+    str(Path(__file__).resolve().parents[1] / folder) for folder in ("module_utils", "lab", "tests", "tests/kernel")
+)
 
 import cases
 import hosts
