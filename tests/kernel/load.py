@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import heapq
 import selectors
@@ -10,7 +11,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cases
@@ -22,6 +23,9 @@ TIMEOUT = 3.0
 
 ADDRESSES = (*cases.PODS, *map(cases.mapped, cases.PODS))
 """Of all endpoints, in both families."""
+
+ROUTER, NOBODY = "10.1.0.1", "10.1.0.250"
+"""In the network of endpoints: the node, and an address that no host has."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends a reset and leaves no TIME_WAIT, so that ports do not run out."""
@@ -48,6 +52,38 @@ class Network(NamedTuple):
     ) -> str:
         """The address and port of the endpoint that answers one request, or what went wrong."""
         return self.client.call(lambda: ask(address, port, protocol, source_port, timeout))
+
+
+def _addresses(device: str, *wanted: str) -> list[str]:
+    """Lines of ip(8) that give a device, one that is up, addresses of both families.
+
+    Up before: the first second of an IPv6 address that waited for its device is lost.
+    """
+    four = [f"address add {address}/24 dev {device}" for address in wanted]
+    return four + [f"address add {cases.mapped(address)}/112 dev {device} nodad" for address in wanted]
+
+
+@contextlib.contextmanager
+def around(node: hosts.Node) -> Iterator[Network]:
+    """``node`` between a client and a host that has the addresses of all endpoints."""
+    with hosts.Host("client") as client, hosts.Host("pods") as pods:
+        client_uplink = f"link add eth0 type veth peer name client netns {node.pid}"
+        pods_uplink = f"link add eth0 type veth peer name pods netns {node.pid}"
+        client.ip(client_uplink, "link set eth0 up", *_addresses("eth0", cases.CLIENT_ADDRESS))
+        pods.ip(pods_uplink, "link set eth0 up", *_addresses("eth0", *cases.PODS))
+        node.ip(
+            "link set client up",
+            "link set pods up",
+            *_addresses("client", cases.NODE_ADDRESS),
+            *_addresses("pods", ROUTER),
+            # As by a default route: what nobody translates goes somewhere, and is not answered.
+            *(f"neighbour add {way} lladdr 02:00:00:00:00:99 dev pods" for way in (NOBODY, cases.mapped(NOBODY))),
+            f"route add 10.96.0.0/16 via {NOBODY}",
+            f"route add {cases.mapped('10.96.0.0')}/96 via {cases.mapped(NOBODY)}",
+        )
+        for host, way in ((client, cases.NODE_ADDRESS), (pods, ROUTER)):
+            host.ip(f"route add default via {way}", f"route add ::/0 via {cases.mapped(way)}")
+        yield Network(node, client, pods)
 
 
 def ask(address: str, port: int, protocol: str, source_port: int = 0, timeout: float = hosts.PATIENCE) -> str:

@@ -7,7 +7,9 @@ import hosts
 import pytest
 
 from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.kernel import LEGACY, NFT
 from sluice.node import state
+from sluice.system import tools
 
 SERVICES = [cases.Service(number, node_port=30000 + number) for number in range(6)]
 
@@ -150,3 +152,25 @@ def test_state_is_edited(node: hosts.Node, variant: str, what: str) -> None:
     back = node.sluice("rollback", check=False)
     assert back.returncode == 0 or (back.returncode == 2 and back.stderr.count("\n") == 1), back.stderr
     assert "10.96.9.9" not in node.save(variant)
+
+
+@pytest.mark.parametrize("missing", ["-save", "-restore"])
+def test_one_tool_of_two_is_missing(
+    node: hosts.Node, variant: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be read, or not be changed, is not taken for empty, whichever variant is wanted."""
+    other = LEGACY if variant == NFT else NFT
+    node.apply(cases.rendered(SERVICES, iptables_variant=variant))
+    before = node.save(variant)
+    node.shell("mkdir /run/tools; ln -s /usr/bin/* /bin/* /usr/sbin/* /sbin/* /run/tools 2>/dev/null || true")
+    node.run("rm", f"/run/tools/iptables-{variant}{missing}")
+    monkeypatch.setattr(tools, "PATH", "/run/tools")
+    node.write(cases.rendered(SERVICES, iptables_variant=other))
+    for word in ("diff", "apply"):
+        refused = node.sluice(word, check=False)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.count("\n") == 1
+        assert f"iptables-{variant}{missing} is not installed" in refused.stderr
+    monkeypatch.undo()
+    assert node.save(variant) == before
+    assert "KUBE" not in node.save(other)

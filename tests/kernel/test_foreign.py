@@ -279,20 +279,3 @@ def test_auto_follows_other_rules(node: hosts.Node, variant: str) -> None:
     assert foreign_rules(node, variant)["IPv4"]["nat"]["DOCKER"] == ["-j RETURN"]
     again = node.sluice("apply")
     assert (again.stdout, again.stderr) == ("changed=0\n", "")
-
-
-@pytest.mark.parametrize("action", ["save", "restore"])
-def test_half_of_a_variant_is_installed(node: hosts.Node, variant: str, action: str) -> None:
-    """Its rules cannot be read, or not be changed: it does not pass for a variant that holds nothing."""
-    node.apply(cases.rendered(SERVICES, iptables_variant=variant))
-    held = node.save(variant)
-    other = "legacy" if variant == "nft" else "nft"
-    node.write(cases.rendered(SERVICES, iptables_variant=other))
-    node.shell(f"mv /usr/sbin/iptables-{variant}-{action} /run/aside")
-    for words in (["diff"], ["apply"]):
-        done = node.sluice(*words, check=False)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(f"sluice: iptables-{variant}-{action} is not installed, though the rest")
-    node.shell(f"mv /run/aside /usr/sbin/iptables-{variant}-{action}")
-    assert node.save(variant) == held
-    assert "KUBE-" not in node.save(other)

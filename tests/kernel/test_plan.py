@@ -6,7 +6,9 @@ import socket
 
 import cases
 import hosts
+import kills
 import pytest
+import support
 
 from sluice.backends.iptables import kernel as iptables_kernel
 
@@ -55,6 +57,35 @@ def test_one_service_is_inserted(node: hosts.Node, variant: str) -> None:
     gone = node.apply(cases.rendered(without, iptables_variant=variant))
     assert 0 < gone.counts()["lines"] <= 20
     assert node.differs() == ()
+
+
+MOST = 5000
+"""Endpoints of one Service."""
+
+
+def test_a_service_with_many_endpoints(node: hosts.Node, variant: str) -> None:
+    """Back and forth, all of them and one: what the kernel holds is what is wanted, and nothing else."""
+    endpoints = tuple(f"10.2.{number // 250}.{number % 250 + 1}" for number in range(MOST))
+    affinity = (("sessionAffinity", "ClientIP"),)
+    for count, more in [(MOST, ()), (1, ()), (MOST, ()), (MOST - 1, ()), (MOST, affinity), (0, ())]:
+        contents = cases.rendered([cases.Service(1, endpoints[:count], more=more)], iptables_variant=variant)
+        assert node.apply(contents).changed
+        assert kills.not_wanted(node, contents) == []
+        assert not node.apply(contents).changed
+
+
+def test_a_service_with_many_ports(node: hosts.Node, variant: str) -> None:
+    for first, last, count in [(0, 100, 3), (1, 100, 3), (0, 100, 2), (0, 1, 2), (0, 100, 3)]:
+        numbers = range(first, last)
+        ports = [{"name": f"p{number}", "port": 1000 + number, "targetPort": 8000 + number} for number in numbers]
+        targets = [{"name": f"p{number}", "port": 8000 + number} for number in numbers]
+        objects = support.service(ports=ports), support.endpoint_slice(*cases.PODS[:count], ports=targets)
+        contents = support.rendered(support.catalogue(*objects), support.node(iptables_variant=variant))
+        result = node.apply(contents)
+        assert result.changed
+        assert kills.not_wanted(node, contents) == []
+        if first:
+            assert result.counts()["lines"] <= 20, "one port went"
 
 
 def send(address: str) -> None:

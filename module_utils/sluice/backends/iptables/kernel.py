@@ -49,6 +49,15 @@ class Tools(NamedTuple):
         """The tool's path (``action``: ``-save``, ``-restore``), or ``""`` where it is not installed."""
         return tools.find(f"{self.name}{action}")
 
+    def require(self, action: str) -> None:
+        """Raises NodeError where ``-save`` or ``-restore`` is not installed, though the other one is."""
+        if not self.path(action):
+            other = "-restore" if action == "-save" else "-save"
+            raise NodeError(
+                f"{self.name}{action} is not installed, but {self.name}{other} is: "
+                "rules are read by the one and changed by the other"
+            )
+
     def text(self) -> str:
         """All rules of this variant and family in this network namespace, in iptables-save form.
 
@@ -60,12 +69,9 @@ class Tools(NamedTuple):
         """Start to read what ``text`` gives; what is returned waits for it. Either may raise NodeError."""
         if self.variant == LEGACY and not legacy_tables.names(self.family):
             return bytes  # asking would load the modules and make empty tables
-        missing = [action for action in ("-save", "-restore") if not self.path(action)]
-        if len(missing) == 1:
-            # It would pass for a variant that holds nothing, and rules of ours could be in it.
-            raise NodeError(f"{self.name}{missing[0]} is not installed, though the rest of {self.name} is")
-        if missing:
+        if not self.path("-save") and not self.path("-restore"):
             return bytes
+        self.require("-save")
         finish = tools.start([self.path("-save")])
 
         def wait() -> bytes:

@@ -266,7 +266,8 @@ def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) ->
         generation, finish = nft_generation(), _start_to_read(LEGACY)
         nft, legacy = _start_to_read(NFT)(), finish()
         now, texts = Fingerprint(generation, kept() or _digest(legacy)), {**nft, **legacy}
-    readings = {tools: text.parse(rules.decode()) for tools, rules in texts.items() if tools.path("-restore")}
+    there = {tools: rules for tools, rules in texts.items() if rules or tools.path("-restore")}
+    readings = {tools: text.parse(rules.decode()) for tools, rules in there.items()}
     variant = choose_variant(settings["iptables_variant"], readings)
     rules = text.parse_files(wanted)
     parts: list[Part] = []
@@ -278,18 +279,25 @@ def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) ->
         want = rules.get(tools.family, {}) if used else {}
         strange = leftovers(kernel)
         if strange and not settings["takeover"]:
+            named = f"{strange[0]} and {len(strange) - 1} more chains of {tools.name}"
             if want:
                 raise NodeError(
-                    f"a kube-proxy or a kubelet has left {strange[0]} and {len(strange) - 1} more chains here; "
-                    "sluice_takeover: true says that they may be replaced"
+                    f"a kube-proxy or a kubelet has left {named} here, or somebody has removed {text.OWNER_CHAIN} "
+                    "beside them; sluice_takeover: true says that they may be replaced"
                 )
             # Not ours, in a variant or family that we do not use: not ours to remove.
-            kernel = {table: chains for table, chains in kernel.items() if not leftovers({table: chains})}
+            theirs = {table: chains for table, chains in kernel.items() if leftovers({table: chains})}
+            kernel = {table: chains for table, chains in kernel.items() if table not in theirs}
+            if owned(theirs):
+                warnings.append(f"{named} stay, as nothing says that they are ours; sluice_takeover: true removes them")
         found = owned(kernel)
         if found:
             ours[tools] = found
             if not used and wanted:
                 warnings.append(f"rules of Sluice in iptables-{tools.variant} ({tools.family}) go: {variant} is used")
-        parts.append(Part(tools, plan(kernel, want, batches=tools.variant != LEGACY)))
-    needed = [part for part in parts if part.plan.changes]
-    return IptablesLook(variant, needed, now, locked=locked, ours=ours, warnings=warnings)
+        part = Part(tools, plan(kernel, want, batches=tools.variant != LEGACY))
+        if part.plan.changes:
+            tools.require("-save")
+            tools.require("-restore")
+            parts.append(part)
+    return IptablesLook(variant, parts, now, locked=locked, ours=ours, warnings=warnings)

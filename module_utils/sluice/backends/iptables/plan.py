@@ -33,6 +33,10 @@ SINGLE_LINES = 1000
 MANY_CHAINS = 2000
 """Chains in use that change in one transaction: more take so long that they change in batches."""
 
+SEARCHED = 250
+"""Rules that iptables-nft-restore compares, to find one that goes, in the time in which it writes one. 10,000 that went
+one by one from a chain of 20,000 took 83 s, the other 10,000 anew 0.6 s."""
+
 Lines = dict[str, list[str]]
 """Lines for iptables-restore, by table."""
 
@@ -178,10 +182,13 @@ def _whole(chain: str, rules: list[str]) -> list[str]:
 
 
 def _rewritten(chain: str, have: list[str], want: list[str]) -> list[str]:
-    """The lines that make ``have`` into ``want``: single rules where that is less than the whole chain."""
+    """The lines that make ``have`` into ``want``: single rules where that is less work than the whole chain."""
     whole = _whole(chain, want)
     edits = _edits(chain, have, want)
-    return whole if edits is None or len(edits) >= len(whole) else edits
+    if edits is None or len(edits) >= len(whole):
+        return whole
+    gone = sum(line.startswith("-D ") for line in edits)
+    return whole if gone * len(have) > SEARCHED * len(want) else edits
 
 
 def _edits(chain: str, have: list[str], want: list[str]) -> list[str] | None:

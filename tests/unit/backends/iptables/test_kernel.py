@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.iptables.kernel import HINT_CHAIN, LEGACY, NFT, Tools, choose_variant
 from sluice.backends.iptables.text import RuleSet
+from sluice.system import tools
 from sluice.system.tools import NodeError
 
 DOCKER: RuleSet = {"nat": {"DOCKER": ["-j RETURN"]}}
@@ -52,3 +55,18 @@ def test_what_is_not_installed() -> None:
 
 def test_names_of_the_tools() -> None:
     assert (Tools(NFT, IPV4).name, Tools(LEGACY, IPV6).name) == ("iptables-nft", "ip6tables-legacy")
+
+
+@pytest.mark.parametrize(("missing", "there"), [("-save", "-restore"), ("-restore", "-save")])
+def test_one_tool_of_two(missing: str, there: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "PATH", str(tmp_path))
+    assert Tools(NFT, IPV4).reading()() == b"", "neither is installed"
+    program = tmp_path / f"iptables-nft{there}"
+    program.write_text("#!/bin/sh\n", encoding="ascii")
+    program.chmod(0o755)
+    Tools(NFT, IPV4).require(there)
+    with pytest.raises(NodeError, match=f"^iptables-nft{missing} is not installed, but iptables-nft{there} is: "):
+        Tools(NFT, IPV4).require(missing)
+    if missing == "-save":
+        with pytest.raises(NodeError, match=r"^iptables-nft-save is not installed"):
+            Tools(NFT, IPV4).reading()

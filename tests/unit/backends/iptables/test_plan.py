@@ -89,6 +89,14 @@ def test_rules_that_changed_places() -> None:
     assert (change.removed, change.added) == (("-j KUBE-SEP-B", "-j KUBE-SEP-A"), ("-j KUBE-SEP-A", "-j KUBE-SEP-B"))
 
 
+@pytest.mark.parametrize(("gone", "whole"), [(1, False), (200, False), (300, True), (900, True)])
+def test_a_chain_that_loses_much_is_written_anew(gone: int, whole: bool) -> None:
+    """Each rule that goes has to be found among all of its chain, so many take time with the square of their count."""
+    rules = [f"-d 10.96.0.{number}/32 -j ACCEPT" for number in range(2000)]
+    held, wanted = ({"nat": {"KUBE-SERVICES": part}} for part in (rules, rules[gone:]))
+    assert (len(lines(plan(held, wanted))) == 1 + 2000 - gone) is whole
+
+
 def test_our_jump_comes_first_and_others_stay() -> None:
     assert lines(plan(kernel(PREROUTING=["-j DOCKER"]), WANTED)) == ["-I PREROUTING 1 -j KUBE-SERVICES"]
     moved = lines(plan(kernel(PREROUTING=["-j DOCKER", "-j KUBE-SERVICES"]), WANTED))
