@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cases
 import hosts
+import kills
 import pytest
 
 from sluice.backends.iptables import text as ruleset
@@ -174,3 +175,21 @@ def test_one_tool_of_two_is_missing(
     monkeypatch.undo()
     assert node.save(variant) == before
     assert "KUBE" not in node.save(other)
+
+
+def test_chains_without_a_mark_in_a_variant_that_is_not_used(node: hosts.Node, variant: str) -> None:
+    """They could be a kube-proxy's: they stay and are told, until somebody says that they may go."""
+    other = LEGACY if variant == NFT else NFT
+    node.apply(cases.rendered(SERVICES, iptables_variant=variant))
+    drift(node, variant, DRIFT[REFUSED[0]])
+    held = node.save(variant)
+    result = node.apply(cases.rendered(SERVICES, iptables_variant=other))
+    assert result.changed
+    (warning,) = result.warnings
+    assert f"chains of iptables-{variant} stay" in warning
+    assert node.save(variant) == held
+    taken = cases.rendered(SERVICES, iptables_variant=other, takeover=True)
+    assert node.apply(taken, check=True).changed, "no record hides them"
+    assert node.apply(taken).changed
+    assert not node.apply(taken).changed
+    assert kills.not_wanted(node, taken) == []

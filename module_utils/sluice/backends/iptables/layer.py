@@ -45,9 +45,9 @@ class Started(NamedTuple):
 class IptablesLook:
     """How the rules differ, from the record of the last apply or from the kernel itself.
 
-    ``locked``: this process holds the xtables lock until the end of the look. ``recorded``: the files that the kernel
-    is known to hold, None where it was read. ``ours``: our rules in the kernel. ``started``: tools that read what they
-    are going to change already.
+    ``locked``: this process holds the xtables lock until the end of the look. ``takeover``: what others have left was
+    to go as well. ``recorded``: the files that the kernel is known to hold, None where it was read. ``ours``: our rules
+    in the kernel. ``started``: tools that read what they are going to change already.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class IptablesLook:
         fingerprint: Fingerprint,
         *,
         locked: bool,
+        takeover: bool,
         recorded: Files | None = None,
         ours: Mapping[Tools, RuleSet] | None = None,
         started: Mapping[Tools, Started] | None = None,
@@ -75,6 +76,7 @@ class IptablesLook:
         self.udp = any(frontends.touches_udp(part.plan.changes) for part in parts)
         self._fingerprint = fingerprint
         self._locked = locked
+        self._takeover = takeover
         self._recorded = recorded
         self._ours = ours or {}
         self._started = started or {}
@@ -114,7 +116,7 @@ class IptablesLook:
 
     def memory(self) -> Memory:
         now = self._after() if self._sent else None
-        return Memory({**now._asdict(), "variant": self.variant}) if now else Memory()
+        return Memory({**now._asdict(), "variant": self.variant, "takeover": self._takeover}) if now else Memory()
 
     def _after(self) -> Fingerprint | None:
         """The fingerprint after the change, or None where somebody else may have changed a rule meanwhile.
@@ -159,7 +161,7 @@ class IptablesLayer:
             if locked:
                 held.enter_context(xtables_lock())
             found = None
-            if known and settings["iptables_variant"] in ("auto", known.variant):
+            if known and known.serves(settings):
                 found = _from_record(wanted, last, known, held, locked=locked)
             yield found or _from_kernel(wanted, settings, locked=locked)
 
@@ -182,13 +184,19 @@ class _Remembered(NamedTuple):
 
     variant: str
     fingerprint: Fingerprint
+    takeover: bool
+    """Whether it took what others had left: else that may still be there."""
+
+    def serves(self, settings: Mapping[str, Any]) -> bool:
+        """Whether a look with these settings may go by it."""
+        return settings["iptables_variant"] in ("auto", self.variant) and self.takeover >= settings["takeover"]
 
 
 def _remembered(record: Mapping[str, Any]) -> _Remembered | None:
     """The record; None without one, or where somebody has edited it."""
     variant, nft, legacy = (record.get(name) for name in ("variant", "nft", "legacy"))
     if variant in VARIANTS and isinstance(nft, int) and isinstance(legacy, str):
-        return _Remembered(variant, Fingerprint(nft, legacy))
+        return _Remembered(variant, Fingerprint(nft, legacy), record.get("takeover") is True)
     return None
 
 
@@ -236,7 +244,15 @@ def _from_record(
                 parts.append(Part(Tools(variant, family), plan(have, want, batches=variant != LEGACY)))
         if _is_still(known.fingerprint):
             held.push(ready.pop_all())
-            return IptablesLook(variant, parts, known.fingerprint, locked=locked, recorded=last, started=started)
+            return IptablesLook(
+                variant,
+                parts,
+                known.fingerprint,
+                locked=locked,
+                takeover=known.takeover,
+                recorded=last,
+                started=started,
+            )
     return None
 
 
@@ -300,4 +316,4 @@ def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) ->
             tools.require("-save")
             tools.require("-restore")
             parts.append(part)
-    return IptablesLook(variant, parts, now, locked=locked, ours=ours, warnings=warnings)
+    return IptablesLook(variant, parts, now, locked=locked, takeover=settings["takeover"], ours=ours, warnings=warnings)
