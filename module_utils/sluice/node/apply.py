@@ -74,5 +74,7 @@ def boot(directory: str = files.DIRECTORY) -> Result:
             raise
         warnings.append(f"{error}; generation {last.generation} is applied instead")
         wanted = files.parse(last.files)
-    result = apply(lambda: wanted, directory=directory)
+    with locks.one_apply():
+        done = converge.converge(wanted)  # also where the change could not be taken back: rules are what matters now
+    result = done.finish()
     return result._replace(warnings=(*warnings, *result.warnings))

@@ -8,7 +8,7 @@ from pathlib import Path
 import folder_backend
 import pytest
 
-from sluice.node import apply, files, pending, state
+from sluice.node import apply, confirmation, files, pending, state
 from sluice.system import linux
 from sluice.system.tools import NodeError
 
@@ -173,3 +173,22 @@ def test_what_is_removed_does_not_come_back(folder: Path, etc: Path) -> None:
     assert pending.exists()
     assert len(apply.remove().changes) == 1
     assert (held(folder), pending.exists()) == ({}, False)
+
+
+@pytest.mark.usefixtures("command")
+def test_boot_where_a_change_cannot_be_taken_back(folder: Path, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules that nobody has confirmed are better than none; every other apply is refused until it is done."""
+    apply_files(etc, "web a\n")
+    apply_files(etc, "web b\n", confirm=3600)
+    (folder / "web").unlink()
+    over(monkeypatch)
+
+    def refused(_waiting: object) -> None:
+        raise NodeError("busy")
+
+    monkeypatch.setattr(confirmation, "_before", refused)
+    assert apply.boot(str(etc)).warnings == ("a change that waited for its confirmation stays: busy",)
+    assert held(folder) == {"web": "b\n"}
+    with pytest.raises(NodeError, match=r"^busy$"):
+        apply.apply(lambda: files.load(str(etc)), directory=str(etc))
+    assert pending.exists()
