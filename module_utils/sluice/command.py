@@ -14,7 +14,6 @@ from . import __version__
 from .backends.registry import BACKENDS
 from .faults import Fault, InputError
 from .node import apply, confirmation, files, rollback, settling
-from .node.result import Result
 from .system import owned_files
 from .system.tools import NodeError
 
@@ -140,7 +139,7 @@ def _apply(arguments: argparse.Namespace) -> int:
             check=arguments.check,
             confirm=arguments.confirm,
         )
-    _warn(result)
+    _warn(result.warnings)
     if arguments.json:
         shown = {"changed": result.changed, **result.details, **result.counts(), "diff": result.diff()}
         _say(json.dumps(shown))
@@ -157,7 +156,10 @@ def _confirm(_arguments: argparse.Namespace) -> int:
 
 
 def _drain(_arguments: argparse.Namespace) -> int:
-    _say("connections are left" if settling.run() else "nothing is left to drain")
+    warnings: list[str] = []
+    left = settling.run(warnings)
+    _warn(warnings)
+    _say("connections are left" if left else "nothing is left to drain")
     return FINE
 
 
@@ -166,14 +168,14 @@ def _roll_back(arguments: argparse.Namespace) -> int:
         result = rollback.roll_back(arguments.dir, check=arguments.check)
     else:
         result = confirmation.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
-    _warn(result)
+    _warn(result.warnings)
     _say(result.summary())
     return FINE
 
 
 def _diff(arguments: argparse.Namespace) -> int:
     result = apply.apply(lambda: files.load(arguments.dir, force=arguments.force), check=True)
-    _warn(result)
+    _warn(result.warnings)
     for line in result.diff():
         _say(line)
     return NO if result.changed else FINE
@@ -210,8 +212,8 @@ def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple
     return catalogue, settings
 
 
-def _warn(result: Result) -> None:
-    for warning in result.warnings:
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
         _complain(f"warning: {warning}")
 
 

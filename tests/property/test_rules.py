@@ -65,7 +65,10 @@ OTHER_LINES = {
         rf"|-a {_SERVED} -r (?:{_IP}|\[{_IP}\]):[0-9]{{1,5}} -m -w [0-9]{{1,5}}"
     ),
     "addresses": re.compile(_NET),
-    "settings.json": re.compile(r'[{}]|  "[a-z_]+": (?:\[|"[A-Za-z0-9.]*"|[0-9]+|true|false),?|    "IPv[46]",?|  \],?'),
+    "settings.json": re.compile(
+        r'[{}]|  "[a-z_0-9]+": (?:[\[{]|"[A-Za-z0-9.]*"|[0-9]+|true|false),?|    "IPv[46]",?'
+        r'|    "[a-z0-9.]+": "[0-9a-f]{64}",?|  [\]}],?'
+    ),
 }
 """What the lines of the other files are."""
 

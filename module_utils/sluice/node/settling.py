@@ -30,10 +30,16 @@ def begin(*, waited: bool) -> None:
         timer.end(UNIT)
 
 
-def run() -> bool:
-    """Remove what need not wait any more. Returns whether something is left; the timer ends with the last."""
+def run(warnings: list[str] | None = None) -> bool:
+    """Remove what need not wait any more. Returns whether something is left; the timer ends with the last.
+
+    ``warnings`` get a line for each thing that is damaged, and was set aside.
+    """
     with locks.one_apply():
+        damaged = state.mend(registry.layers())
         left = _settle()
+    if warnings is not None:
+        warnings += damaged
     if not left:
         timer.end(UNIT)
     return left

@@ -287,7 +287,8 @@ def read_folder(folder: str) -> dict[str, str]:
 def write_beside(folder: str, files: Files) -> None:
     """Write what ``folder`` is going to be, beside it. Raises OSError."""
     new = f"{folder}.new"
-    shutil.rmtree(new, ignore_errors=True)
+    if os.path.isdir(new):
+        shutil.rmtree(new)
     owned_files.make_folder(new)
     for name, text in files.items():
         with open(f"{new}/{name}", "w", encoding="utf-8", opener=owned_files.exclusive) as stream:

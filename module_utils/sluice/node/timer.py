@@ -40,9 +40,7 @@ def arm(seconds: int, change: str) -> str:
     rollback = [COMMAND, "rollback", "--unconfirmed", change]
     if linux.has_systemd():
         unit = f"{UNIT}-{change}"
-        result = tools.run(
-            _transient(unit, [f"--on-active={seconds}"], ["/bin/sh", "-c", _UNTIL_DONE, UNIT, *rollback])
-        )
+        result = _transient(unit, [f"--on-active={seconds}"], ["/bin/sh", "-c", _UNTIL_DONE, UNIT, *rollback])
         if result.returncode:
             raise NodeError(f"systemd-run: {tools.reason(result)}")
         return unit
@@ -69,7 +67,7 @@ def repeat(unit: str, seconds: int, files: Sequence[str], *words: str) -> None:
     """
     command = [COMMAND, *words]
     if linux.has_systemd():
-        tools.run(_transient(unit, [f"--on-active={seconds}", f"--on-unit-inactive={seconds}"], command))
+        _transient(unit, [f"--on-active={seconds}", f"--on-unit-inactive={seconds}"], command)
     elif os.access(COMMAND, os.X_OK):
         exists = " || ".join(f"[ -e {shlex.quote(file)} ]" for file in files)
         loop = f'while sleep {seconds} && {{ {exists}; }}; do "$@"; done'
@@ -83,11 +81,12 @@ def end(unit: str) -> None:
         _stop(f"{unit}.timer")
 
 
-def _transient(unit: str, when: Sequence[str], command: Sequence[str]) -> list[str]:
+def _transient(unit: str, when: Sequence[str], command: Sequence[str]) -> tools.Done[str]:
+    """Have systemd run ``command``, hardened where it knows how: an older one refuses what it does not know."""
     # systemd lets timers be a minute late unless told otherwise.
     options = ["--quiet", "--collect", f"--unit={unit}", *when, "--timer-property=AccuracySec=100ms"]
-    options += (f"--property={each}" for each in HARDENING)
-    return ["systemd-run", *options, *command]
+    hardened = tools.run(["systemd-run", *options, *(f"--property={each}" for each in HARDENING), *command])
+    return tools.run(["systemd-run", *options, *command]) if hardened.returncode else hardened
 
 
 def _stop(unit: str) -> None:

@@ -57,3 +57,14 @@ def test_what_need_not_wait_starts_none(command: Path) -> None:
     settling.begin(waited=False)
     assert not settling.waits()
     assert not command.exists()
+
+
+def test_what_is_damaged_is_set_aside() -> None:
+    """A tick of the timer is no reason to lose it."""
+    state.remember(LAYER, WAITS)
+    path = Path(state.ROOT) / folder_backend.CLAIM
+    path.write_text("{")
+    warnings: list[str] = []
+    assert settling.run(warnings) is False
+    assert warnings == [f"{path} was damaged: it is set aside as {path}.damaged"]
+    assert Path(f"{path}.damaged").read_text() == "{"
