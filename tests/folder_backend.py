@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sluice.backends.interface import Backend, Change, Files, Form, Frontends, Held, Memory, Needs, Phase, Views
+from sluice.node import apply
+from sluice.node import files as node_files
 from sluice.settings import Settings
 
 KERNEL = Path("/run/folder-backend")
@@ -92,6 +95,22 @@ class FolderLayer:
 def services(files: Files) -> dict[str, str]:
     rows = (line.split() for line in files.get(FILE, "").splitlines())
     return {name: "".join(f"{each}\n" for each in endpoints) for name, *endpoints in rows}
+
+
+def held() -> dict[str, str]:
+    """What the kernel holds."""
+    return {path.name: path.read_text() for path in KERNEL.glob("*")}
+
+
+def contents(text: str) -> dict[str, str]:
+    """The files of a node that wants the Services of ``text``, sealed."""
+    return node_files.sealed({node_files.SETTINGS_FILE: json.dumps({"backend": "folder"}), FILE: text})
+
+
+def put_and_apply(directory: Path, text: str, *, confirm: int = 0) -> None:
+    """Write such files, and bring the kernel to them."""
+    node_files.put(str(directory), contents(text))
+    apply.apply(lambda: node_files.load(str(directory)), confirm=confirm, directory=str(directory))
 
 
 def render(views: Views, settings: Settings) -> dict[str, str]:

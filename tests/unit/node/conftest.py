@@ -23,6 +23,12 @@ def folder(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def etc(folder: Path) -> Path:
+    """The folder of the node's files."""
+    return folder.parent / "etc"
+
+
+@pytest.fixture
 def command(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The sluice command is installed; each call is a line in the file that this gives. No timer outlives a test."""
     calls = node_root / "calls"

@@ -23,12 +23,6 @@ def contents(text: str, settings: str = SETTINGS) -> dict[str, str]:
     return files.sealed({"settings.json": settings, folder_backend.FILE: text})
 
 
-@pytest.fixture
-def etc(folder: Path) -> Path:
-    """The folder of the node's files."""
-    return folder.parent / "etc"
-
-
 def held(kernel: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in kernel.glob("*")}
 

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import folder_backend
 import pytest
+from folder_backend import held, put_and_apply
 
-from sluice.node import apply, files, pending, rollback, state
+from sluice.node import pending, rollback, state
 from sluice.system.tools import NodeError
 
 pytestmark = pytest.mark.usefixtures("command")
-
-
-@pytest.fixture
-def etc(folder: Path) -> Path:
-    """The folder of the node's files."""
-    return folder.parent / "etc"
-
-
-def contents(text: str) -> dict[str, str]:
-    return files.sealed({"settings.json": json.dumps({"backend": "folder"}), folder_backend.FILE: text})
-
-
-def put_and_apply(etc: Path, text: str, *, confirm: int = 0) -> None:
-    files.put(str(etc), contents(text))
-    apply.apply(lambda: files.load(str(etc)), confirm=confirm)
-
-
-def held() -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder_backend.KERNEL.glob("*")}
 
 
 def said(etc: Path) -> str:
