@@ -13,7 +13,7 @@ from .converge import Converged
 from .pending import Pending
 from .result import Result
 
-_UNCONFIRMED = "it was not confirmed in time"
+_LATE, _BY_HAND = "it was not confirmed in time", "somebody took it back before it was confirmed"
 
 
 class NotWrittenDownError(NodeError):
@@ -55,7 +55,8 @@ def take_back(directory: str = files.DIRECTORY, *, change: str = "", check: bool
             return Result(warnings=tuple(damaged))
         if change not in ("", waiting.change):
             return Result()  # it is part of a later change, which waits for longer
-        done = _take_back(waiting, directory)
+        # The timer names its change.
+        done = _take_back(waiting, directory, _LATE if change or waiting.overdue else _BY_HAND)
     return done.finish()
 
 
@@ -75,10 +76,10 @@ def overdue(directory: str) -> Converged | None:
     NodeError.
     """
     waiting = pending.waiting()
-    return _take_back(waiting, directory) if waiting and waiting.overdue else None
+    return _take_back(waiting, directory, _LATE) if waiting and waiting.overdue else None
 
 
-def _take_back(waiting: Pending, directory: str) -> Converged:
+def _take_back(waiting: Pending, directory: str, reason: str) -> Converged:
     wanted, files_before = _before(waiting)
     with contextlib.suppress(OSError):
         state.set_active(waiting.generation)
@@ -88,7 +89,7 @@ def _take_back(waiting: Pending, directory: str) -> Converged:
         files.put(directory, files_before)
         # Not before it is true; a full disk is no reason to go on waiting.
         with contextlib.suppress(OSError):
-            state.set_note(_UNCONFIRMED)
+            state.set_note(reason)
         pending.forget()
     except OSError as error:
         raise NotWrittenDownError(
@@ -96,7 +97,7 @@ def _take_back(waiting: Pending, directory: str) -> Converged:
         ) from None
     if not state.note():
         with contextlib.suppress(OSError):  # there may be room for it now
-            state.set_note(_UNCONFIRMED)
+            state.set_note(reason)
     timer.disarm(waiting.timer)
     return done
 

@@ -84,7 +84,7 @@ def test_an_unconfirmed_change_is_taken_back(etc: Path, waits: pending.Pending) 
     confirmation.take_back(str(etc))
     assert (held(), said(etc), state.active(), pending.exists()) == ({"web": "a\n"}, "web a\n", 1, False)
     note = state.note()
-    assert note and note["reason"] == "it was not confirmed in time"
+    assert note and note["reason"] == "somebody took it back before it was confirmed"
     assert comes_true(lambda: not runs(int(waits.timer.split()[0])))
     assert not confirmation.take_back(str(etc)).changed, "nothing waits"
 
@@ -94,6 +94,8 @@ def test_only_the_change_that_is_named(etc: Path, waits: pending.Pending) -> Non
     assert (held(), pending.exists(), state.note()) == ({"web": "b\n"}, True, None)
     assert confirmation.take_back(str(etc), change=waits.change).changed
     assert held() == {"web": "a\n"}
+    note = state.note()
+    assert note and note["reason"] == "it was not confirmed in time"
 
 
 def test_the_first_change_leaves_nothing(etc: Path) -> None:
