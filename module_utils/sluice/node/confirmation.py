@@ -99,7 +99,10 @@ def _take_back(waiting: Pending, directory: str, reason: str) -> Converged:
         with contextlib.suppress(OSError):  # there may be room for it now
             state.set_note(reason)
     timer.disarm(waiting.timer)
-    return done
+    if waiting.contents:
+        return done
+    line = f"what was kept of the time before the change was damaged: generation {waiting.generation} is put back"
+    return done._replace(result=done.result._replace(warnings=(*done.result.warnings, line)))
 
 
 def _before(waiting: Pending) -> tuple[files.Wanted, Files]:

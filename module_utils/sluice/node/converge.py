@@ -67,7 +67,11 @@ def converge(wanted: Wanted, confirm: int = 0, *, keep: bool = True) -> Converge
     waited = settling.waits()
     name = f"{time.time_ns():x}"
     # An apply that was killed may have left flows, of the generation in force or of the one before.
-    unfinished = _generations_in_force() if state.unfinished() else []
+    unfinished = []
+    if state.unfinished():
+        unfinished = _generations_in_force()
+        with notes.of_what_cannot_be_kept():
+            state.begin(name)  # this one does what that one has left
     for attempt in range(1, ATTEMPTS + 1):
         last = state.last()
         if last.generation and not last.files:

@@ -135,7 +135,9 @@ def test_the_note_says_what_has_happened(etc: Path, waits: pending.Pending, monk
 def test_what_was_before_is_damaged(etc: Path, waits: pending.Pending) -> None:
     """The generation has it as well."""
     (Path(state.ROOT) / "pending" / folder_backend.FILE).write_text("")
-    confirmation.take_back(str(etc))
+    assert [line.rpartition(": ")[2] for line in confirmation.take_back(str(etc)).warnings] == [
+        "generation 1 is put back"
+    ]
     assert (held(), said(etc)) == ({"web": "a\n"}, "web a\n")
     put_and_apply(etc, "web b\n", confirm=3600)
     for place in ("pending", "generations/1"):

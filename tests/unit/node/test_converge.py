@@ -167,3 +167,12 @@ def test_what_is_damaged_is_set_aside_and_the_apply_goes_on() -> None:
     )
     assert not applied("web b\n").warnings
     assert (state.active(), state.contents(1)[folder_backend.FILE]) == (1, "web b\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_a_killed_apply_has_left_is_done_once() -> None:
+    """By the next one, whatever it has to change itself."""
+    applied("web a\n")
+    state.begin("killed")
+    assert not applied("web a\n").changed
+    assert not state.unfinished()
