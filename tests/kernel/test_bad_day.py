@@ -76,7 +76,6 @@ def test_nobody_else_s_program_is_executed(node: hosts.Node) -> None:
 def test_others_cannot_stop_it(applied: hosts.Node) -> None:
     """Neither by its lock nor by that of iptables, and with the most careless umask nothing is theirs to write."""
     applied.shell("rm -rf /var/lib/sluice /etc/sluice /run/sluice.lock /run/xtables.lock /run/sluice")
-
     applied.write(cases.rendered(OLD, iptables_variant="legacy"))
     applied.shell("umask 0; sluice apply; sluice apply")
     ours = "/var/lib/sluice /run/sluice* /run/xtables.lock /usr/local/lib/sluice /usr/local/sbin/sluice"

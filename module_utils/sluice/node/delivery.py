@@ -84,6 +84,6 @@ def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm:
 
 def _diff(path: str, after: str) -> list[dict[str, Any]]:
     """Before and after of the settings, without their proof: that changes with every rule."""
-    before = files.without_proof(owned_files.content(path) or "")
+    before = files.without_proof(owned_files.shown(path))
     after = files.without_proof(after)
     return [{"before_header": path, "after_header": path, "before": before, "after": after}] if before != after else []

@@ -101,9 +101,17 @@ def protect(path: str) -> None:
         os.chmod(path, mode & ~0o022)
 
 
+def shown(path: str) -> str:
+    """What the file holds, for a person to compare; nothing where that is no text."""
+    try:
+        return content(path) or ""
+    except (NotAFileError, UnicodeDecodeError):
+        return ""
+
+
 def diff(contents: Mapping[str, str | None]) -> list[dict[str, Any]]:
     """Before and after of each file, as Ansible's ``--diff`` wants them. Call it before ``write``."""
     return [
-        {"before_header": path, "after_header": path, "before": content(path) or "", "after": text or ""}
+        {"before_header": path, "after_header": path, "before": shown(path), "after": text or ""}
         for path, text in contents.items()
     ]

@@ -106,6 +106,7 @@ def test_what_is_no_file_is_replaced(tmp_path: Path) -> None:
     etc = tmp_path / "etc"
     etc.mkdir()
     os.mkfifo(etc / folder_backend.FILE)
+    (etc / "settings.json").write_bytes(b"\xff")
     contents = dict(wanted("web a\n").contents)
     assert delivery.gather(checksums(contents), [str(etc)]).lacking == list(contents)
     delivery.bring(str(etc), wanted("web a\n"))

@@ -79,6 +79,7 @@ def test_text_that_is_none_differs(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"\xff")
     assert owned_files.differing({str(path): "x"}) == {str(path): "x"}
+    assert owned_files.diff({str(path): "x"})[0]["before"] == ""
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
