@@ -120,7 +120,6 @@ def _render(arguments: argparse.Namespace) -> int:
     # files that are root's.
     if os.path.islink(arguments.out) and os.lstat(arguments.out).st_uid not in (0, os.geteuid()):
         raise NodeError(f"{arguments.out}: is a link that another user has made")
-    os.makedirs(arguments.out, exist_ok=True)
     owned_files.write({os.path.join(arguments.out, name): text for name, text in texts.items()}, sync=False)
     return FINE
 

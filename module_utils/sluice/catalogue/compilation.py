@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .. import __version__
+from .. import __version__, seal
 from ..faults import Fault, InputError
 from ..system import owned_files
 from . import compiled, input_files, sources
@@ -59,20 +58,20 @@ def compile_catalogue(
     # The key goes last: whoever finds it may rely on the catalogue beside it.
     owned_files.write({f"{target}.key": None})
     owned_files.write({target: text})
-    owned_files.write({f"{target}.key": json.dumps({"sha256": _digest(record), **record})})
+    owned_files.write({f"{target}.key": seal.text(record).rstrip()})
     return done
 
 
 def _kept(target: str, key: str) -> Compiled | None:
     """What was compiled under this ``key``, or None: there was nothing, or either file is not as it was written."""
     try:
-        record = json.loads(input_files.own_content(f"{target}.key"))
-        if record.pop("sha256") != _digest(record) or record.pop("key") != key:
+        record = seal.fields(input_files.own_content(f"{target}.key"))
+        if record.pop("key") != key:
             return None
         if record.pop("content") != compiled.digest(input_files.own_content(target)):
             return None
         return Compiled(**record)
-    except (Unreadable, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except (Unreadable, ValueError, LookupError, TypeError):
         return None
 
 
@@ -83,9 +82,7 @@ def _make_own_folder(target: str) -> None:
     """
     folder = os.path.dirname(os.path.abspath(target))
     try:
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder, 0o755)  # less what the umask takes: that often leaves the group's right to write
+        owned_files.make_folder(folder)
         input_files.check_own_folder(target)
     except Unreadable as error:
         raise InputError([Fault(target, 0, "", "catalogue", str(error))]) from None

@@ -81,12 +81,15 @@ def write(contents: Mapping[str, str | None], *, sync: bool = True) -> None:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder, and those above it that are missing."""
-    if os.path.isdir(path):
+    """Make a folder, and those above it that are missing. Others may make them at the same time."""
+    if os.path.isdir(path or "."):
         return
-    if os.path.dirname(path) != path:
-        make_folder(os.path.dirname(path))
-    os.mkdir(path, _FOLDER)
+    make_folder(os.path.dirname(path))
+    try:
+        os.mkdir(path, _FOLDER)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
 
 
 def exclusive(path: str, flags: int) -> int:

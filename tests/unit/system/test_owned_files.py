@@ -104,3 +104,26 @@ def test_others_may_not_write_whatever_the_umask(umask: int, folder: int, file: 
     path.parent.chmod(0o777)
     owned_files.protect(str(path.parent))
     assert path.parent.stat().st_mode & 0o777 == 0o755
+
+
+def test_folders_that_others_make_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible renders for several nodes at once, into folders side by side."""
+    mkdir = os.mkdir
+
+    def slower(path: str, mode: int) -> None:
+        mkdir(path, mode)
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", slower)
+    owned_files.write({str(tmp_path / "a" / "b" / "file"): "x"})
+    assert (tmp_path / "a" / "b" / "file").read_text() == "x"
+    monkeypatch.undo()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError):
+        owned_files.make_folder(str(tmp_path / "file"))
+
+
+def test_a_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    owned_files.write({"file": "x", "a/b/file": "y"})
+    assert ((tmp_path / "file").read_text(), (tmp_path / "a" / "b" / "file").read_text()) == ("x", "y")
