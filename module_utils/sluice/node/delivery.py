@@ -63,20 +63,21 @@ def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm:
     In this order, a node that goes down in between has the files of what its kernel is to become.
     ``check`` and ``confirm`` are those of ``apply.apply``. Raises NodeError, OSError.
     """
-    changed = files.differing(directory, wanted.contents)
+    changed: owned_files.Contents = {}
     diff = _diff(os.path.join(directory, files.SETTINGS_FILE), wanted.contents[files.SETTINGS_FILE])
 
     def put() -> files.Wanted:
+        changed.update(files.differing(directory, wanted.contents))
+        if check:
+            return wanted
         if not os.path.isdir(directory):
             owned_files.make_folder(directory)
             os.chmod(directory, 0o755)  # whatever the umask: whoever logs in may read the rules
         owned_files.protect(directory)
-        # What was taken back before may have left others.
-        again = files.differing(directory, wanted.contents)
-        owned_files.write({path: text for path, text in again.items() if text is not None})
+        owned_files.write({path: text for path, text in changed.items() if text is not None})
         return wanted
 
-    kernel = apply.apply(put if not check else lambda: wanted, check=check, confirm=confirm, directory=directory)
+    kernel = apply.apply(put, check=check, confirm=confirm, directory=directory)
     if not check:
         owned_files.write({path: None for path, text in changed.items() if text is None})
     return Brought(kernel, changed, diff)
