@@ -22,7 +22,7 @@ from .reader import ANNOTATIONS, PROTOCOLS
 from .services import SERVICE_TYPES
 
 _HEAD = '{"format":"sluice-catalogue-'
-FORMAT = f'{_HEAD}2","sha256":"%s","catalogue":\n'
+FORMAT = f'{_HEAD}3","sha256":"%s","catalogue":\n'
 """The first line; its number changes whenever a field of ``model`` does."""
 
 _LABEL, _SUBDOMAIN = matching(forms.LABEL), matching(forms.SUBDOMAIN)
@@ -62,8 +62,10 @@ def load(found: str) -> Catalogue:
         raise ValueError(f"it is damaged: {error}") from None
     except (ValueError, RecursionError):
         raise ValueError("it is damaged") from None
-    services, host_ports, nodes = value
-    return Catalogue(_each(_service, services), _each(_host_port_of, host_ports), _each(_node, nodes))
+    services, host_ports, nodes, idle = value
+    return Catalogue(
+        _each(_service, services), _each(_host_port_of, host_ports), _each(_node, nodes), _each(_service, idle)
+    )
 
 
 # What follows gets lists that are of their form, and turns them in place into what their rows are: a row more costs
@@ -86,14 +88,14 @@ def _service(row: list[Any]) -> Service:
     row[_PORTS] = _rows(ServicePort, row[_PORTS])
     row[_SLICES] = tuple(map(_slice, row[_SLICES]))
     row[_INGRESSES] = _rows(Ingress, row[_INGRESSES])
-    row[_PAIRS] = tuple(map(tuple, row[_PAIRS]))
+    for place in _PAIRS:
+        row[place] = tuple(map(tuple, row[place]))
     return _new(Service, row)
 
 
 _TUPLES = [Service._fields.index(name) for name in ("cluster_ips", "external_ips", "source_ranges")]
-_PORTS, _SLICES, _INGRESSES, _PAIRS = (
-    Service._fields.index(name) for name in ("ports", "slices", "ingress", "annotations")
-)
+_PAIRS = [Service._fields.index(name) for name in ("annotations", "labels", "selector")]
+_PORTS, _SLICES, _INGRESSES = (Service._fields.index(name) for name in ("ports", "slices", "ingress"))
 
 
 def _slice(row: list[Any]) -> EndpointSlice:
@@ -111,8 +113,8 @@ def _host_port_of(row: list[Any]) -> HostPort:
 
 
 def _node(row: list[Any]) -> Node:
-    name, labels, addresses = row
-    return Node(name, tuple(map(tuple, labels)), tuple(addresses))
+    name, labels, own, external, status, info, created = row
+    return Node(name, tuple(map(tuple, labels)), tuple(own), tuple(external), status, tuple(map(tuple, info)), created)
 
 
 # --- the form of every field
@@ -187,6 +189,12 @@ _SERVICE = rows(
         "internal_local": forms.flag,
         "health_check_node_port": whole(0, 65535),
         "annotations": _annotations,
+        "labels": several(_pair),
+        "selector": several(_pair),
+        "external_name": forms.text,
+        "load_balancer_class": forms.text,
+        "publishes_not_ready": forms.flag,
+        "created": forms.text,
     },
 )
 _HOST_PORT = rows(
@@ -203,7 +211,24 @@ _HOST_PORT = rows(
         "port": forms.port,
     },
 )
-_NODE = rows(Node, {"name": _SUBDOMAIN, "labels": several(_pair), "addresses": several(forms.address)})
+_NODE = rows(
+    Node,
+    {
+        "name": _SUBDOMAIN,
+        "labels": several(_pair),
+        "addresses": several(forms.address),
+        "external_addresses": several(forms.address),
+        "status": forms.text,
+        "info": several(_pair),
+        "created": forms.text,
+    },
+)
 _CATALOGUE = rows(
-    Catalogue, {"services": several(_SERVICE), "host_ports": several(_host_port), "nodes": several(_NODE)}
+    Catalogue,
+    {
+        "services": several(_SERVICE),
+        "host_ports": several(_host_port),
+        "nodes": several(_NODE),
+        "idle": several(_SERVICE),
+    },
 )

@@ -68,7 +68,11 @@ class Ingress(NamedTuple):
 
 
 class Service(NamedTuple):
-    """A Service that has service ports. ``affinity_seconds`` 0: no session affinity."""
+    """A Service. ``affinity_seconds`` 0: no session affinity.
+
+    One that programs no rules has no ``cluster_ips``: it is headless, an ExternalName (``external_name``), another
+    proxy's, or there was no address for it.
+    """
 
     namespace: str
     name: str
@@ -85,6 +89,13 @@ class Service(NamedTuple):
     health_check_node_port: int = 0
     annotations: tuple[tuple[str, str], ...] = ()
     """What kube-proxy cannot say: ``sluice.io/…``, without that prefix."""
+    labels: tuple[tuple[str, str], ...] = ()
+    selector: tuple[tuple[str, str], ...] = ()
+    external_name: str = ""
+    load_balancer_class: str = ""
+    publishes_not_ready: bool = False
+    created: str = ""
+    """When it was (RFC 3339), where that is known: what this and the five before say is for people only."""
 
     @property
     def full_name(self) -> str:
@@ -106,24 +117,27 @@ class HostPort(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A Kubernetes Node: where it is (labels) and its internal addresses."""
+    """A Kubernetes Node: where it is (labels) and its internal addresses; the rest is for people."""
 
     name: str
     labels: tuple[tuple[str, str], ...]
     addresses: tuple[str, ...]
+    external_addresses: tuple[str, ...] = ()
+    status: str = "Unknown"
+    """``Ready``, ``NotReady`` or ``Unknown``, and ``,SchedulingDisabled`` where it is cordoned."""
+    info: tuple[tuple[str, str], ...] = ()
+    """Its ``status.nodeInfo``: ``kubeletVersion``, ``osImage`` and the like."""
+    created: str = ""
 
 
 class Catalogue(NamedTuple):
-    """Everything that was declared. Services that program no rules (headless, ExternalName) are not in it."""
+    """Everything that was declared. ``idle`` are the Services that program no rules (headless, ExternalName, …)."""
 
     services: tuple[Service, ...] = ()
     host_ports: tuple[HostPort, ...] = ()
     nodes: tuple[Node, ...] = ()
+    idle: tuple[Service, ...] = ()
 
     def node_labels(self, name: str) -> Mapping[str, str]:
         """The labels of the Node ``name``; none where the catalogue does not have it."""
         return next((dict(node.labels) for node in self.nodes if node.name == name), {})
-
-    def node_ips(self, name: str) -> tuple[str, ...]:
-        """The internal addresses of the Node ``name``."""
-        return next((node.addresses for node in self.nodes if node.name == name), ())

@@ -55,6 +55,12 @@ class ObjectReader:
     def key(self) -> tuple[str, str]:
         return self.namespace, self.name
 
+    @property
+    def created(self) -> str:
+        """When an API server made the object; people read it, so no form is asked for."""
+        found = self.metadata.get("creationTimestamp")
+        return found if isinstance(found, str) else ""
+
     def fault(self, path: Path, message: str, *, warning: bool = False) -> None:
         line = self.manifest.line(path)
         self._faults.append(Fault(self.manifest.document.file, line, self.subject, shown(path), message, warning))

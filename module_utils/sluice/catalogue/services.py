@@ -49,6 +49,12 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service | None:
         internal_local=internal == "Local",
         health_check_node_port=_health_check(entry, spec, kind, external, checks),
         annotations=tuple(known_annotations(entry).items()),
+        labels=tuple(entry.labels.items()),
+        selector=tuple(entry.strings(spec, "selector", path).items()),
+        external_name=entry.text(spec, "externalName", path),
+        load_balancer_class=entry.text(spec, "loadBalancerClass", path),
+        publishes_not_ready=entry.flag(spec, "publishNotReadyAddresses", path, False),
+        created=entry.created,
     )
     for name, message in balancing.faults(found.annotations, checks.schedulers):
         entry.fault(annotation(name), message)
