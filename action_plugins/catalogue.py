@@ -17,6 +17,7 @@ OPTIONS = {
     "manifests": {"type": "list", "elements": "dict", "default": []},
     "endpoint_hosts": {"type": "list", "elements": "dict", "default": []},
     "nodes": {"type": "list", "elements": "dict", "default": []},
+    "allocations": {"type": "path", "default": ""},
     "path": {"type": "path", "required": True},
 }
 
@@ -38,6 +39,8 @@ class ActionModule(ActionBase):
                 hosts=given["endpoint_hosts"],
                 checks=render.checks_for([from_variables(node)[0] for node in given["nodes"]]),
                 optional=given["optional"],
+                allocations=given["allocations"],
+                check=self._task.check_mode,
             )
         except InputError as error:
             lines = ["The catalogue is not valid; nothing was changed.", *map(str, error.faults)]
@@ -45,7 +48,8 @@ class ActionModule(ActionBase):
         except OSError as error:
             return {"failed": True, "msg": f"{error.filename}: {error.strerror}"}
         return {
-            "changed": False,
+            "changed": bool(done.diff),
+            "diff": list(done.diff),
             "services": done.services,
             "endpoints": done.endpoints,
             "warnings": [str(warning) for warning in done.warnings],

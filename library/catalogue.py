@@ -14,6 +14,8 @@ description:
   - Every fault is reported, one line each, and nothing is written then.
   - What a run compiled is kept by the hash of everything that went in, so a catalogue that has not changed costs its
     reading. What is damaged, or may have been written by another user, is compiled anew.
+  - Services that declare no cluster IP, node port or load balancer's address are given one, and keep it by a file of
+    allocations. The task has changed where that file has.
   - Callbacks do not get what is inline. Objects of kinds that Sluice does not know go nowhere.
 options:
   paths:
@@ -40,6 +42,14 @@ options:
     type: list
     elements: dict
     default: []
+  allocations:
+    description:
+      - The file that keeps what Services were given, C(allocations.yml) beside the inventory.
+      - It is meant to be committed.
+      - Without it, everything is chosen by the hash of the Service's name.
+      - Where it cannot be written, a warning says which Services may move.
+    type: path
+    default: ""
   path:
     description:
       - Where the compiled catalogue goes; folders are made.
@@ -58,9 +68,10 @@ attributes:
     support: none
   check_mode:
     support: full
-    details: What is compiled is a cache beside the run, so it is written in check mode, too.
+    details:
+      - What is compiled is a cache beside the run, so it is written in check mode, too. The file of allocations is not.
   diff_mode:
-    support: none
+    support: full
   platform:
     platforms: posix
 """
@@ -69,6 +80,7 @@ EXAMPLES = r"""
 - name: Compile the catalogue
   sluice.lb.catalogue:
     paths: [services]
+    allocations: allocations.yml
     path: .sluice/catalogue.json
   run_once: true
 """

@@ -29,8 +29,6 @@ spec:
   sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}
   loadBalancerSourceRanges:
   - 203.0.113.0/24
-  externalIPs:
-  - 198.51.100.1
   ports:
   - name: http
     port: 80
@@ -71,6 +69,8 @@ metadata:
   name: other
   namespace: shop
 spec:
+  externalIPs:
+  - 198.51.100.1
   clusterIP: 10.96.0.2
   ports:
   - port: 80
@@ -144,5 +144,5 @@ def check(bad: Bad, folder: Path) -> None:
     assert fault.file == "catalogue.yml"
     assert fault.warning == bad.warning
     # A Service that cannot be read leaves its slice without one; nothing else follows from one fault.
-    assert all("there is no Service shop/web" in other.message for other in faults if other is not fault)
+    assert all("no Service shop/web" in other.message for other in faults if other is not fault)
     assert fault.line == line_of(text, bad.line or bad.new), text.splitlines()[fault.line - 1]

@@ -18,6 +18,8 @@ from .system import owned_files
 from .system.tools import NodeError
 
 if TYPE_CHECKING:
+    from .catalogue.allocations_file import Allocations
+    from .catalogue.build import Built
     from .catalogue.model import Catalogue
     from .settings import Settings
 
@@ -60,9 +62,13 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    def with_manifests(added: argparse.ArgumentParser, *, needs_settings: bool) -> None:
+    def with_manifests(
+        added: argparse.ArgumentParser, *, needs_settings: bool = False, needs_allocations: bool = False
+    ) -> None:
         settings_help = "sluice_* variables, YAML or JSON"
         added.add_argument("--settings", required=needs_settings, metavar="FILE", help=settings_help)
+        allocations_help = "what Services were given (allocations.yml); without it, it is chosen by hash"
+        added.add_argument("--allocations", required=needs_allocations, metavar="FILE", help=allocations_help)
         manifests_help = "a file or folder of manifests, or a compiled catalogue"
         added.add_argument("manifests", nargs="+", metavar="MANIFEST", help=manifests_help)
 
@@ -82,7 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--out", required=True, metavar="DIR", help="where the files go")
 
     validate = command("validate", _validate, "say what is wrong with manifests")
-    with_manifests(validate, needs_settings=False)
+    with_manifests(validate)
+
+    allocate = command(
+        "allocate", _allocate, "give Services the addresses and ports that their manifests do not declare"
+    )
+    with_manifests(allocate, needs_allocations=True)
+    with_check(allocate)
 
     apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
     with_check(apply)
@@ -126,6 +138,20 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _validate(arguments: argparse.Namespace) -> int:
     _catalogue(arguments, {})
+    return FINE
+
+
+def _allocate(arguments: argparse.Namespace) -> int:
+    built, _settings, before = _built(arguments, {})
+    differs = built.allocated.differs(before)
+    lines, kept = built.allocated.text.splitlines(), before.text.splitlines()
+    removed, added = sorted(set(kept) - set(lines)), sorted(set(lines) - set(kept))
+    for line in sorted(removed + added, key=lambda line: (line.partition(":")[0], line in added)):
+        if differs and not line.startswith("#"):
+            _say(f"{'+' if line in added else '-'} {line}")
+    if differs and not arguments.check:
+        owned_files.write({os.path.realpath(arguments.allocations): built.allocated.text})
+    _say(f"changed={int(differs)}")
     return FINE
 
 
@@ -182,9 +208,19 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Catalogue, Settings]:
     """The catalogue and settings that the arguments name. Faults of both are raised together."""
+    built, settings, before = _built(arguments, override)
+    if before.name and built.allocated.new:
+        reason = "does not have all of them yet, `sluice allocate` writes it" if before.text else "is not there yet"
+        _complain(built.allocated.unwritten(before.name, reason))
+    return built.catalogue, settings
+
+
+def _built(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Built, Settings, Allocations]:
+    """The same, with what its Services were given now and before."""
     from . import render
     from . import settings as settings_module
     from .catalogue import manifests, sources
+    from .catalogue.allocations_file import NOTHING_GIVEN
 
     faults: list[Fault] = []
     settings, hosts = settings_module.Settings(), ()
@@ -196,19 +232,24 @@ def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple
             _print_faults(warnings)
         except InputError as error:
             faults = error.faults
+    before = NOTHING_GIVEN
+    try:
+        before = sources.allocations(arguments.allocations) if arguments.allocations else NOTHING_GIVEN
+    except InputError as error:
+        faults += error.faults
     try:
         ready = sources.compiled_in(arguments.manifests[0]) if len(arguments.manifests) == 1 else None
         if ready is not None:
-            catalogue, warnings = ready, []
+            built = sources.ready(ready)
         else:
-            found = sources.read(arguments.manifests)
-            catalogue, warnings = sources.catalogue_of(found, hosts, render.checks_for([settings]))
+            checks = render.checks_for([settings] if arguments.settings else [])
+            built = sources.built(sources.read(arguments.manifests), hosts, checks, before)
     except InputError as error:
         raise InputError(faults + error.faults) from None
-    _print_faults(warnings + sources.emptiness(catalogue, arguments.manifests))
+    _print_faults(built.faults + sources.emptiness(built.catalogue, arguments.manifests))
     if faults:
         raise InputError(faults)
-    return catalogue, settings
+    return built, settings, before
 
 
 def _warn(warnings: Sequence[str]) -> None:

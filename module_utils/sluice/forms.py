@@ -31,6 +31,11 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _is_ipv4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
 
 
+def is_name(text: str) -> bool:
+    """Whether ``text`` may name a node: it becomes the name of a folder, and a word of a message."""
+    return text.isprintable() and not any(character in text for character in " /") and text not in (".", "..")
+
+
 class FormError(ValueError):
     """A row is not of its form; the message names the field."""
 

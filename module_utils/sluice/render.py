@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from .backends import registry
 from .backends.interface import Backend, Needs, Views
@@ -10,6 +10,7 @@ from .catalogue.checks import Checks
 from .catalogue.model import Catalogue
 from .faults import Fault, InputError
 from .node import files
+from .pools import Pool
 from .settings import Settings, from_variables, to_variables
 from .view import check_form, view
 
@@ -47,10 +48,22 @@ def checks_for(nodes: Collection[Settings]) -> Checks:
     return Checks(
         # A node port is served by every node, so it has to lie in the range of each.
         nodeport_range=(max(low for low, _high in ranges), min(high for _low, high in ranges)),
+        ip_families=tuple(dict.fromkeys(family for settings in nodes for family in settings.ip_families)),
         service_cidrs=tuple(dict.fromkeys(net for settings in nodes for net in settings.service_cidrs)),
+        load_balancer_pools=_pools(nodes),
         schedulers=tuple(filter(None, schedulers)),
         node_addresses=tuple(dict.fromkeys(text for settings in nodes for text in settings.node_addresses)),
     )
+
+
+def _pools(nodes: Iterable[Settings]) -> tuple[Pool, ...]:
+    found = {pool.name: pool for settings in nodes for pool in settings.load_balancer_pools}
+    for settings in nodes:
+        for pool in settings.load_balancer_pools:
+            if pool != found[pool.name]:
+                message = f"pool {pool.name} is another one on {settings.node_name}: nodes share their pools"
+                raise InputError([Fault("settings", 0, "", "sluice_load_balancer_pools", message)])
+    return tuple(found.values())
 
 
 def _sound(settings: Settings) -> Settings:

@@ -10,9 +10,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
-from . import addresses
+from . import addresses, pools
 from .balancing import SCHEDULERS
 from .faults import Fault, InputError
+from .forms import is_name
+from .pools import Pool
 from .release import RELEASES
 
 PREFIX = "sluice_"
@@ -21,7 +23,7 @@ DROP_BIT = 15
 PRIMARY = "primary"
 
 _NOT_ON_A_NODE = (
-    *("catalogue", "manifests", "endpoint_hosts", "render_dir", "serial"),
+    *("catalogue", "manifests", "allocations", "endpoint_hosts", "render_dir", "serial"),
     *("endpoint_ip", "ports", "node", "ready", "weight"),
 )
 """Variables that have the prefix and that other parts read: where the catalogue is, what an endpoint's host says."""
@@ -48,6 +50,7 @@ class Settings(NamedTuple):
     iptables_variant: str = "auto"
     iptables_dispatch: str = "linear"
     nodeport_range: tuple[int, int] = (30000, 32767)
+    load_balancer_pools: tuple[Pool, ...] = ()
     takeover: bool = False
     confirm_timeout: int = 30
     repair_seconds: int = 0
@@ -115,15 +118,11 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def is_name(text: str) -> bool:
-    """Whether ``text`` may name a node: it becomes the name of a folder, and a word of a message."""
-    return text.isprintable() and not any(character in text for character in " /") and text not in (".", "..")
-
-
 def _name(value: Any) -> str:
+    """A node's name in small letters, as kube-proxy writes it whatever the host is called."""
     if not is_name(_text(value)):
         raise _Wrong(f"must be a name, without blanks and slashes, is {value!r}")
-    return str(value)
+    return str(value).lower()
 
 
 def _choice(*choices: str) -> Callable[[Any], str]:
@@ -178,6 +177,13 @@ def _port_range(value: Any) -> tuple[int, int]:
     return int(low), int(high)
 
 
+def _pools(value: Any) -> tuple[Pool, ...]:
+    try:
+        return pools.read(value)
+    except ValueError as error:
+        raise _Wrong(str(error)) from None
+
+
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "backend": _text,
     "compat": _choice(*RELEASES),
@@ -197,6 +203,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "iptables_variant": _choice("auto", "nft", "legacy"),
     "iptables_dispatch": _choice("linear", "prefix"),
     "nodeport_range": _port_range,
+    "load_balancer_pools": _pools,
     "takeover": _boolean,
     "confirm_timeout": _whole(0, 3600),
     "repair_seconds": _whole(0, 86400),
@@ -245,5 +252,8 @@ def from_variables(
 def to_variables(settings: Settings) -> dict[str, Any]:
     """The settings as ``sluice_*`` variables, every one of them; ``from_variables`` gives the same settings again."""
     low, high = settings.nodeport_range
-    values = settings._asdict() | {"nodeport_range": f"{low}-{high}"}
+    values = settings._asdict() | {
+        "nodeport_range": f"{low}-{high}",
+        "load_balancer_pools": pools.to_value(settings.load_balancer_pools),
+    }
     return {PREFIX + name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -86,10 +86,8 @@ def view(catalogue: Catalogue, settings: Settings, family: str) -> View:
     ports: list[PortView] = []
     count = 0
     for service in catalogue.services:
-        by_port = _endpoints_by_port(service, settings.node_name, family)
-        count += sum(
-            release.counts_unready or target.endpoint.ready for targets in by_port.values() for target in targets
-        )
+        by_port = _endpoints_by_port(service, settings.node_name, family, release)
+        count += sum(map(len, by_port.values()))
         cluster_ip = addresses.first(service.cluster_ips, family)
         if cluster_ip:
             ports += (
@@ -99,10 +97,13 @@ def view(catalogue: Catalogue, settings: Settings, family: str) -> View:
     return View(family, tuple(ports), tuple(_host_ports(catalogue.host_ports, settings.node_name, family)), count)
 
 
-def _endpoints_by_port(service: Service, node: str, family: str) -> dict[tuple[str, str], list[Target]]:
+def _endpoints_by_port(
+    service: Service, node: str, family: str, release: Release
+) -> dict[tuple[str, str], list[Target]]:
     """The service's targets by (port name, protocol), each ``ip:port`` once, sorted by that text.
 
-    An endpoint may stand in several slices while its Service is being changed; kube-proxy prefers the local one.
+    An endpoint may stand in several slices while its Service is being changed, or its address may be another one's
+    already (kubernetes#135593): then the better entry counts, wherever it stands.
     """
     found: dict[tuple[str, str], dict[str, Target]] = {}
     for piece in service.slices:
@@ -111,10 +112,19 @@ def _endpoints_by_port(service: Service, node: str, family: str) -> dict[tuple[s
         for name, protocol, number in piece.ports:
             targets = found.setdefault((name, protocol), {})
             for endpoint in piece.endpoints:
+                if not (endpoint.ready or release.counts_unready):
+                    continue
                 text = addresses.host_port(endpoint.address, number)
-                if text not in targets or endpoint.node == node:
+                other = targets.get(text)
+                if not other or _worth(endpoint, node, release) > _worth(other.endpoint, node, release):
                     targets[text] = Target(text, endpoint.address, number, endpoint)
     return {key: [targets[text] for text in sorted(targets)] for key, targets in found.items()}
+
+
+def _worth(endpoint: Endpoint, node: str, release: Release) -> tuple[object, ...]:
+    """What speaks for an entry where two have one address. The last only makes the choice the same everywhere."""
+    stays = not (release.terminating_fallback and endpoint.terminating)
+    return stays, endpoint.ready, endpoint.node == node, endpoint.serving, repr(endpoint)
 
 
 def _port_view(
@@ -168,8 +178,9 @@ def _with_endpoints(port: PortView, targets: list[Target], release: Release, nod
     uses_local = port.internal_local or external_local
     local = _usable([target for target in targets if target.endpoint.node == node], release) if uses_local else []
     cluster = _near(usable, node, zone) if uses_cluster and release.hints else usable if uses_cluster else []
-    kept = tuple(target for target in targets if release.counts_unready or target.endpoint.ready)
-    return port._replace(cluster=tuple(cluster), local=tuple(local), has_endpoints=bool(usable), endpoints=kept)
+    return port._replace(
+        cluster=tuple(cluster), local=tuple(local), has_endpoints=bool(usable), endpoints=tuple(targets)
+    )
 
 
 def _usable(targets: list[Target], release: Release) -> list[Target]:

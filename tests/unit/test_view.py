@@ -100,8 +100,9 @@ def test_endpoint_in_two_slices_counts_once() -> None:
 
 
 def test_trailing_colon_until_1_18() -> None:
-    found = rules(service(ports=[{"port": 80}, {"name": "b", "port": 81}]), compat="1.18")["filter"]["KUBE-SERVICES"]
-    assert ['"shop/web: has no' in found[0], '"shop/web:b has no' in found[1]] == [True, True]
+    named = service("also", ip="10.96.0.2", ports=[{"name": "b", "port": 81}])
+    found = rules(service(), named, compat="1.18")["filter"]["KUBE-SERVICES"]
+    assert ['"shop/also:b has no' in found[0], '"shop/web: has no' in found[1]] == [True, True]
 
 
 def seen(*objects: dict[str, Any], family: str = IPV4, **variables: Any) -> View:

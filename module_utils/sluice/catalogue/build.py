@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from ..faults import Fault, InputError
+from .allocation import NOTHING_GIVEN, Allocated, Allocations, allocate
 from .checks import NO_CHECKS, Checks
-from .conflicts import duplicates, host_port_conflicts, service_conflicts
-from .endpoints import belongs, ports_have_slices, publish, read_endpoints, read_slices, selected
+from .conflicts import distinct_objects, host_port_conflicts, service_conflicts
+from .endpoints import owner, ports_have_slices, publish, read_endpoints, read_slices, selected, served
+from .fields import unknown_fields
 from .hosts import EndpointHost
 from .manifests import Manifest
 from .model import Catalogue, Service
 from .nodes import read_node
 from .pods import read_host_ports
-from .reader import SERVICE_NAME_LABEL, ObjectReader, plain_fault, short
-from .services import read_service
+from .reader import ObjectReader, plain_fault, short
+from .services import is_idle, read_service
 
 MAX_KIND = 120
 """Characters of an unknown kind that a warning shows."""
@@ -35,47 +38,55 @@ _KINDS = {
 }
 
 
+class Built(NamedTuple):
+    """A catalogue, usable only where no fault is more than a warning, and what its Services were given."""
+
+    catalogue: Catalogue
+    faults: list[Fault]
+    allocated: Allocated
+
+
 def build(
-    manifests: Iterable[Manifest], hosts: Sequence[EndpointHost] = (), checks: Checks = NO_CHECKS
-) -> tuple[Catalogue, list[Fault]]:
+    manifests: Iterable[Manifest],
+    hosts: Sequence[EndpointHost] = (),
+    checks: Checks = NO_CHECKS,
+    given: Allocations = NOTHING_GIVEN,
+) -> Built:
     """The catalogue of ``manifests`` and of the inventory ``hosts``, with every fault and warning.
 
-    The catalogue is usable only where no fault is more than a warning.
+    ``given``: what Services that declare no address or node port were given before.
     """
     faults: list[Fault] = []
-    objects = list(_known_objects(manifests, faults))
-    duplicates(objects)
     by_kind: dict[str, list[ObjectReader]] = defaultdict(list)
-    for entry in objects:
+    for entry in distinct_objects(_known_objects(manifests, faults)):
         by_kind[entry.kind].append(entry)
+        unknown_fields(entry)
 
-    slices = read_slices(by_kind["EndpointSlice"])
-    legacy = {entry.key: read_endpoints(entry) for entry in by_kind["Endpoints"]}
     declared = {entry.key: entry for entry in by_kind["Service"]}
+    slices = read_slices(served(by_kind["EndpointSlice"], declared))
+    legacy = {entry.key: read_endpoints(entry) for entry in served(by_kind["Endpoints"], declared)}
     # What is wrong with an object is reported once: what follows from it is not.
-    unsound = {
-        (entry.namespace, entry.labels.get(SERVICE_NAME_LABEL, ""))
-        for entry in by_kind["EndpointSlice"]
-        if entry.faulty
-    }
-    unsound |= {entry.key for entry in by_kind["Endpoints"] if entry.faulty}
-    for entry in [*by_kind["EndpointSlice"], *by_kind["Endpoints"]]:
-        belongs(entry, declared)
+    unsound = {owner(entry) for kind in ("EndpointSlice", "Endpoints") for entry in by_kind[kind] if entry.faulty}
 
     services: list[tuple[ObjectReader, Service]] = []
+    idle: list[Service] = []
     for entry in by_kind["Service"]:
         service = read_service(entry, checks)
-        if service is None:
-            continue
         if entry.key in slices:
             service = service._replace(slices=tuple(slices[entry.key]))
         elif entry.key in legacy:
-            service = service._replace(slices=publish(legacy[entry.key], entry))
+            service = service._replace(slices=publish(legacy[entry.key], service))
         else:
             service = service._replace(slices=selected(entry, service, hosts))
+        if is_idle(entry, service):
+            idle.append(service)
+            continue
         if (entry.key in slices or entry.key in legacy) and not entry.faulty and entry.key not in unsound:
             ports_have_slices(entry, service)
         services.append((entry, service))
+
+    allocated = allocate(services, idle, checks, given)
+    services = [(entry, service) for (entry, _before), service in zip(services, allocated.services)]
     service_conflicts(services, checks)
 
     host_ports = [(entry, port) for entry in by_kind["Pod"] for port in read_host_ports(entry)]
@@ -84,8 +95,9 @@ def build(
         services=tuple(service for _entry, service in sorted(services, key=lambda pair: pair[0].key)),
         host_ports=tuple(port for _entry, port in host_ports),
         nodes=tuple(map(read_node, by_kind["Node"])),
+        idle=tuple(sorted(idle, key=lambda service: (service.namespace, service.name))),
     )
-    return catalogue, faults
+    return Built(catalogue, faults + allocated.faults, allocated)
 
 
 def checked(catalogue: Catalogue, faults: Sequence[Fault]) -> Catalogue:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..pools import Pool
+
+DEFAULT_SERVICE_CIDRS = ("10.96.0.0/12", "fd00:10:96::/112")
+"""Where cluster IPs are given from while sluice_service_cidrs is not set: kubeadm's default, and one of its kind."""
+
 
 class Checks(NamedTuple):
     """What the nodes' settings say about the catalogue as a whole."""
 
     nodeport_range: tuple[int, int] = (30000, 32767)
+    ip_families: tuple[str, ...] = ()
+    """Those that some node programs, the primary one first; none where no node is known."""
     service_cidrs: tuple[str, ...] = ()
+    load_balancer_pools: tuple[Pool, ...] = ()
     node_addresses: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
     """What balances a Service that does not say, on the nodes whose backend has schedulers."""

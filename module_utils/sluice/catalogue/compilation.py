@@ -12,16 +12,22 @@ from .. import __version__, seal
 from ..faults import Fault, InputError
 from ..system import owned_files
 from . import compiled, input_files, sources
+from .allocation import Allocated
+from .allocations_file import NOTHING_GIVEN, Allocations
 from .checks import NO_CHECKS, Checks
 from .input_files import Unreadable
 
 
 class Compiled(NamedTuple):
-    """What was compiled: numbers, and the warnings (as text or Fault) that there were."""
+    """What was compiled: numbers, and the warnings (as text or Fault) that there were.
+
+    ``diff``: the file of allocations before and after, as Ansible's ``--diff`` wants it; nothing where it is the same.
+    """
 
     services: int
     endpoints: int
     warnings: Sequence[object]
+    diff: Sequence[Mapping[str, str]] = []
 
 
 def compile_catalogue(
@@ -32,34 +38,62 @@ def compile_catalogue(
     hosts: Sequence[Mapping[str, Any]] = (),
     checks: Checks = NO_CHECKS,
     optional: bool = False,
+    allocations: str = "",
+    check: bool = False,
 ) -> Compiled:
     """Write the compiled catalogue of ``paths``, inline ``manifests`` and inventory ``hosts`` to ``target``.
 
     ``checks``: what the nodes' settings say about it. Raises InputError with every fault; then ``target`` is as it was.
-    A file of before that is damaged or somebody else's is compiled anew.
+    A file of before that is damaged or somebody else's is compiled anew. What Services are given is kept in the file
+    ``allocations``, if one is named; ``check``: that one is not written.
     """
     if optional:
         paths = [path for path in paths if os.path.exists(path)]
     read = sources.read(paths, list(manifests))
+    before = sources.allocations(allocations) if allocations else NOTHING_GIVEN
     _make_own_folder(target)
-    key = _digest([__version__, compiled.FORMAT, list(paths), read.texts, manifests, hosts, checks])
-    kept = None if read.faults else _kept(target, key)
+
+    def key(given: str) -> str:
+        """Of all that went in. What Services were given is the same again only if it is known."""
+        parts = [__version__, compiled.FORMAT, list(paths), read.texts, manifests, hosts, checks, before.name, given]
+        return _digest(parts)
+
+    kept = None if read.faults else _kept(target, key(before.text))
     if kept:
         return kept
-    found, warnings = sources.catalogue_of(read, hosts, checks)
+    found, warnings, allocated = sources.built(read, hosts, checks, before)
     warnings += sources.emptiness(found, paths)
+    diff, unwritten = _keep_allocations(before, allocated, check=check)
     done = Compiled(
         services=len(found.services),
         endpoints=sum(len(piece.endpoints) for service in found.services for piece in service.slices),
-        warnings=[str(warning) for warning in warnings],
+        warnings=[str(warning) for warning in warnings + unwritten],
+        diff=diff,
     )
     text = compiled.text(found)
-    record = {"key": key, "content": compiled.digest(text), **done._asdict()}
     # The key goes last: whoever finds it may rely on the catalogue beside it.
     owned_files.write({f"{target}.key": None})
     owned_files.write({target: text})
-    owned_files.write({f"{target}.key": seal.text(record).rstrip()})
+    if not diff or not (check or unwritten):
+        numbers = {name: value for name, value in done._asdict().items() if name != "diff"}
+        record = {"key": key(allocated.text if diff else before.text), "content": compiled.digest(text), **numbers}
+        owned_files.write({f"{target}.key": seal.text(record).rstrip()})
     return done
+
+
+def _keep_allocations(
+    before: Allocations, allocated: Allocated, *, check: bool
+) -> tuple[list[dict[str, str]], list[Fault]]:
+    """Write the file of allocations where it is to change: how it does, and a warning where that was not possible."""
+    if not allocated.differs(before):
+        return [], []
+    diff = owned_files.diff({before.name: allocated.text})
+    try:
+        if not check:
+            owned_files.write({os.path.realpath(before.name): allocated.text})
+    except OSError as error:
+        return diff, [allocated.unwritten(before.name, f"cannot be written ({error.strerror})")]
+    return diff, []
 
 
 def _kept(target: str, key: str) -> Compiled | None:

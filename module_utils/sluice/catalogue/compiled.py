@@ -203,7 +203,7 @@ _HOST_PORT = rows(
         "namespace": _LABEL,
         "pod": _SUBDOMAIN,
         "pod_id": matching(forms.POD_ID),
-        "node": _SUBDOMAIN,
+        "node": forms.text,
         "protocol": forms.among(PROTOCOLS),
         "host_ip": optional(forms.address),
         "host_port": forms.port,

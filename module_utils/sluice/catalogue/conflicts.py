@@ -11,11 +11,15 @@ from .reader import ObjectReader, place
 from .syntax import Path
 
 
-def duplicates(objects: Iterable[ObjectReader]) -> None:
+def distinct_objects(objects: Iterable[ObjectReader]) -> Iterator[ObjectReader]:
+    """``objects``, each once. The same one again, as where two dumps overlap, changes nothing; another of its name is
+    a fault."""
     first: dict[tuple[str, str, str], ObjectReader] = {}
     for entry in objects:
         other = first.setdefault((entry.kind, *entry.key), entry)
-        if other is not entry and entry.name:
+        if other is entry or not entry.name:
+            yield entry
+        elif entry.value != other.value:
             entry.fault(("metadata", "name"), f"is declared a second time, first at {place(other)}")
 
 
@@ -25,7 +29,7 @@ def service_conflicts(services: Iterable[tuple[ObjectReader, Service]], checks: 
     node_ports: dict[tuple[int, str], ObjectReader] = {}
     own = set(checks.node_addresses)
     for entry, service in services:
-        for path, address in _service_addresses(service):
+        for path, address in service_addresses(service):
             for port in service.ports:
                 other = taken.setdefault((address, port.port, port.protocol), entry)
                 if other is not entry:
@@ -37,15 +41,8 @@ def service_conflicts(services: Iterable[tuple[ObjectReader, Service]], checks: 
             if checks.service_cidrs and not any(addresses.contains(net, address) for net in checks.service_cidrs):
                 message = f"{address} is not in sluice_service_cidrs ({', '.join(checks.service_cidrs)})"
                 entry.fault(("spec", "clusterIP"), message, warning=True)
-        wanted: list[tuple[Path, int, str]] = [
-            (("spec", "ports", index, "nodePort"), port.node_port, port.protocol)
-            for index, port in enumerate(service.ports)
-        ]
-        wanted.append((("spec", "healthCheckNodePort"), service.health_check_node_port, "TCP"))
         here: set[tuple[int, str]] = set()
-        for path, number, protocol in wanted:
-            if not number:
-                continue
+        for path, number, protocol in service_node_ports(service):
             other = node_ports.setdefault((number, protocol), entry)
             if other is not entry:
                 message = f"node port {number}/{protocol} is {other.subject}'s as well ({place(other)})"
@@ -55,7 +52,17 @@ def service_conflicts(services: Iterable[tuple[ObjectReader, Service]], checks: 
             here.add((number, protocol))
 
 
-def _service_addresses(service: Service) -> Iterator[tuple[Path, str]]:
+def service_node_ports(service: Service) -> Iterator[tuple[Path, int, str]]:
+    """Where each node port stands, its number and its protocol."""
+    for index, port in enumerate(service.ports):
+        if port.node_port:
+            yield ("spec", "ports", index, "nodePort"), port.node_port, port.protocol
+    if service.health_check_node_port:
+        yield ("spec", "healthCheckNodePort"), service.health_check_node_port, "TCP"
+
+
+def service_addresses(service: Service) -> Iterator[tuple[Path, str]]:
+    """Where each address stands, and the address."""
     for address in service.cluster_ips:
         yield ("spec", "clusterIP"), address
     for index, address in enumerate(service.external_ips):

@@ -12,30 +12,37 @@ from .model import Endpoint, EndpointSlice, Service, SlicePort
 from .reader import (
     PROTOCOLS,
     SERVICE_NAME_LABEL,
-    SERVICE_PROXY_NAME_LABEL,
     ObjectReader,
     annotation,
     known_annotations,
+    passed_over,
     port_name,
 )
 from .syntax import Path
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
+SKIP_MIRROR_LABEL = "endpointslice.kubernetes.io/skip-mirror"
+"""On Endpoints that Kubernetes does not make into slices, so that a kube-proxy never meets them."""
 
 
 def read_slices(entries: Iterable[ObjectReader]) -> dict[tuple[str, str], list[EndpointSlice]]:
     found: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
     for entry in entries:
-        labels = entry.labels
         piece = _slice(entry)
-        if piece and SERVICE_PROXY_NAME_LABEL not in labels:
-            found[(entry.namespace, labels.get(SERVICE_NAME_LABEL, ""))].append(piece)
+        if piece:
+            found[owner(entry)].append(piece)
     return found
 
 
 def _slice(entry: ObjectReader) -> EndpointSlice | None:
     kind = entry.choice(entry.value, "addressType", (), (*addresses.FAMILIES, "FQDN"), addresses.IPV4)
+    if not entry.value.get("addressType"):
+        entry.fault(("addressType",), f"is missing: taken as {kind}", warning=True)
     ports = tuple(_slice_ports(entry, entry.value, ()))
+    names = [port.name for port in ports]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            entry.fault(("ports", index, "name"), f"two ports have the name {name!r}")
     if kind == "FQDN":
         return None
     (piece,) = _weighted(entry, [EndpointSlice(kind, ports, tuple(_endpoints(entry, kind)))])
@@ -72,7 +79,7 @@ def _endpoints(entry: ObjectReader, family: str) -> Iterator[Endpoint]:
                 serving=entry.flag(conditions, "serving", where, True),
                 terminating=entry.flag(conditions, "terminating", where, False),
                 zone_hints=_hints(entry, hints, "forZones", (*path, "hints")),
-                node_hints=_hints(entry, hints, "forNodes", (*path, "hints")),
+                node_hints=tuple(map(str.lower, _hints(entry, hints, "forNodes", (*path, "hints")))),
             )
 
 
@@ -120,13 +127,9 @@ def read_endpoints(entry: ObjectReader) -> list[EndpointSlice]:
     return _weighted(entry, found)
 
 
-def _publishes_not_ready(entry: ObjectReader) -> bool:
-    return entry.mapping(entry.value, "spec", ()).get("publishNotReadyAddresses") is True
-
-
-def publish(slices: Iterable[EndpointSlice], entry: ObjectReader) -> tuple[EndpointSlice, ...]:
+def publish(slices: Iterable[EndpointSlice], service: Service) -> tuple[EndpointSlice, ...]:
     """``slices`` with every endpoint ready where the Service wants that, as the EndpointSlice controller does."""
-    if not _publishes_not_ready(entry):
+    if not service.publishes_not_ready:
         return tuple(slices)
     return tuple(
         piece._replace(endpoints=tuple(end._replace(ready=True, serving=True) for end in piece.endpoints))
@@ -137,23 +140,38 @@ def publish(slices: Iterable[EndpointSlice], entry: ObjectReader) -> tuple[Endpo
 # --- which Service they are of
 
 
-def belongs(entry: ObjectReader, services: Mapping[tuple[str, str], ObjectReader]) -> None:
-    """Endpoints belong to a Service; those of another proxy's Service, or of Services it left out, are its own."""
-    if SERVICE_PROXY_NAME_LABEL in entry.labels:
-        return
+def owner(entry: ObjectReader) -> tuple[str, str]:
+    """Namespace and name of the Service that an EndpointSlice or Endpoints are of; the name ``""`` for none."""
     label = entry.kind == "EndpointSlice"
-    path = ("metadata", "labels", SERVICE_NAME_LABEL) if label else ("metadata", "name")
-    name = entry.labels.get(SERVICE_NAME_LABEL, "") if label else entry.name
-    if not name:
-        entry.fault(path, "is missing: it names the Service that the slice belongs to")
-    elif (entry.namespace, name) not in services:
-        entry.fault(path, f"there is no Service {entry.namespace}/{name}")
+    return entry.namespace, entry.labels.get(SERVICE_NAME_LABEL, "") if label else entry.name
+
+
+def served(entries: Iterable[ObjectReader], services: Mapping[tuple[str, str], ObjectReader]) -> Iterator[ObjectReader]:
+    """Those of ``entries`` that are some Service's.
+
+    The others, which other controllers, leader election or a Service that went have left behind, get a warning at
+    most: kube-proxy never looks at them.
+    """
+    for entry in entries:
+        whose = owner(entry)
+        slices = entry.kind == "EndpointSlice"
+        path = ("metadata", "labels", SERVICE_NAME_LABEL) if slices else ("metadata", "name")
+        if passed_over(entry):
+            continue
+        if not slices and entry.labels.get(SKIP_MIRROR_LABEL) == "true":
+            entry.fault(("metadata", "labels", SKIP_MIRROR_LABEL), "left out: it says so itself", warning=True)
+        elif not whose[1]:
+            entry.fault(path, "is missing: a slice of no Service is left out", warning=True)
+        elif whose not in services:
+            entry.fault(path, f"left out: there is no Service {'/'.join(whose)}", warning=True)
+        else:
+            yield entry
 
 
 def selected(entry: ObjectReader, service: Service, hosts: Sequence[EndpointHost]) -> tuple[EndpointSlice, ...]:
     """The inventory hosts that the Service's selector selects, as slices: one for each family and set of ports."""
     spec = entry.mapping(entry.value, "spec", ())
-    wanted = entry.strings(spec, "selector", ("spec",))
+    wanted = dict(service.selector)
     if not wanted:
         return ()
     near = entry.text(spec, "trafficDistribution", ("spec",))
@@ -162,7 +180,7 @@ def selected(entry: ObjectReader, service: Service, hosts: Sequence[EndpointHost
         if not wanted.items() <= dict(host.labels).items():
             continue
         ports = tuple(_host_target_ports(entry, service, host))
-        ready = host.ready or _publishes_not_ready(entry)
+        ready = host.ready or service.publishes_not_ready
         for address in host.addresses:
             endpoint = Endpoint(
                 address,
@@ -188,18 +206,19 @@ def _host_target_ports(entry: ObjectReader, service: Service, host: EndpointHost
 
 
 def ports_have_slices(entry: ObjectReader, service: Service) -> None:
-    """A port whose name stands in none of the slices never gets an endpoint: nobody wants that.
+    """A port whose name stands in none of the slices has no endpoint, and is refused.
 
-    Slices without endpoints do not count: a cluster's have no ports either.
+    A cluster's controller leaves a port out where no Pod has one of its name. Slices without endpoints do not count:
+    a cluster's have no ports either.
     """
     offered = {(port.name, port.protocol) for piece in service.slices if piece.endpoints for port in piece.ports}
     called = {name for name, _protocol in offered}
     if not any(piece.endpoints for piece in service.slices):
         return
     for index, port in enumerate(service.ports):
+        if (port.name, port.protocol) in offered:
+            continue
         path = ("spec", "ports", index, "name" if port.name else "port")
-        if port.name not in called:
-            entry.fault(path, f"no EndpointSlice has a port named {port.name!r}")
-        elif (port.name, port.protocol) not in offered:
-            message = f"no EndpointSlice has a {port.protocol} port named {port.name!r}: nothing will answer"
-            entry.fault(path, message, warning=True)
+        kind = f"{port.protocol} port" if port.name in called else "port"
+        what = f"{kind} named {port.name!r}" if port.name else f"{kind} without a name"
+        entry.fault(path, f"its endpoints have no {what}: nothing will answer", warning=True)

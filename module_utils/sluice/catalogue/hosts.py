@@ -63,7 +63,7 @@ def endpoint_hosts(entries: Iterable[Mapping[str, Any]]) -> list[EndpointHost]:
                 labels=own,
                 addresses=tuple(dict.fromkeys(texts)),
                 ports={str(key): int(port) for key, port in ports.items()},
-                node=str(entry.get("node") or name),
+                node=str(entry.get("node") or name).lower(),
                 zone=own.get(ZONE_LABEL, ""),
                 ready=ready is not False,
                 weight=weight,

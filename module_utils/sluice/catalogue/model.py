@@ -70,8 +70,7 @@ class Ingress(NamedTuple):
 class Service(NamedTuple):
     """A Service. ``affinity_seconds`` 0: no session affinity.
 
-    One that programs no rules has no ``cluster_ips``: it is headless, an ExternalName (``external_name``), another
-    proxy's, or there was no address for it.
+    An ExternalName Service has an ``external_name``; it and a headless one have no ``cluster_ips``.
     """
 
     namespace: str
@@ -131,7 +130,8 @@ class Node(NamedTuple):
 
 
 class Catalogue(NamedTuple):
-    """Everything that was declared. ``idle`` are the Services that program no rules (headless, ExternalName, …)."""
+    """Everything that was declared. ``idle`` are the Services that program no rules: headless, ExternalName,
+    another proxy's."""
 
     services: tuple[Service, ...] = ()
     host_ports: tuple[HostPort, ...] = ()

@@ -8,21 +8,22 @@ from typing import Any, TypeVar
 
 from .. import addresses
 from ..faults import Fault
-from ..forms import LABEL, SUBDOMAIN
+from ..forms import LABEL, SUBDOMAIN, is_name
 from .manifests import Manifest
 from .syntax import Path
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 ANNOTATION_PREFIX = "sluice.io/"
 ANNOTATIONS = {
-    "Service": ("scheduler", "scheduler-flags", "weight"),
+    "Service": ("scheduler", "scheduler-flags", "weight", "pool", "load-balancer-ips", "allow-shared-ip"),
     "EndpointSlice": ("weight",),
     "Endpoints": ("weight",),
 }
 """The annotations that are read, by kind of object, without their prefix."""
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+PASSED_OVER_LABELS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
+"""kube-proxy asks the API server for Services and slices that have neither of these labels, whatever their values."""
 
 _T = TypeVar("_T")
 
@@ -50,6 +51,7 @@ class ObjectReader:
         if self.namespace and not LABEL.fullmatch(self.namespace):
             self.fault(("metadata", "namespace"), f"{short(self.namespace)} is not a DNS label")
         self.labels = self.strings(self.metadata, "labels", ("metadata",))
+        self.annotations = self.strings(self.metadata, "annotations", ("metadata",))
 
     @property
     def key(self) -> tuple[str, str]:
@@ -61,13 +63,18 @@ class ObjectReader:
         found = self.metadata.get("creationTimestamp")
         return found if isinstance(found, str) else ""
 
+    def first_annotation(self, keys: Sequence[str]) -> tuple[str, str]:
+        """The first annotation of ``keys`` that the object has, and what it says; nothing where it has none."""
+        return next(((key, self.annotations[key]) for key in keys if self.annotations.get(key)), (keys[0], ""))
+
     def fault(self, path: Path, message: str, *, warning: bool = False) -> None:
         line = self.manifest.line(path)
         self._faults.append(Fault(self.manifest.document.file, line, self.subject, shown(path), message, warning))
         self.faulty = self.faulty or not warning
 
     # Each reader takes the mapping that holds the field, the field's key and the path of the mapping. A missing field
-    # and null are the default; a wrong one is a fault and the default.
+    # and null are the default, and so is "" where words or an address are asked for: types of Kubernetes without a
+    # pointer know no other "not set", and charts write it. A wrong one is a fault and the default.
 
     def text(self, holder: dict[str, Any], key: str, path: Path, default: str = "") -> str:
         return self._read(holder, key, path, str, default, "a string")
@@ -103,9 +110,9 @@ class ObjectReader:
         return self.number(holder, key, path, 1, 65535, 0)
 
     def choice(self, holder: dict[str, Any], key: str, path: Path, choices: Sequence[str], default: str) -> str:
-        value = self.text(holder, key, path, default)
+        value = self.text(holder, key, path, default) or default
         if value not in choices:
-            self.fault((*path, key), f"{short(value)} is not one of {', '.join(choices)}")
+            self.fault((*path, key), f"{short(value)} is not one of {', '.join(filter(None, choices))}")
             return default
         return value
 
@@ -129,11 +136,13 @@ class ObjectReader:
         return text
 
     def node_name(self, holder: dict[str, Any], key: str, path: Path) -> str:
+        """A node's name in small letters, in which kube-proxy writes its own. An inventory's hosts may have others than
+        Kubernetes' nodes: ``lb_1``."""
         value = self.text(holder, key, path)
-        if value and not SUBDOMAIN.fullmatch(value):
+        if value and not is_name(value):
             self.fault((*path, key), f"{short(value)} is not a node's name")
             return ""
-        return value
+        return value.lower()
 
     def strings(self, holder: dict[str, Any], key: str, path: Path) -> dict[str, str]:
         """A mapping of text to text, such as labels."""
@@ -157,6 +166,11 @@ class ObjectReader:
         return value
 
 
+def passed_over(entry: ObjectReader) -> bool:
+    """Whether kube-proxy never sees the object: another proxy's, or of a headless Service."""
+    return any(label in entry.labels for label in PASSED_OVER_LABELS)
+
+
 def port_name(entry: ObjectReader, value: dict[str, Any], path: Path) -> str:
     name = entry.text(value, "name", path)
     if name and not LABEL.fullmatch(name):
@@ -169,7 +183,7 @@ def known_annotations(entry: ObjectReader) -> dict[str, str]:
     """The annotations that are read, without their prefix. Others that have the prefix get a warning."""
     known = ANNOTATIONS[entry.kind]
     found: dict[str, str] = {}
-    for key, value in entry.strings(entry.metadata, "annotations", ("metadata",)).items():
+    for key, value in entry.annotations.items():
         name = key[len(ANNOTATION_PREFIX) :]
         if not key.startswith(ANNOTATION_PREFIX):
             continue

@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .. import addresses, balancing
-from ..forms import LABEL
+from ..forms import SUBDOMAIN
 from .checks import Checks
 from .model import AFFINITY_SECONDS, Ingress, Service, ServicePort
 from .reader import (
+    ANNOTATION_PREFIX,
     PROTOCOLS,
-    SERVICE_PROXY_NAME_LABEL,
     ObjectReader,
     annotation,
     distinct,
     known_annotations,
+    passed_over,
     port_name,
     short,
 )
 from .syntax import Path
 
+BALANCER_IPS = ("sluice.io/load-balancer-ips", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs")
+"""Annotations with the addresses that a LoadBalancer Service asks for; the first that is there counts."""
+
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 POLICIES = ("Cluster", "Local")
+FAMILY_POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
+NEARNESS = ("PreferClose", "PreferSameZone", "PreferSameNode")
+RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
+
+_EXTERNAL_NAME = re.compile(rf"{SUBDOMAIN.pattern}\.?")
+_TARGET_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+"""The name of a container's port (IANA_SVC_NAME, RFC 6335 section 5.1, in lower case)."""
 
 
-def read_service(entry: ObjectReader, checks: Checks) -> Service | None:
-    """The Service, or None where it programs no rules: headless, ExternalName, or another proxy's."""
+def read_service(entry: ObjectReader, checks: Checks) -> Service:
+    """The Service, with what its manifest declares."""
     spec, path = entry.mapping(entry.value, "spec", ()), ("spec",)
     kind = entry.choice(spec, "type", path, SERVICE_TYPES, "ClusterIP")
-    cluster_ips = _cluster_ips(entry, spec)
-    ports = _service_ports(entry, spec, checks)
     external = entry.choice(spec, "externalTrafficPolicy", path, POLICIES, "Cluster")
     internal = entry.choice(spec, "internalTrafficPolicy", path, POLICIES, "Cluster")
+    entry.choice(spec, "trafficDistribution", path, ("", *NEARNESS), "")
     found = Service(
         namespace=entry.namespace,
         name=entry.name,
         type=kind,
-        cluster_ips=cluster_ips,
-        ports=ports,
+        cluster_ips=_cluster_ips(entry, spec),
+        ports=_service_ports(entry, spec, checks),
         external_ips=distinct(
             entry.outward(value, (*path, "externalIPs", index))
             for index, value in enumerate(entry.items(spec, "externalIPs", path))
@@ -47,24 +58,83 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service | None:
         affinity_seconds=_affinity(entry, spec),
         external_local=external == "Local",
         internal_local=internal == "Local",
-        health_check_node_port=_health_check(entry, spec, kind, external, checks),
+        health_check_node_port=_node_port(entry, spec, "healthCheckNodePort", path, checks),
         annotations=tuple(known_annotations(entry).items()),
         labels=tuple(entry.labels.items()),
         selector=tuple(entry.strings(spec, "selector", path).items()),
-        external_name=entry.text(spec, "externalName", path),
+        external_name=entry.text(spec, "externalName", path) if kind == "ExternalName" else "",
         load_balancer_class=entry.text(spec, "loadBalancerClass", path),
         publishes_not_ready=entry.flag(spec, "publishNotReadyAddresses", path, False),
         created=entry.created,
     )
     for name, message in balancing.faults(found.annotations, checks.schedulers):
         entry.fault(annotation(name), message)
-    if SERVICE_PROXY_NAME_LABEL in entry.labels or kind == "ExternalName" or "None" in _raw_cluster_ips(spec):
-        return None
-    if not ports:
+    # What follows from a type or a policy that there is not is no fault of its own.
+    if spec.get("type") in (None, "", *SERVICE_TYPES) and spec.get("externalTrafficPolicy") in (None, "", *POLICIES):
+        _check_type(entry, spec, found)
+    if kind == "LoadBalancer":
+        _check_source_ranges(entry, found)
+    if not found.ports and not is_idle(entry, found):
         entry.fault(("spec", "ports"), "a Service needs a port")
-    if not cluster_ips and not entry.faulty:
-        entry.fault(path, "has no clusterIP: it programs no rules", warning=True)
     return found
+
+
+def is_headless(entry: ObjectReader) -> bool:
+    return "None" in _raw_cluster_ips(entry.mapping(entry.value, "spec", ()))
+
+
+def is_idle(entry: ObjectReader, service: Service) -> bool:
+    """Whether the Service programs no rules: it is headless, an ExternalName, or one that kube-proxy passes over."""
+    return service.type == "ExternalName" or is_headless(entry) or passed_over(entry)
+
+
+def _check_type(entry: ObjectReader, spec: dict[str, Any], service: Service) -> None:
+    """Fields that a Service of this type has not. The API server refuses them: somebody meant another type."""
+    path, kind = ("spec",), service.type
+    if kind == "ExternalName":
+        if not _EXTERNAL_NAME.fullmatch(service.external_name):
+            wrong = f"{short(service.external_name)} is not a DNS name" if service.external_name else "is missing"
+            entry.fault((*path, "externalName"), wrong)
+        for key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            if spec.get(key) not in (None, "", [], [""]):
+                entry.fault((*path, key), "an ExternalName Service has no cluster IP")
+        return
+    if is_headless(entry) and kind in ("NodePort", "LoadBalancer"):
+        entry.fault((*path, "clusterIP"), f"may not be None with type {kind}, which needs one")
+    if kind == "ClusterIP":
+        for index, port in enumerate(service.ports):
+            if port.node_port:
+                where = (*path, "ports", index, "nodePort")
+                entry.fault(where, "may not be used with type ClusterIP: take it away, or is the type NodePort?")
+        if spec.get("externalTrafficPolicy") and not service.external_ips:
+            message = "is for Services that are reached from outside: NodePort, LoadBalancer or with externalIPs"
+            entry.fault((*path, "externalTrafficPolicy"), message)
+    if kind != "LoadBalancer":
+        for key in ("loadBalancerSourceRanges", "loadBalancerClass", "allocateLoadBalancerNodePorts"):
+            if spec.get(key) not in (None, "", []):
+                entry.fault((*path, key), f"may only be used with type LoadBalancer, not with {kind}")
+        if spec.get("loadBalancerIP"):
+            message = f"is left out: a Service of type {kind} has no load balancer"
+            entry.fault((*path, "loadBalancerIP"), message, warning=True)
+    if service.health_check_node_port and not (kind == "LoadBalancer" and service.external_local):
+        message = "may only be used with type LoadBalancer and externalTrafficPolicy Local"
+        entry.fault((*path, "healthCheckNodePort"), message)
+
+
+def _check_source_ranges(entry: ObjectReader, service: Service) -> None:
+    """What the ranges do not guard, as for kube-proxy."""
+    path = ("spec", "loadBalancerSourceRanges")
+    if RANGES_ANNOTATION in entry.annotations and not service.source_ranges:
+        message = "is not read, as by kube-proxy: everyone is let in; spec.loadBalancerSourceRanges is"
+        entry.fault(("metadata", "annotations", RANGES_ANNOTATION), message, warning=True)
+    if not service.source_ranges or not service.external_ips:
+        return
+    both = set(service.external_ips) & {each.address for each in service.ingress}
+    if both:
+        message = f"do not guard {', '.join(sorted(both))}, which is in externalIPs as well: everyone is let in there"
+    else:
+        message = f"guard the load balancer's addresses only: everyone is let in at {', '.join(service.external_ips)}"
+    entry.fault(path, message, warning=True)
 
 
 def _raw_cluster_ips(spec: dict[str, Any]) -> list[Any]:
@@ -74,59 +144,85 @@ def _raw_cluster_ips(spec: dict[str, Any]) -> list[Any]:
 
 def _cluster_ips(entry: ObjectReader, spec: dict[str, Any]) -> tuple[str, ...]:
     """clusterIPs, or clusterIP where only that is given."""
-    if "None" in _raw_cluster_ips(spec):
+    path = ("spec",)
+    several = [
+        (value, (*path, "clusterIPs", index))
+        for index, value in enumerate(entry.items(spec, "clusterIPs", path))
+        if value != ""
+    ]
+    single = entry.text(spec, "clusterIP", path)
+    texts = [value for value, _where in several] or [single]
+    if "None" in (single, *texts):
+        if {single or "None", *(str(text) for text in texts)} != {"None"}:
+            entry.fault((*path, "clusterIPs" if several else "clusterIP"), "None stands for no address at all")
+        _family_fields(entry, spec, ())
         return ()
-    several = distinct(
-        entry.address(value, ("spec", "clusterIPs", index))
-        for index, value in enumerate(entry.items(spec, "clusterIPs", ("spec",)))
-    )
-    single = entry.text(spec, "clusterIP", ("spec",))
+    found = distinct(entry.address(value, where) for value, where in several)
     if single:
-        address = entry.address(single, ("spec", "clusterIP"))
-        if several and address and address != several[0]:
-            entry.fault(("spec", "clusterIPs"), f"must begin with clusterIP {address}, begins with {several[0]}")
+        address = entry.address(single, (*path, "clusterIP"))
+        if found and address and address != found[0]:
+            entry.fault((*path, "clusterIPs"), f"must begin with clusterIP {address}, begins with {found[0]}")
         elif address:
-            several = several or (address,)
-    families = [addresses.family_of(text) for text in several]
+            found = found or (address,)
+    families = [addresses.family_of(text) for text in found]
     for family in addresses.FAMILIES:
         if families.count(family) > 1:
-            entry.fault(("spec", "clusterIPs"), f"has more than one {family} address")
-    for index, family in enumerate(entry.items(spec, "ipFamilies", ("spec",))):
+            entry.fault((*path, "clusterIPs"), f"has more than one {family} address")
+    _family_fields(entry, spec, found)
+    return found
+
+
+def _family_fields(entry: ObjectReader, spec: dict[str, Any], cluster_ips: tuple[str, ...]) -> None:
+    path = ("spec",)
+    policy = entry.choice(spec, "ipFamilyPolicy", path, ("", *FAMILY_POLICIES), "")
+    wanted = entry.items(spec, "ipFamilies", path)
+    for index, family in enumerate(wanted):
+        where = (*path, "ipFamilies", index)
         if family not in addresses.FAMILIES:
-            message = f"{short(family)} is not one of {', '.join(addresses.FAMILIES)}"
-            entry.fault(("spec", "ipFamilies", index), message)
-        elif index < len(several) and families[index] != family:
-            entry.fault(("spec", "ipFamilies", index), f"is {family}, but the cluster IP is {several[index]}")
-    return several
+            entry.fault(where, f"{short(family)} is not one of {', '.join(addresses.FAMILIES)}")
+        elif family in wanted[:index]:
+            entry.fault(where, f"{family} is there twice")
+        elif index < len(cluster_ips) and addresses.family_of(cluster_ips[index]) != family:
+            entry.fault(where, f"is {family}, but the cluster IP is {cluster_ips[index]}")
+    if policy == "SingleStack" and max(len(wanted), len(cluster_ips)) > 1:
+        entry.fault((*path, "ipFamilyPolicy"), "SingleStack is for one family, and two are named")
 
 
 def _service_ports(entry: ObjectReader, spec: dict[str, Any], checks: Checks) -> tuple[ServicePort, ...]:
     ports: list[ServicePort] = []
-    by_name: set[tuple[str, str]] = set()
+    named: set[str] = set()
     by_number: set[tuple[int, str]] = set()
+    several = len(entry.items(spec, "ports", ("spec",))) > 1
     for path, value in entry.mappings(spec, "ports", ("spec",)):
         name = port_name(entry, value, path)
         protocol = entry.choice(value, "protocol", path, PROTOCOLS, "TCP")
         number = entry.port(value, "port", path)
         node_port = _node_port(entry, value, "nodePort", path, checks)
-        if (name, protocol) in by_name:
-            entry.fault((*path, "name"), f"two {protocol} ports have the name {name!r}")
+        if not name and several and not entry.faulty:
+            entry.fault((*path, "name"), "is missing: of several ports, each has a name")
+        elif name and name in named:
+            entry.fault((*path, "name"), f"two ports have the name {name!r}")
         elif number and (number, protocol) in by_number:
             entry.fault((*path, "port"), f"{number}/{protocol} is there twice")
-        by_name.add((name, protocol))
+        named.add(name)
         by_number.add((number, protocol))
         ports.append(ServicePort(name, protocol, number, _target_port(entry, value, path, number), node_port))
     return tuple(ports)
 
 
 def _target_port(entry: ObjectReader, value: dict[str, Any], path: Path, default: int) -> int | str:
-    target = value.get("targetPort")
-    if isinstance(target, str):
-        if not LABEL.fullmatch(target):
-            entry.fault((*path, "targetPort"), f"{short(target)} is neither a port number nor the name of a port")
-            return default
+    target, where = value.get("targetPort"), (*path, "targetPort")
+    if target in (None, "", 0) and not isinstance(target, bool):
+        return default
+    if not isinstance(target, str):
+        return entry.number(value, "targetPort", path, 1, 65535, default)
+    if _TARGET_NAME.fullmatch(target):
         return target
-    return entry.number(value, "targetPort", path, 1, 65535, default)
+    if target.isascii() and target.isdigit():
+        entry.fault(where, f"{short(target)} is a name, and a name has a letter: take the quotes away")
+    else:
+        entry.fault(where, f"{short(target)} is neither a port number nor the name of a port")
+    return default
 
 
 def _node_port(entry: ObjectReader, holder: dict[str, Any], key: str, path: Path, checks: Checks) -> int:
@@ -141,26 +237,41 @@ def _node_port(entry: ObjectReader, holder: dict[str, Any], key: str, path: Path
 
 
 def _ingress(entry: ObjectReader, spec: dict[str, Any], kind: str) -> tuple[Ingress, ...]:
-    """The load balancer's addresses: what its status says, else the one that the spec asks for.
+    """The load balancer's addresses: what its status says, else those that annotation or spec ask for.
 
-    In a cluster a controller answers spec.loadBalancerIP with a status; here nobody else is there to do it.
+    In a cluster a controller answers spec.loadBalancerIP with a status; here nobody else is there to do it, unless
+    loadBalancerClass names somebody.
     """
     status = entry.mapping(entry.mapping(entry.value, "status", ()), "loadBalancer", ("status",))
     found: list[Ingress] = []
     for path, value in entry.mappings(status, "ingress", ("status", "loadBalancer")):
         mode = entry.choice(value, "ipMode", path, ("VIP", "Proxy"), "VIP")
-        if value.get("ip") is not None:
+        if value.get("ip") not in (None, ""):
             address = entry.address(value["ip"], (*path, "ip"))
             if address:
                 found.append(Ingress(address, mode))
         elif not value.get("hostname"):
             entry.fault(path, "has neither ip nor hostname")
-    wanted = entry.text(spec, "loadBalancerIP", ("spec",))
-    if wanted and kind == "LoadBalancer":
-        address = entry.address(wanted, ("spec", "loadBalancerIP"))
-        if address and not found:
-            found.append(Ingress(address))
+    if kind == "LoadBalancer":
+        single = entry.text(spec, "loadBalancerIP", ("spec",))
+        asked = asked_balancer_ips(entry)
+        if single:
+            asked = asked or [entry.outward(single, ("spec", "loadBalancerIP"))]
+        if not found and not is_others(entry.text(spec, "loadBalancerClass", ("spec",))):
+            found = [Ingress(address) for address in asked if address]
     return tuple(dict.fromkeys(found))
+
+
+def asked_balancer_ips(entry: ObjectReader) -> list[str]:
+    """The addresses that an annotation asks for."""
+    key, text = entry.first_annotation(BALANCER_IPS)
+    path = ("metadata", "annotations", key)
+    return [entry.outward(each.strip(), path) for each in text.split(",") if each.strip()]
+
+
+def is_others(balancer_class: str) -> bool:
+    """Whether somebody else gives the Services of this loadBalancerClass their addresses."""
+    return bool(balancer_class) and not balancer_class.startswith(ANNOTATION_PREFIX)
 
 
 def _source_ranges(entry: ObjectReader, spec: dict[str, Any]) -> tuple[str, ...]:
@@ -180,10 +291,8 @@ def _affinity(entry: ObjectReader, spec: dict[str, Any]) -> int:
     path = ("spec", "sessionAffinityConfig", "clientIP")
     client = entry.mapping(config, "clientIP", path[:2])
     seconds = entry.number(client, "timeoutSeconds", path, 1, 86400, AFFINITY_SECONDS)
-    return seconds if wanted == "ClientIP" else 0
-
-
-def _health_check(entry: ObjectReader, spec: dict[str, Any], kind: str, policy: str, checks: Checks) -> int:
-    """healthCheckNodePort, which counts for a LoadBalancer with policy Local only (as for kube-proxy)."""
-    number = _node_port(entry, spec, "healthCheckNodePort", ("spec",), checks)
-    return number if kind == "LoadBalancer" and policy == "Local" else 0
+    if wanted == "ClientIP":
+        return seconds
+    if client:
+        entry.fault(path, "has no effect without sessionAffinity: ClientIP")
+    return 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..faults import Fault, InputError
-from . import build, input_files, manifests
+from . import allocations_file, build, input_files, manifests
 from . import compiled as compiled_form
+from .allocation import Allocated
+from .allocations_file import NOTHING_GIVEN, Allocations
+from .build import Built
 from .checks import NO_CHECKS, Checks
 from .hosts import endpoint_hosts
 from .input_files import Unreadable
@@ -49,6 +53,17 @@ class Sources(NamedTuple):
     faults: list[Fault]
 
 
+def allocations(path: str) -> Allocations:
+    """What the file ``path`` says that Services were given; nothing where it is not there yet. Raises InputError."""
+    if not os.path.lexists(path):
+        return Allocations(path)
+    try:
+        text = input_files.content(path)
+    except Unreadable as error:
+        raise InputError([Fault(path, 0, "", "", f"cannot be read: {error}")]) from None
+    return allocations_file.read(text, path)
+
+
 def read(paths: Sequence[str], objects: Sequence[Any] = ()) -> Sources:
     """Read manifests in ``paths``, and take inline ``objects``."""
     texts, faults = manifests.read(paths)
@@ -62,6 +77,17 @@ def catalogue_of(
 
     Raises InputError with every fault of every source.
     """
+    catalogue, warnings, _allocated = built(sources, hosts, checks)
+    return catalogue, warnings
+
+
+def built(
+    sources: Sources,
+    hosts: Iterable[Mapping[str, Any]] = (),
+    checks: Checks = NO_CHECKS,
+    given: Allocations = NOTHING_GIVEN,
+) -> Built:
+    """The same, and what its Services were given; ``given`` before."""
     found, faults = manifests.parse(sources.texts)
     found += manifests.inline(sources.objects)
     faults = sources.faults + faults
@@ -71,8 +97,14 @@ def catalogue_of(
         selectable = endpoint_hosts(hosts)
     except InputError as error:
         faults, selectable = faults + error.faults, []
-    catalogue, more = build.build(found, selectable, checks)
-    return build.checked(catalogue, faults + more), faults + more
+    result = build.build(found, selectable, checks, given)
+    faults += result.faults
+    return result._replace(catalogue=build.checked(result.catalogue, faults), faults=faults)
+
+
+def ready(catalogue: Catalogue) -> Built:
+    """What was compiled before, when its Services were given all that they lacked."""
+    return Built(catalogue, [], Allocated(list(catalogue.services), {}, [], []))
 
 
 def emptiness(catalogue: Catalogue, paths: Sequence[str]) -> list[Fault]:

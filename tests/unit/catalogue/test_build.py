@@ -70,7 +70,7 @@ def test_slices_win_over_the_selector() -> None:
 
 def test_services_come_by_name() -> None:
     objects = [service(name, ip=f"10.96.0.{number}") for number, name in enumerate("bca", 1)]
-    found, faults = build_module.build(manifests.inline(objects))
+    found, faults, _given = build_module.build(manifests.inline(objects))
     assert not faults
     assert [each.name for each in found.services] == ["a", "b", "c"]
 
@@ -87,7 +87,7 @@ def test_nothing_of_what_nobody_knows_is_said() -> None:
     """A Secret between the Services, whole or broken, and a file that is no manifest at all."""
     secret = {"apiVersion": "v1", "kind": "Secret", "data": {"a": "hunter2"}, "stringData": {"b": "hunter2"}}
     broken = ({**secret, "kind": None}, {**secret, "apiVersion": 1}, {**secret, "metadata": "hunter2"}, "hunter2")
-    found, faults = build_module.build(manifests.inline([secret, *broken, service()]))
+    found, faults, _given = build_module.build(manifests.inline([secret, *broken, service()]))
     assert len(faults) == 4
     assert "hunter2" not in "".join(map(str, faults)) + repr(found)
 

@@ -1,4 +1,4 @@
-"""Where no node is known, the catalogue is checked as if all nodes had the default settings."""
+"""What is asked of the catalogue where no node is known, and where all have the default settings."""
 
 from __future__ import annotations
 
@@ -8,4 +8,5 @@ from sluice.settings import Settings
 
 
 def test_no_checks_are_those_of_default_settings() -> None:
-    assert NO_CHECKS == Checks() == render.checks_for([]) == render.checks_for([Settings()])
+    assert NO_CHECKS == Checks() == render.checks_for([])
+    assert NO_CHECKS._replace(ip_families=("IPv4",)) == render.checks_for([Settings()])

@@ -39,7 +39,7 @@ def test_what_says_that_it_is_one() -> None:
 
 
 def test_another_release_compiled_it() -> None:
-    for text in (compiled.text(Catalogue()).replace("catalogue-2", "catalogue-1"), ""):
+    for text in (compiled.text(Catalogue()).replace("catalogue-3", "catalogue-2"), ""):
         with pytest.raises(ValueError, match=r"^another release of Sluice compiled it$"):
             compiled.load(text)
 

@@ -30,7 +30,20 @@ def test_internal_addresses_only() -> None:
     )
     found, faults = sources.catalogue_of(sources.read([], [manifest]))
     assert not faults
-    assert found.nodes == (Node("node1", (("zone", "a"),), ("10.0.0.1", "fd00::1")),)
+    (node1,) = found.nodes
+    assert node1 == Node("node1", (("zone", "a"),), ("10.0.0.1", "fd00::1"), ("192.0.2.1",))
+
+
+def test_what_people_ask_of_a_node() -> None:
+    manifest = node(creationTimestamp="2026-01-01T00:00:00Z")
+    manifest["spec"] = {"unschedulable": True}
+    manifest["status"] |= {
+        "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}],
+        "nodeInfo": {"kubeletVersion": "v1.36.2", "osImage": "Debian GNU/Linux 12", "bootID": "x"},
+    }
+    (node1,) = sources.catalogue_of(sources.read([], [manifest]))[0].nodes
+    assert (node1.status, node1.created) == ("Ready,SchedulingDisabled", "2026-01-01T00:00:00Z")
+    assert dict(node1.info) == {"kubeletVersion": "v1.36.2", "osImage": "Debian GNU/Linux 12"}
 
 
 def test_bad_address() -> None:

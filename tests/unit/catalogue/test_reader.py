@@ -31,7 +31,7 @@ CASES = {
     "wrong type: list": Bad(
         "externalIPs:\n  - 198.51.100.1",
         "externalIPs: 198.51.100.1",
-        WEB,
+        "Service shop/other",
         "spec.externalIPs",
         "must be a list, is '198.51.100.1'",
     ),
@@ -69,7 +69,7 @@ CASES = {
         "Service shop",
         "metadata.name",
         "is missing",
-        line="metadata:\n  namespace: shop\nspec:\n  clusterIP: 10.96.0.2",
+        line="metadata:\n  namespace: shop\nspec:\n  externalIPs",
     ),
     "namespace": Bad(
         "namespace: shop\n  annotations",

@@ -43,7 +43,8 @@ def test_tcp_has_none() -> None:
 
 def test_ipv6() -> None:
     pods = endpoint_slice("fd00:244::1", of="dns", ports=SLICE_UDP, family=IPV6)
-    found = frontends(rules(service("dns", ip="fd00:96::a", ports=UDP), pods, family=IPV6, ip_families=[IPV6]))
+    dns6 = service("dns", ip="fd00:96::a", ports=UDP, type="NodePort")
+    found = frontends(rules(dns6, pods, family=IPV6, ip_families=[IPV6]))
     ends = {("fd00:244::1", 5353)}
     assert found == {Frontend("fd00:96::a", 53): ends, Frontend("", 30053): ends}
 

@@ -93,4 +93,3 @@ def test_health_check_node_port() -> None:
             '-p tcp "shop/web health check node port" -m tcp --dport 32000 -j ACCEPT'
         ]
         assert "KUBE-NODEPORTS" not in web(spec, *slices, **OLD)["filter"]
-    assert not web({**LB, "healthCheckNodePort": 32000}, BOTH)["filter"]["KUBE-NODEPORTS"], "policy Local only"
