@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable
 
 from . import __version__
 from .backends.registry import BACKENDS
-from .faults import Fault, InputError
+from .faults import Fault, InputError, printable
 from .node import apply, confirmation, files, rollback, settling
 from .system import owned_files
 from .system.tools import NodeError
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with ``argv`` (default: the process's) and return its exit code."""
     # One short run builds large trees and frees none of them: looking for garbage would take half of its time.
     gc.disable()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # which takes every character then, as stderr does
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         code = int(arguments.run(arguments))
@@ -84,6 +88,16 @@ def _parser() -> argparse.ArgumentParser:
     validate = command("validate", _validate, "say what is wrong with manifests")
     with_manifests(validate, needs_settings=False)
 
+    get = command("get", _get, "print what a catalogue holds, as kubectl get does")
+    get.add_argument("kind", metavar="KIND", help="services (svc), endpoints (ep) or nodes (no)")
+    get.add_argument("-n", "--namespace", default="default", metavar="NAMESPACE", help="default: %(default)s")
+    get.add_argument("-A", "--all-namespaces", action="store_true", help="those of all namespaces")
+    selector_help = "those whose labels it takes, such as app=web,tier!=db"
+    get.add_argument("-l", "--selector", default="", metavar="SELECTOR", help=selector_help)
+    get.add_argument("-o", "--output", choices=("wide", "yaml", "json", "name"), help="instead of a table")
+    get.add_argument("--no-headers", action="store_true", help="a table without its first line")
+    with_manifests(get, needs_settings=False)
+
     apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
     with_check(apply)
     apply.add_argument("--diff", action="store_true", help="show what is removed and added, chain by chain")
@@ -126,6 +140,33 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _validate(arguments: argparse.Namespace) -> int:
     _catalogue(arguments, {})
+    return FINE
+
+
+def _get(arguments: argparse.Namespace) -> int:
+    from .catalogue import listing, selectors, yaml_text
+
+    try:
+        selector = selectors.parse(arguments.selector)
+    except ValueError as error:
+        raise NodeError(f"--selector: {error}") from None
+    kind = listing.KINDS.get(arguments.kind)
+    if not kind:
+        raise NodeError(f"get knows services, endpoints and nodes, not {printable(arguments.kind)}")
+    namespace = "" if arguments.all_namespaces or not kind.namespaced else arguments.namespace or "default"
+    catalogue, _settings = _catalogue(arguments, {}, to_program=False)
+    found = listing.select(catalogue, kind, namespace, selector)
+    if arguments.output == "name":
+        _write(listing.names(kind, found))
+    elif arguments.output == "json":
+        _say(json.dumps(listing.as_list(kind, found), indent=4, sort_keys=True))
+    elif arguments.output == "yaml":
+        _write(yaml_text.text(listing.as_list(kind, found)))
+    elif found:
+        options = {"wide": arguments.output == "wide", "namespaces": not namespace, "headers": not arguments.no_headers}
+        _write(listing.table(kind, found, time.time(), **options))
+    else:
+        _complain(f"No resources found in {printable(namespace)} namespace." if namespace else "No resources found")
     return FINE
 
 
@@ -180,8 +221,13 @@ def _diff(arguments: argparse.Namespace) -> int:
     return NO if result.changed else FINE
 
 
-def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Catalogue, Settings]:
-    """The catalogue and settings that the arguments name. Faults of both are raised together."""
+def _catalogue(
+    arguments: argparse.Namespace, override: dict[str, str], *, to_program: bool = True
+) -> tuple[Catalogue, Settings]:
+    """The catalogue and settings that the arguments name. Faults of both are raised together.
+
+    ``to_program``: one that would program nothing gets a warning.
+    """
     from . import render
     from . import settings as settings_module
     from .catalogue import manifests, sources
@@ -205,7 +251,9 @@ def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple
             catalogue, warnings = sources.catalogue_of(found, hosts, render.checks_for([settings]))
     except InputError as error:
         raise InputError(faults + error.faults) from None
-    _print_faults(warnings + sources.emptiness(catalogue, arguments.manifests))
+    if to_program:
+        warnings = warnings + sources.emptiness(catalogue, arguments.manifests)
+    _print_faults(warnings)
     if faults:
         raise InputError(faults)
     return catalogue, settings
@@ -222,7 +270,11 @@ def _print_faults(faults: Sequence[Fault]) -> None:
 
 
 def _say(line: object) -> None:
-    sys.stdout.write(f"{line}\n")
+    _write(f"{line}\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
 
 
 def _complain(line: object) -> None:
