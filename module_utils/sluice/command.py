@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable
 
 from . import __version__
 from .backends.registry import BACKENDS
-from .faults import Fault, InputError
+from .faults import Fault, InputError, printable
 from .node import apply, confirmation, files, rollback, settling
 from .system import owned_files
 from .system.tools import NodeError
@@ -33,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with ``argv`` (default: the process's) and return its exit code."""
     # One short run builds large trees and frees none of them: looking for garbage would take half of its time.
     gc.disable()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # which takes every character then, as stderr does
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         code = int(arguments.run(arguments))
@@ -96,6 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     with_manifests(allocate, needs_allocations=True)
     with_check(allocate)
 
+    get = command("get", _get, "print what a catalogue holds, as kubectl get does")
+    get.add_argument("kind", metavar="KIND", help="services (svc), endpoints (ep) or nodes (no)")
+    get.add_argument("-n", "--namespace", default="default", metavar="NAMESPACE", help="default: %(default)s")
+    get.add_argument("-A", "--all-namespaces", action="store_true", help="those of all namespaces")
+    selector_help = "those whose labels it takes, such as app=web,tier!=db"
+    get.add_argument("-l", "--selector", default="", metavar="SELECTOR", help=selector_help)
+    get.add_argument("-o", "--output", choices=("wide", "yaml", "json", "name"), help="instead of a table")
+    get.add_argument("--no-headers", action="store_true", help="a table without its first line")
+    with_manifests(get)
+
     apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
     with_check(apply)
     apply.add_argument("--diff", action="store_true", help="show what is removed and added, chain by chain")
@@ -155,6 +169,33 @@ def _allocate(arguments: argparse.Namespace) -> int:
     return FINE
 
 
+def _get(arguments: argparse.Namespace) -> int:
+    from .catalogue import listing, selectors, yaml_text
+
+    try:
+        selector = selectors.parse(arguments.selector)
+    except ValueError as error:
+        raise NodeError(f"--selector: {error}") from None
+    kind = listing.KINDS.get(arguments.kind)
+    if not kind:
+        raise NodeError(f"get knows services, endpoints and nodes, not {printable(arguments.kind)}")
+    namespace = "" if arguments.all_namespaces or not kind.namespaced else arguments.namespace or "default"
+    catalogue, _settings = _catalogue(arguments, {}, to_program=False)
+    found = listing.select(catalogue, kind, namespace, selector)
+    if arguments.output == "name":
+        _write(listing.names(kind, found))
+    elif arguments.output == "json":
+        _say(json.dumps(listing.as_list(kind, found), indent=4, sort_keys=True))
+    elif arguments.output == "yaml":
+        _write(yaml_text.text(listing.as_list(kind, found)))
+    elif found:
+        options = {"wide": arguments.output == "wide", "namespaces": not namespace, "headers": not arguments.no_headers}
+        _write(listing.table(kind, found, time.time(), **options))
+    else:
+        _complain(f"No resources found in {printable(namespace)} namespace." if namespace else "No resources found")
+    return FINE
+
+
 def _apply(arguments: argparse.Namespace) -> int:
     if arguments.boot:
         result = apply.boot(arguments.dir)
@@ -206,16 +247,23 @@ def _diff(arguments: argparse.Namespace) -> int:
     return NO if result.changed else FINE
 
 
-def _catalogue(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Catalogue, Settings]:
-    """The catalogue and settings that the arguments name. Faults of both are raised together."""
-    built, settings, before = _built(arguments, override)
+def _catalogue(
+    arguments: argparse.Namespace, override: dict[str, str], *, to_program: bool = True
+) -> tuple[Catalogue, Settings]:
+    """The catalogue and settings that the arguments name. Faults of both are raised together.
+
+    ``to_program``: one that would program nothing gets a warning.
+    """
+    built, settings, before = _built(arguments, override, to_program=to_program)
     if before.name and built.allocated.new:
         reason = "does not have all of them yet, `sluice allocate` writes it" if before.text else "is not there yet"
         _complain(built.allocated.unwritten(before.name, reason))
     return built.catalogue, settings
 
 
-def _built(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Built, Settings, Allocations]:
+def _built(
+    arguments: argparse.Namespace, override: dict[str, str], *, to_program: bool = True
+) -> tuple[Built, Settings, Allocations]:
     """The same, with what its Services were given now and before."""
     from . import render
     from . import settings as settings_module
@@ -246,7 +294,10 @@ def _built(arguments: argparse.Namespace, override: dict[str, str]) -> tuple[Bui
             built = sources.built(sources.read(arguments.manifests), hosts, checks, before)
     except InputError as error:
         raise InputError(faults + error.faults) from None
-    _print_faults(built.faults + sources.emptiness(built.catalogue, arguments.manifests))
+    warnings = built.faults
+    if to_program:
+        warnings = warnings + sources.emptiness(built.catalogue, arguments.manifests)
+    _print_faults(warnings)
     if faults:
         raise InputError(faults)
     return built, settings, before
@@ -263,7 +314,11 @@ def _print_faults(faults: Sequence[Fault]) -> None:
 
 
 def _say(line: object) -> None:
-    sys.stdout.write(f"{line}\n")
+    _write(f"{line}\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
 
 
 def _complain(line: object) -> None:
