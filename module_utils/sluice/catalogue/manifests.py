@@ -14,6 +14,7 @@ from .syntax import Path, SyntaxFault
 
 SUFFIXES = (".yml", ".yaml", ".json")
 LISTS = ("List", "ServiceList", "EndpointsList", "EndpointSliceList", "PodList", "NodeList")
+"""Kinds of which no object comes out of here, unless its items are no list."""
 
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 # One way to match each line, or a line of many # would take for ever.
@@ -145,9 +146,34 @@ def _load(document: Document, manifests: list[Manifest], faults: list[Fault]) ->
 
 
 def _objects(document: Document, value: Any) -> Iterator[Manifest]:
-    """The object, or the objects of a List such as kubectl prints."""
-    if isinstance(value, dict) and value.get("kind") in LISTS and isinstance(value.get("items"), list):
-        for index, item in enumerate(value["items"]):
-            yield Manifest(document, ("items", index), item)
-    else:
-        yield Manifest(document, (), value)
+    """The object, or the objects of a List, of the Lists in it and so on, as they stand."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    while waiting:
+        path, value = waiting.pop()
+        items = _items(value)
+        if items is None:
+            yield Manifest(document, path, value)
+        else:
+            waiting.extend([((*path, "items", index), item) for index, item in enumerate(items)][::-1])
+
+
+def _items(value: Any) -> list[Any] | None:
+    """The items of a List; None where ``value`` is none, or one that whoever validates has to refuse.
+
+    Those of the API's own lists do not say what they are: the list says it, and as in client-go's UnstructuredList,
+    those that have neither ``apiVersion`` nor ``kind`` get both. As in Go, null stands for no items.
+    """
+    if not isinstance(value, dict) or value.get("kind") not in LISTS:
+        return None
+    items = value.get("items")
+    kind = value["kind"][: -len("List")]
+    if not isinstance(items, list):
+        return [] if items is None else None
+    if not kind:
+        return items
+    said = {"apiVersion": value.get("apiVersion"), "kind": kind}
+    return [{**item, **said} if _says_nothing(item) else item for item in items]
+
+
+def _says_nothing(item: Any) -> bool:
+    return isinstance(item, dict) and all(item.get(key) in (None, "") for key in ("apiVersion", "kind"))

@@ -23,10 +23,70 @@ def test_place_of_an_item_of_a_list(tmp_path: Path) -> None:
     assert [(fault.line, fault.field) for fault in faults if not fault.warning] == [(7, "metadata.name")]
 
 
-def test_lists_within_lists_are_no_objects(tmp_path: Path) -> None:
-    text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: List, items: []}\n"
-    (fault,) = build(tmp_path, text)
-    assert "v1 List is not a kind" in fault.message
+def parsed(text: str) -> list[tuple[int, object]]:
+    """Line and value of each object of ``text``, which has no fault."""
+    found, faults = manifests.parse([("f", text)])
+    assert not faults
+    return [(manifest.line(()), manifest.value) for manifest in found]
+
+
+def test_lists_within_lists_are_taken_apart() -> None:
+    text = (
+        "kind: List\nitems:\n- a: 1\n- kind: List\n  items:\n  - kind: List\n    items:\n    - b: 1\n  - c: 1\n- d: 1\n"
+    )
+    assert parsed(text) == [(3, {"a": 1}), (8, {"b": 1}), (9, {"c": 1}), (10, {"d": 1})]
+
+
+def test_place_in_a_list_within_a_list(tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - apiVersion: v1\n"
+    faults = build(tmp_path, text + "    kind: Service\n    metadata:\n      name: A\n    spec: {ports: [{port: 1}]}\n")
+    assert [(fault.line, fault.field) for fault in faults if not fault.warning] == [(10, "metadata.name")]
+
+
+def test_lists_within_lists_to_any_depth() -> None:
+    """JSON goes deeper than YAML may, and a variable deeper still."""
+    value: object = {"a": 1}
+    for level in range(2_000):
+        value = {"kind": "List", "items": [value] if level else [{"b": 1}, value]}
+    one, two = manifests.inline([value])
+    assert (one.value, two.value, len(two.path)) == ({"b": 1}, {"a": 1}, 4_000)
+    depth = 300
+    text = '{"kind": "List", "items": [' * depth + '{"a": 1}' + "]}" * depth
+    assert parsed(text) == [(1, {"a": 1})]
+
+
+@pytest.mark.parametrize("kind", [kind[:-4] for kind in manifests.LISTS if kind != "List"])
+def test_items_of_a_typed_list_are_of_its_kind(kind: str) -> None:
+    """``kubectl get --raw /api/v1/services`` prints their kind once, at the top (so does client-go read them)."""
+    text = (
+        f"apiVersion: x/v1\nkind: {kind}List\nitems:\n- a: 1\n- {{a: 2, kind: '', apiVersion: null}}\n- {{kind: Own}}\n"
+    )
+    typed = {"apiVersion": "x/v1", "kind": kind}
+    assert parsed(text) == [(4, {"a": 1, **typed}), (5, {"a": 2, **typed}), (6, {"kind": "Own"})]
+
+
+def test_a_list_within_a_typed_list() -> None:
+    text = "kind: PodList\napiVersion: v1\nitems:\n- {apiVersion: v2, kind: ServiceList, items: [{a: 1}]}\n- 1\n"
+    assert parsed(text) == [(4, {"a": 1, "apiVersion": "v2", "kind": "Service"}), (5, 1)]
+
+
+@pytest.mark.parametrize("items", ["items: []", "items: null", "metadata: {}"])
+@pytest.mark.parametrize("kind", ["List", "ServiceList"])
+def test_empty_lists(items: str, kind: str) -> None:
+    assert parsed(f"apiVersion: v1\nkind: {kind}\n{items}\n") == []
+
+
+@pytest.mark.parametrize("items", ["{a: 1}", "x", "''", "0"])
+@pytest.mark.parametrize("kind", ["List", "ServiceList"])
+def test_a_list_whose_items_are_none_is_a_fault(items: str, kind: str, tmp_path: Path) -> None:
+    (fault,) = build(tmp_path, f"apiVersion: v1\nkind: {kind}\nitems: {items}\n")
+    assert (fault.line, fault.field, fault.message, fault.warning) == (3, "items", "must be a list", False)
+
+
+def test_items_that_are_no_objects_are_faults(tmp_path: Path) -> None:
+    """Those of a List must say their kind: it has none to give."""
+    faults = build(tmp_path, "apiVersion: v1\nkind: List\nitems:\n- metadata: {name: a}\n-\n- x\n")
+    assert [(fault.line, fault.field) for fault in faults if not fault.warning] == [(4, "apiVersion"), (5, ""), (6, "")]
 
 
 def test_files_of_a_folder_come_by_name(tmp_path: Path) -> None:
