@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import strategies
+import yaml
 from bad_input import GOOD, build
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluice.catalogue import manifests
 from sluice.faults import InputError
@@ -113,11 +122,61 @@ def test_what_cannot_be_read_hides_nothing_else(tmp_path: Path) -> None:
 
 def test_documents_begin_on_their_lines() -> None:
     text = "# head\n---\na: 1\n--- # second\nb: 1\n---\n# only a comment\n...\n---\nc: '--- no separator'\n"
-    assert [(found.line, found.text.partition("\n")[0]) for found in manifests.documents("f", text)] == [
-        (2, "---"),
-        (4, "--- # second"),
-        (9, "---"),
+    assert [(found.line, found.text) for found in manifests.documents("f", text)] == [
+        (2, "\na: 1\n"),
+        (4, "# second\nb: 1\n"),
+        (9, "\nc: '--- no separator'\n"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 1\n--- # comment\nb: 1\n", [(1, {"a": 1}), (3, {"b": 1})]),
+        ("a: 1\n---# comment\nb: 1\n", [(1, {"a": 1}), (3, {"b": 1})]),
+        ("a: 1\n--- \t\nb: 1\n---", [(1, {"a": 1}), (3, {"b": 1})]),
+        ("---\n---\n\n---\n# c\n---\na: 1\n---\n---\n", [(7, {"a": 1})]),
+        ("a: 1\n---\nnull\n---\n~\n---\nb: 1\n", [(1, {"a": 1}), (7, {"b": 1})]),
+        ("--- {a: 1}\n--- !!map\nb: 1\n", [(1, {"a": 1}), (2, {"b": 1})]),
+        ("a: 1\n...\nb: 1\n... # end\n\nc: 1\n...", [(1, {"a": 1}), (3, {"b": 1}), (6, {"c": 1})]),
+        ("...\na: 1\n...\n...\n---\nb: 1\n", [(2, {"a": 1}), (6, {"b": 1})]),
+        ("%YAML 1.1\n---\na: 1\n", [(3, {"a": 1})]),
+        ("# c\n%YAML 1.2\n# c\n\n---\na: 1\n...\n%YAML 1.1\n---\nb: 1\n", [(6, {"a": 1}), (10, {"b": 1})]),
+        ("%YAML 1.1\n---\na: 1\n%YAML 1.1\n# c\n%TAG ! x\n---\nb: 1\n", [(3, {"a": 1}), (8, {"b": 1})]),
+        ("a: 1\t\nb:\t2\t# c\nc: [1,\t2]\t\n", [(1, {"a": 1, "b": 2, "c": [1, 2]})]),
+        ('{"a": 1}\n---\n{"b": 1}\n{"c": 1}\n', [(1, {"a": 1}), (3, {"b": 1}), (4, {"c": 1})]),
+        ('--- {"a": 1}\n---\nb: 1\n--- # c\n{\n"c": 1}', [(1, {"a": 1}), (3, {"b": 1}), (5, {"c": 1})]),
+        ('\t{"a": 1}\n...\n---\n', [(1, {"a": 1})]),
+        ("a: |\n  ---\n  ...\n  %x\n---\nb: '\n  ---'\n", [(1, {"a": "---\n...\n%x\n"}), (6, {"b": " ---"})]),
+    ],
+)
+@pytest.mark.parametrize("head", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_kubectl_reads(text: str, expected: list[tuple[int, object]], head: str, end: str, tmp_path: Path) -> None:
+    """YAMLReader and YAMLOrJSONDecoder of apimachinery, and what else YAML allows."""
+    path = tmp_path / "a.yml"
+    path.write_bytes((head + text).replace("\n", end).encode())
+    ((_name, read),) = manifests.read([str(path)])[0]
+    assert parsed(read) == expected
+
+
+def test_many_directives_are_read_at_once() -> None:
+    assert parsed("a: 1\n" + "%YAML 1.1\n" * 200_000 + "---\nb: 1\n") == [(1, {"a": 1}), (200_003, {"b": 1})]
+
+
+def test_objects_one_after_another_know_their_lines() -> None:
+    item = '{\n "a": 1,\n "b": {\n  "c": 2\n }\n}\n'
+    found, faults = manifests.parse([("f.json", item + item + '{"kind": "List", "items": [\n{},\n' + item + "]}")])
+    assert not faults
+    assert [manifest.line(("b", "c")) for manifest in found] == [4, 10, 14, 18]
+    assert found[0].document.text + "\n" == item, "its own text only, that to find a line costs no more"
+
+
+def test_faults_of_objects_one_after_another_have_their_lines() -> None:
+    text = '# c\n---\n{"a": 1}\n{"a": 1,\n "a": 2}\n{"b": 1} x\n---\n{"c": 1}\n}\n'
+    found, faults = manifests.parse([("f.json", text)])
+    assert [manifest.value for manifest in found] == [{"a": 1}, {"b": 1}, {"c": 1}]
+    assert [(fault.file, fault.line) for fault in faults] == [("f.json", 5), ("f.json", 6), ("f.json", 9)]
 
 
 def test_a_document_with_an_error_does_not_hide_the_next() -> None:
@@ -148,6 +207,9 @@ def test_variables(tmp_path: Path) -> None:
     assert manifests.load_variables(str(path)) == {}
     path.write_text("a: 1\nb: !vault x\n")
     assert manifests.load_variables(str(path)) == {"a": 1, "b": "x"}
+    for text in ('{"a": 1}', '---\n{"a": 1}\n...\n', '{"a": 1}\n---\n'):
+        path.write_text(text)
+        assert manifests.load_variables(str(path)) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -155,6 +217,8 @@ def test_variables(tmp_path: Path) -> None:
     [
         ("- 1\n", "must be one mapping of settings"),
         ("a: 1\n---\nb: 1\n", "must be one mapping"),
+        ('{"a": 1}\n{"b": 1}\n', "must be one mapping"),
+        ('{"a": 1} x\n', "text is left over"),
         ("a: [\n", "YAML syntax"),
     ],
 )
@@ -214,3 +278,74 @@ def test_a_folder_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
     os.waitpid(pid, 0)
     with os.fdopen(reader) as stream:
         assert stream.read() == "./closed: cannot be read: Permission denied"
+
+
+# --- the same objects in every form
+
+Objects = list[dict[str, Any]]
+KIND = ("apiVersion", "kind")
+
+
+def json_of(objects: Objects, between: str, indent: int | None = None) -> str:
+    return between.join(json.dumps(entry, indent=indent, ensure_ascii=False) for entry in objects)
+
+
+def list_of(objects: Objects) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": objects}
+
+
+def nested(objects: Objects, depth: int = 0) -> Objects:
+    """One List with as many Lists in it as there are objects, or as there may be."""
+    inner = nested(objects[1:], depth + 1) if objects and depth < 20 else objects[1:]
+    return [list_of([*objects[:1], *inner])]
+
+
+def typed(objects: Objects) -> Objects:
+    return [
+        {
+            "kind": f"{kind}List",
+            "apiVersion": version,
+            "items": [{key: value for key, value in entry.items() if key not in KIND} for entry in entries],
+        }
+        for (version, kind), entries in itertools.groupby(objects, lambda entry: tuple(map(entry.get, KIND)))
+    ]
+
+
+FORMS: dict[str, Callable[[Objects], str]] = {
+    "YAML": lambda objects: yaml.safe_dump_all(objects),
+    "YAML with ends": lambda objects: yaml.safe_dump_all(
+        objects, explicit_start=True, explicit_end=True, version=(1, 1)
+    ),
+    "flow style": lambda objects: "---\n".join(yaml.safe_dump(entry, default_flow_style=True) for entry in objects),
+    "List": lambda objects: yaml.safe_dump(list_of(objects)),
+    "Lists in Lists": lambda objects: json_of(nested(objects), "\n", 2),
+    "typed lists": lambda objects: yaml.safe_dump_all(typed(objects)),
+    "typed lists in a List": lambda objects: json_of([list_of(typed(objects))], "\n", 1),
+    "JSON back to back": lambda objects: json_of(objects, "", 4),
+    "JSON, appended": lambda objects: json_of(objects, "\n", 4),
+    "JSON lines": lambda objects: json_of(objects, "\n"),
+    "JSON between ---": lambda objects: json_of(objects, "\n---\n", 0),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(st.data())
+def test_the_same_objects_in_every_form(form: str, data: st.DataObject) -> None:
+    objects = data.draw(strategies.catalogues(4))
+    for entry in objects:
+        entry["metadata"]["annotations"] = {"x": data.draw(st.text('{}[]",:#-%.! \n\t\ufeff\xe9a', max_size=20))}
+    other = data.draw(st.sampled_from(list(FORMS)))
+    first = data.draw(st.integers(0, len(objects) - 1))
+    parts = [FORMS[other](objects[:first]), FORMS[form](objects[first:])]
+    text = data.draw(st.sampled_from(["", "\ufeff"])) + "\n---\n".join(parts)
+    encoding = data.draw(st.sampled_from(["utf-8", "utf-16-le", "utf-16-be"] if text[0] == "\ufeff" else ["utf-8"]))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(text.replace("\n", data.draw(st.sampled_from(["\n", "\r\n"]))).encode(encoding))
+        file.flush()
+        texts, unreadable = manifests.read([file.name])
+    found, faults = manifests.parse(texts)
+    assert not unreadable + faults
+    assert [manifest.value for manifest in found] == objects
+    lines = text.split("\n")
+    for manifest in found:
+        assert manifest.value["metadata"]["name"] in lines[manifest.line(("metadata", "name")) - 1]
