@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ LISTS = ("List", "ServiceList", "EndpointsList", "EndpointSliceList", "PodList",
 # YAML's own, and with # right behind it, as kubectl takes it. Tabs behind it would be indentation to libyaml.
 _SEPARATOR = re.compile(r"^(?:---(?![^\s#])|\.\.\.(?!\S))[ \t]*", re.MULTILINE)
 # One way to match each line, or a line of many # would take for ever.
-_NOTHING = re.compile(r"(?:\s|[#%][^\n]*(?:\n|\Z))*")
+_NOTHING = re.compile(rf"(?:\s|[#%][^{syntax.BREAKS}]*(?:[{syntax.BREAKS}]|\Z)|---|\.\.\.)*")
 
 
 class Document(NamedTuple):
@@ -105,9 +106,9 @@ def documents(file: str, text: str) -> Iterator[Document]:
     """The documents in ``text``, JSON values that follow one another as one. A line that begins with ``---`` or ``...``
     separates them wherever it stands (YAML 1.2, 9.1.2), so one with a syntax error does not hide the next."""
     line, begin = 1, 0
-    for match in (*_SEPARATOR.finditer(text), None):
+    for match in itertools.chain(_SEPARATOR.finditer(text), [None]):
         end = match.start() if match else len(text)
-        piece = text[begin : _before_directives(text, begin, end)]
+        piece = text[begin : _before_directives(text, begin, end) if match else end]
         if not _NOTHING.fullmatch(piece):
             yield Document(file, line, piece)
         line += text.count("\n", begin, end)

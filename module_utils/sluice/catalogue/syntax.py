@@ -23,6 +23,9 @@ MAX_ALIASED = 100_000
 MAX_DIGITS = 400
 """Longer numbers stay text: to convert a million digits takes minutes."""
 
+BREAKS = "\\n\\x85\\u2028\\u2029"
+"""What ends a line, and a comment, in YAML 1.1 (5.4), as a class of a regular expression."""
+
 Path = Sequence[Union[str, int]]
 
 _TAG = "tag:yaml.org,2002:"
@@ -126,7 +129,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_numb
 _JSON = ("{", "[")
 # In JSON, an object begins a line without one of ,[: before it only between two values.
 _NEXT_OBJECT = re.compile(r"[^\s,\[:][^\S\n]*\n\s*(?=\{)")
-_NOTHING = re.compile(r"(?:[\s\ufeff]|#[^\n]*)*")
+_NOTHING = re.compile(rf"(?:[\s\ufeff]|#[^{BREAKS}]*)*")
 
 
 @functools.lru_cache(maxsize=1)  # each fault of a document asks for its line

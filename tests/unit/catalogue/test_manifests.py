@@ -160,6 +160,25 @@ def test_what_kubectl_reads(text: str, expected: list[tuple[int, object]], head:
     assert parsed(read) == expected
 
 
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029"])
+def test_a_comment_ends_where_libyaml_ends_it(end: str) -> None:
+    for text in (f"# c{end}a: 1\n", f"\ufeff# c{end}a: 1\n", f'# c{end}{{"a": 1}}\n', f"%YAML 1.1{end}---\n---\na: 1"):
+        assert [value for _line, value in parsed(text)] == [{"a": 1}]
+    found, faults = manifests.parse([("f", f'{{"a": 1}} # c{end}b: 1\n')])
+    assert (len(found), [fault.message for fault in faults]) == (1, ["JSON syntax: text is left over after a value"])
+
+
+@pytest.mark.parametrize("text", [" ---\n", "\t---\n# c\n", "------\n", " ...\n", "---...\n"])
+def test_what_only_separates_is_nothing(text: str) -> None:
+    assert parsed(text) == []
+    assert parsed(f"a: 1\n---\n{text}---\nb: 1\n")[1][1:] == ({"b": 1},)
+
+
+def test_directives_of_no_document_are_a_fault() -> None:
+    found, faults = manifests.parse([("f", "a: 1\n%YAML 1.1\n")])
+    assert ([manifest.value for manifest in found], [fault.line for fault in faults]) == ([{"a": 1}], [3])
+
+
 def test_many_directives_are_read_at_once() -> None:
     assert parsed("a: 1\n" + "%YAML 1.1\n" * 200_000 + "---\nb: 1\n") == [(1, {"a": 1}), (200_003, {"b": 1})]
 
