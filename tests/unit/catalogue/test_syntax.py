@@ -160,7 +160,7 @@ def cost(text: str) -> float:
 
 
 @pytest.mark.parametrize(
-    "entry", ['{"a": 1}\n', '{"a": 1}', '{"a": 1, "a": 1}\n', "{\n", '{"a": 1} x\n', "}\n", "{}" + "\n" * 20]
+    "entry", ['{"a": 1}\n', '{"a": 1}', '{"a": 1, "a": 1}\n', "{\n", '{"a": 1} x\n', "{}\n}\n", "{}" + "\n" * 20]
 )
 def test_an_object_costs_the_same_wherever_it_stands(entry: str) -> None:
     few, many = cost(entry * 1000), cost(entry * 8000)
