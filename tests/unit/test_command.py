@@ -172,7 +172,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "key twice in JSON": (b'{"kind": "Pod", "kind": "Service"}', "the key 'kind' is there twice"),
     "NUL": (GOOD.replace("web", "we\0b").encode(), "control characters are not allowed"),
     "binary": (bytes(range(256)), "cannot be read: "),
-    "UTF-16": (GOOD.encode("utf-16"), "cannot be read: "),
+    "UTF-16": (GOOD.encode("utf-16-le"), "UTF-16 without a byte order mark"),
     "tabs": (b"a:\n\tb: c\n", "found character that cannot start any token"),
     "code": (b"!!python/object/apply:os.system ['id']\n", "is not known"),
     "binary value": (b"a: !!binary /////\n", "is not known"),

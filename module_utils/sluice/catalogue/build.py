@@ -18,7 +18,7 @@ from .conflicts import distinct_objects, host_port_conflicts, service_conflicts
 from .endpoints import owner, ports_have_slices, publish, read_endpoints, read_slices, selected, served
 from .fields import unknown_fields
 from .hosts import EndpointHost
-from .manifests import Manifest
+from .manifests import LISTS, Manifest
 from .model import Catalogue, Service
 from .nodes import read_node
 from .pods import read_host_ports
@@ -120,6 +120,9 @@ def _known_objects(manifests: Iterable[Manifest], faults: list[Fault]) -> Iterat
         if not isinstance(version, str) or not isinstance(kind, str):
             missing = "apiVersion" if not isinstance(version, str) else "kind"
             plain_fault(faults, manifest, missing, "must be a string" if value.get(missing) else "is missing")
+            continue
+        if kind in LISTS:  # else it would have been taken apart
+            plain_fault(faults, manifest, "items", "must be a list")
             continue
         known = _KINDS.get((version, kind))
         name = f"{version} {kind}"

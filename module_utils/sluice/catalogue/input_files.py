@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -14,12 +15,24 @@ _HANDED_OVER = re.compile(r"/dev/stdin|(/dev/fd|/proc/self/fd)/[0-9]+")
 """What a shell opened for us, ``<(…)`` say, may be a pipe: it is waited for, as whoever typed it wants."""
 
 
+_MARKED = (
+    (codecs.BOM_UTF8, "UTF-8", "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "UTF-32", "utf-32"),  # begins with the mark of UTF-16
+    (codecs.BOM_UTF32_BE, "UTF-32", "utf-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16", "utf-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16", "utf-16"),
+)
+"""What a file begins with, by encoding (YAML 1.2, 5.2), the encoding's name and Python's codec."""
+
+_SAVE = "save it as UTF-8"
+
+
 class Unreadable(Exception):
     """A file cannot be read; the message says why, without its name."""
 
 
 def content(path: str) -> str:
-    """The text of the file ``path`` (UTF-8, with or without a byte order mark). Raises Unreadable."""
+    """The text of the file ``path``: UTF-8, or what its byte order mark says. Raises Unreadable."""
     try:
         return _decoded(_read(path, private=False))
     except OSError as error:
@@ -73,10 +86,15 @@ def _check_ours(found: os.stat_result, what: str) -> None:
 
 
 def _decoded(data: bytes) -> str:
+    name, codec = next(((name, codec) for mark, name, codec in _MARKED if data.startswith(mark)), ("UTF-8", "utf-8"))
+    if codec == "utf-8" and b"\0" in data[:4]:  # a manifest begins with ASCII
+        raise Unreadable(f"is not UTF-8 (UTF-16 without a byte order mark?): {_SAVE}")
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = data.decode(codec)
     except UnicodeDecodeError as error:
-        raise Unreadable(str(error)) from None
+        raise Unreadable(f"is not {name} ({error.reason} at byte {error.start}): {_SAVE}") from None
+    # Files that were joined bring their marks with them: to libyaml they would be indentation.
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n\ufeff", "\n")
 
 
 def _reason(error: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,18 +11,20 @@ from typing import Any, NamedTuple
 from ..faults import Fault, InputError
 from . import input_files, syntax
 from .input_files import Unreadable
-from .syntax import Path, SyntaxFault
+from .syntax import Path
 
 SUFFIXES = (".yml", ".yaml", ".json")
 LISTS = ("List", "ServiceList", "EndpointsList", "EndpointSliceList", "PodList", "NodeList")
+"""Kinds of which no object comes out of here, unless its items are no list."""
 
-_SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+# YAML's own, and with # right behind it, as kubectl takes it. Tabs behind it would be indentation to libyaml.
+_SEPARATOR = re.compile(r"^(?:---(?![^\s#])|\.\.\.(?!\S))[ \t]*", re.MULTILINE)
 # One way to match each line, or a line of many # would take for ever.
-_NOTHING = re.compile(r"(?:\s|[#%][^\n]*(?:\n|\Z)|---|\.\.\.)*")
+_NOTHING = re.compile(rf"(?:\s|[#%][^{syntax.BREAKS}]*(?:[{syntax.BREAKS}]|\Z)|---|\.\.\.)*")
 
 
 class Document(NamedTuple):
-    """One YAML document: its text, and the line of its file at which that begins (from 1)."""
+    """One YAML document or JSON value: its text, and the line of its file at which that begins (from 1)."""
 
     file: str
     line: int
@@ -63,13 +66,15 @@ def read(paths: Sequence[str]) -> tuple[list[tuple[str, str]], list[Fault]]:
 def parse(texts: Iterable[tuple[str, str]]) -> tuple[list[Manifest], list[Fault]]:
     """All objects in files that ``read`` returned, Lists taken apart.
 
-    With a fault for each document that has a syntax error; the others are still there.
+    With a fault for each syntax error in a document, or in a JSON value of several; the others are still there.
     """
-    manifests: list[Manifest] = []
     faults: list[Fault] = []
-    for file, text in texts:
-        for document in documents(file, text):
-            _load(document, manifests, faults)
+    manifests = [
+        manifest
+        for file, text in texts
+        for document, value in _values(file, text, faults)
+        for manifest in _objects(document, value)
+    ]
     return manifests, faults
 
 
@@ -85,28 +90,36 @@ def inline(objects: Any, name: str = "sluice_manifests") -> list[Manifest]:
 
 def load_variables(path: str) -> dict[str, Any]:
     """A file of variables (YAML or JSON), such as a group_vars file. Raises InputError."""
+    faults: list[Fault] = []
     try:
-        value = syntax.values(input_files.content(path))
+        values = [value for _document, value in _values(path, input_files.content(path), faults)]
     except Unreadable as error:
         raise InputError([_unreadable(path, error)]) from None
-    except SyntaxFault as error:
-        raise InputError([Fault(path, error.line, "", "", error.reason)]) from None
-    values = [entry for entry in value if entry is not None]
-    if len(values) > 1 or not all(isinstance(entry, dict) for entry in values):
-        raise InputError([Fault(path, 1, "", "", "must be one mapping of settings")])
+    if not faults and (len(values) > 1 or not all(isinstance(entry, dict) for entry in values)):
+        faults.append(Fault(path, 1, "", "", "must be one mapping of settings"))
+    if faults:
+        raise InputError(faults)
     return dict(values[0]) if values else {}
 
 
 def documents(file: str, text: str) -> Iterator[Document]:
-    """The documents in ``text``. A line that begins with ``---`` separates them wherever it stands (YAML 1.2, 9.1.2),
-    so a document with a syntax error does not hide the next one."""
-    starts = [0, *(match.start() for match in _SEPARATOR.finditer(text)), len(text)]
-    line = 1
-    for begin, end in zip(starts, starts[1:]):
-        piece = text[begin:end]
+    """The documents in ``text``, JSON values that follow one another as one. A line that begins with ``---`` or ``...``
+    separates them wherever it stands (YAML 1.2, 9.1.2), so one with a syntax error does not hide the next."""
+    line, begin = 1, 0
+    for match in itertools.chain(_SEPARATOR.finditer(text), [None]):
+        end = match.start() if match else len(text)
+        piece = text[begin : _before_directives(text, begin, end) if match else end]
         if not _NOTHING.fullmatch(piece):
             yield Document(file, line, piece)
-        line += piece.count("\n")
+        line += text.count("\n", begin, end)
+        begin = match.end() if match else end
+
+
+def _before_directives(text: str, begin: int, end: int) -> int:
+    """Where in ``text`` the directives begin that stand at the end of a document: those of the next one."""
+    while (last := text.rfind("\n%", begin, end)) >= 0 and _NOTHING.fullmatch(text, last, end):
+        end = last
+    return end
 
 
 def _unreadable(path: str, reason: object) -> Fault:
@@ -133,21 +146,45 @@ def _files(path: str, faults: list[Fault]) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIXES))
 
 
-def _load(document: Document, manifests: list[Manifest], faults: list[Fault]) -> None:
-    try:
-        values = syntax.values(document.text)
-    except SyntaxFault as error:
-        faults.append(Fault(document.file, document.line + error.line - 1, "", "", error.reason))
-        return
-    for value in values:
-        if value is not None:
-            manifests.extend(_objects(document, value))
+def _values(file: str, text: str, faults: list[Fault]) -> Iterator[tuple[Document, Any]]:
+    """The values in a file that are not null, each with its document."""
+    for document in documents(file, text):
+        parts, broken = syntax.read(document.text)
+        faults.extend(Fault(file, document.line + fault.line - 1, "", "", fault.reason) for fault in broken)
+        for line, part, value in parts:
+            if value is not None:
+                yield Document(file, document.line + line, part), value
 
 
 def _objects(document: Document, value: Any) -> Iterator[Manifest]:
-    """The object, or the objects of a List such as kubectl prints."""
-    if isinstance(value, dict) and value.get("kind") in LISTS and isinstance(value.get("items"), list):
-        for index, item in enumerate(value["items"]):
-            yield Manifest(document, ("items", index), item)
-    else:
-        yield Manifest(document, (), value)
+    """The object, or the objects of a List, of the Lists in it and so on, as they stand."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    while waiting:
+        path, value = waiting.pop()
+        items = _items(value)
+        if items is None:
+            yield Manifest(document, path, value)
+        else:
+            waiting.extend([((*path, "items", index), item) for index, item in enumerate(items)][::-1])
+
+
+def _items(value: Any) -> list[Any] | None:
+    """The items of a List; None where ``value`` is none, or one that whoever validates has to refuse.
+
+    Those of the API's own lists do not say what they are: the list says it, and as in client-go's UnstructuredList,
+    those that have neither ``apiVersion`` nor ``kind`` get both. As in Go, null stands for no items.
+    """
+    if not isinstance(value, dict) or value.get("kind") not in LISTS:
+        return None
+    items = value.get("items")
+    kind = value["kind"][: -len("List")]
+    if not isinstance(items, list):
+        return [] if items is None else None
+    if not kind:
+        return items
+    said = {"apiVersion": value.get("apiVersion"), "kind": kind}
+    return [{**item, **said} if _says_nothing(item) else item for item in items]
+
+
+def _says_nothing(item: Any) -> bool:
+    return isinstance(item, dict) and all(item.get(key) in (None, "") for key in ("apiVersion", "kind"))

@@ -44,9 +44,33 @@ def test_an_error_of_the_disk_is_said() -> None:
     assert reason("/proc/self/mem") == "Input/output error"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_byte_order_mark_says_the_encoding(encoding: str, tmp_path: Path) -> None:
+    """PowerShell's > writes UTF-16, as Notepad's "Unicode" does."""
+    path = tmp_path / "a"
+    path.write_bytes("\ufeffa: \xe9\U0001f600\r\nb\r".encode(encoding))
+    assert input_files.content(str(path)) == input_files.own_content(str(path)) == "a: \xe9\U0001f600\nb\n"
+    path.write_bytes("\ufeff".encode(encoding))
+    assert input_files.content(str(path)) == ""
+
+
+def test_byte_order_marks_of_files_that_were_joined(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"\xef\xbb\xbfa: 1\n\xef\xbb\xbf---\r\n\xef\xbb\xbfb: 1\r\n")
+    assert input_files.content(str(path)) == "a: 1\n---\nb: 1\n"
+
+
 def test_what_is_not_text(tmp_path: Path) -> None:
-    (tmp_path / "latin").write_bytes(b"\xff\n")
-    assert "can't decode byte 0xff" in reason(tmp_path / "latin")
+    path = tmp_path / "a"
+    for data, why in (
+        (b"\xff\n", "is not UTF-8 (invalid start byte at byte 0): save it as UTF-8"),
+        (b"\xff\xfea\0b", "is not UTF-16 (truncated data at byte 4): save it as UTF-8"),
+        ("a: 1\n".encode("utf-16-le"), "is not UTF-8 (UTF-16 without a byte order mark?): save it as UTF-8"),
+        ("a: 1\n".encode("utf-16-be"), "is not UTF-8 (UTF-16 without a byte order mark?): save it as UTF-8"),
+        ("a: 1\n".encode("utf-32-be"), "is not UTF-8 (UTF-16 without a byte order mark?): save it as UTF-8"),
+    ):
+        path.write_bytes(data)
+        assert reason(path) == why
 
 
 def test_a_file_with_holes_takes_no_memory(tmp_path: Path) -> None:
