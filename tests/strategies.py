@@ -38,7 +38,6 @@ def _services(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
             port["nodePort"] = 30000 + 10 * number + index
     spec: dict[str, Any] = {
         "type": kind,
-        "externalTrafficPolicy": draw(st.sampled_from(POLICIES)),
         "internalTrafficPolicy": draw(st.sampled_from(POLICIES)),
         "sessionAffinity": draw(st.sampled_from(["None", "ClientIP"])),
         "externalIPs": draw(_some([f"198.51.100.{number}", f"2001:db8:1::{number:x}"])),
@@ -47,6 +46,9 @@ def _services(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
         spec["ingress"] = draw(_some([f"192.0.2.{number}", f"2001:db8:2::{number:x}"]))
         ranges = ["0.0.0.0/0", "10.0.0.0/8", "203.0.113.5/24", "fd00::/8", "::/0"]
         spec["loadBalancerSourceRanges"] = draw(_some(ranges))
+    if kind != "ClusterIP" or spec["externalIPs"]:
+        spec["externalTrafficPolicy"] = draw(st.sampled_from(POLICIES))
+    if kind == "LoadBalancer" and spec["externalTrafficPolicy"] == "Local":
         spec["healthCheckNodePort"] = 32000 + number
     ips = {IPV4: f"10.96.0.{number + 1}", IPV6: f"fd00:96::{number + 1:x}"}
     slices = [

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from .. import addresses
 from ..faults import Fault, InputError
 from ..forms import LABEL
-from . import syntax
+from . import manifests, syntax
 from .reader import short
-from .syntax import Path, SyntaxFault
+from .syntax import Path
 
 HEAD = """\
 # Addresses and ports that Sluice gave to Services whose manifests declare none, and that they keep. Commit this file.
@@ -70,16 +70,11 @@ def _list(texts: tuple[str, ...]) -> str:
 
 def read(text: str, name: str) -> Allocations:
     """What the file ``name`` with this ``text`` says. Raises InputError with every fault."""
-    try:
-        values = [value for value in syntax.values(text) if value is not None]
-    except SyntaxFault as error:
-        merge = any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines())
-        reason = "a merge was not finished: there are lines with <<<<<<< or >>>>>>>" if merge else error.reason
-        raise InputError([Fault(name, error.line, "", "", reason)]) from None
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(("<<<<<<< ", ">>>>>>> ")):
+            raise InputError([Fault(name, number, "", "", "a merge was not finished: resolve it, line by line")])
+    entries = manifests.mapping(name, text, "Services")
     found = Allocations(name, {}, text)
-    if len(values) > 1 or not all(isinstance(value, dict) for value in values):
-        raise InputError([Fault(name, 1, "", "", "must be one mapping of Services")])
-    entries = values[0] if values else {}
     faults = [
         Fault(name, found.line(service, *path), f"Service {service}", ".".join(map(str, path)), message)
         for service, entry in entries.items()

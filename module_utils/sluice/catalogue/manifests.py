@@ -90,13 +90,18 @@ def inline(objects: Any, name: str = "sluice_manifests") -> list[Manifest]:
 
 def load_variables(path: str) -> dict[str, Any]:
     """A file of variables (YAML or JSON), such as a group_vars file. Raises InputError."""
-    faults: list[Fault] = []
     try:
-        values = [value for _document, value in _values(path, input_files.content(path), faults)]
+        return mapping(path, input_files.content(path), "settings")
     except Unreadable as error:
         raise InputError([_unreadable(path, error)]) from None
+
+
+def mapping(file: str, text: str, of: str) -> dict[str, Any]:
+    """The one mapping ``of`` something that ``text`` is; an empty one where it holds nothing. Raises InputError."""
+    faults: list[Fault] = []
+    values = [value for _document, value in _values(file, text, faults)]
     if not faults and (len(values) > 1 or not all(isinstance(entry, dict) for entry in values)):
-        faults.append(Fault(path, 1, "", "", "must be one mapping of settings"))
+        faults.append(Fault(file, 1, "", "", f"must be one mapping of {of}"))
     if faults:
         raise InputError(faults)
     return dict(values[0]) if values else {}

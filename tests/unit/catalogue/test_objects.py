@@ -195,7 +195,7 @@ def catalogues(draw: st.DrawFn) -> Catalogue:
             labels=draw(PAIRS),
             selector=draw(PAIRS),
             annotations=draw(st.sampled_from([(), (("scheduler", "sh"), ("scheduler-flags", "sh-port"))])),
-            load_balancer_class=draw(st.sampled_from(["", "x/y"])),
+            load_balancer_class=draw(st.sampled_from(["", "x/y"])) if service.type == "LoadBalancer" else "",
             publishes_not_ready=draw(st.booleans()),
             created=draw(st.sampled_from(["", "2026-01-02T03:04:05Z"])),
             external_local=service.external_local and (service.type != "ClusterIP" or bool(service.external_ips)),

@@ -29,7 +29,8 @@ def test_it_is_read_as_it_was(value: Any) -> None:
     text = yaml_text.text(value)
     assert text.isascii()
     assert yaml.safe_load(text) == value
-    assert syntax.values(text) == [value]
+    parts, faults = syntax.read(text)
+    assert (faults, [part.value for part in parts]) == ([], [value])
 
 
 def test_its_form() -> None:
