@@ -116,6 +116,7 @@ def variables() -> st.SearchStrategy[dict[str, Any]]:
             "sluice_nodeport_addresses": _some(["primary", "10.0.0.0/8", "127.0.0.0/8", "0.0.0.0/0", "::/0"]),
             "sluice_localhost_nodeports": st.booleans(),
             "sluice_conntrack_tcp_be_liberal": st.booleans(),
+            "sluice_affinity_clients": st.integers(0, 1_000_000),
             "sluice_endpoint_comments": st.sampled_from(["auto", "always", "never"]),
             "sluice_iptables_variant": st.sampled_from(["auto", "nft", "legacy"]),
             "sluice_nodeport_range": st.sampled_from(["30000-32767", "1-65535"]),

@@ -47,6 +47,7 @@ class Settings(NamedTuple):
     endpoint_comments: str = "auto"
     iptables_variant: str = "auto"
     iptables_dispatch: str = "linear"
+    affinity_clients: int = 0
     nodeport_range: tuple[int, int] = (30000, 32767)
     takeover: bool = False
     confirm_timeout: int = 30
@@ -196,6 +197,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "endpoint_comments": _choice("auto", "always", "never"),
     "iptables_variant": _choice("auto", "nft", "legacy"),
     "iptables_dispatch": _choice("linear", "prefix"),
+    "affinity_clients": _whole(0, 1_000_000),
     "nodeport_range": _port_range,
     "takeover": _boolean,
     "confirm_timeout": _whole(0, 3600),

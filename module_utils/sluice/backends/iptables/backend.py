@@ -27,7 +27,10 @@ def _needs(views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:
     from . import common, rules
 
     localnet = any(rules.opens_localnet(view, settings) for view in views.values())
-    return Needs(common.sysctls(settings, localnet=localnet), ["nf_conntrack"])
+    # The kernel keeps a list of clients per endpoint, of 100 where nobody says otherwise (iptables-extensions(8)).
+    clients = settings.affinity_clients
+    options = {"xt_recent": {"ip_list_tot": str(clients)}} if clients else {}
+    return Needs(common.sysctls(settings, localnet=localnet), ["nf_conntrack"], options)
 
 
 BACKEND = Backend(
