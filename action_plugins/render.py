@@ -55,6 +55,7 @@ class ActionModule(ActionBase):
                 result["needs"] = {
                     "sysctls": dict(needs.sysctls),
                     "modules": list(needs.modules),
+                    "module_options": {name: dict(options) for name, options in needs.module_options.items()},
                     "devices": list(BACKENDS[settings.backend].devices),
                 }
         except InputError as error:

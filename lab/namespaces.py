@@ -39,6 +39,7 @@ PRIVATE_DIRECTORIES = ("/etc", "/opt", "/root", "/srv", "/usr", "/var")
 PLACES = (
     "/etc",
     "/etc/NetworkManager/conf.d",
+    "/etc/modprobe.d",
     "/etc/modules-load.d",
     "/etc/sysctl.d",
     "/etc/systemd/network",

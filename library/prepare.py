@@ -12,6 +12,8 @@ description:
   - Sets sysctls and loads kernel modules, now and at each boot, by C(/etc/sysctl.d/90-sluice.conf) and
     C(/etc/modules-load.d/sluice.conf). A module that the kernel has built in is left alone. One that it does not have
     is an error that names it, and nothing is changed.
+  - Gives kernel modules options by C(/etc/modprobe.d/sluice.conf). A module that is loaded with others is loaded anew
+    if nobody uses it, else a warning says what is in force.
   - Tells NetworkManager and systemd-networkd which devices are not theirs.
   - Installs the engine and the C(sluice) command, which every module carries with it, so that whoever logs in to the
     node can use them without Ansible. Where systemd runs the node, a unit restores the rules at boot, before the
@@ -27,6 +29,10 @@ options:
     type: list
     elements: str
     default: []
+  module_options:
+    description: Values of kernel modules' parameters, by module and parameter.
+    type: dict
+    default: {}
   unmanaged_devices:
     description: Devices that NetworkManager and systemd-networkd are to leave alone.
     type: list
@@ -87,6 +93,7 @@ def main() -> None:
         argument_spec={
             "sysctls": {"type": "dict", "default": {}},
             "modules": {"type": "list", "elements": "str", "default": []},
+            "module_options": {"type": "dict", "default": {}},
             "unmanaged_devices": {"type": "list", "elements": "str", "default": []},
             "repair_seconds": {"type": "int", "default": 0},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -96,7 +103,11 @@ def main() -> None:
     given, check = module.params, module.check_mode
     present = given["state"] == "present"
     sysctls = {name: str(value) for name, value in given["sysctls"].items()}
-    needed = (given["modules"], sysctls, given["unmanaged_devices"]) if present else ((), {}, ())
+    options = {
+        name: {parameter: str(value) for parameter, value in values.items()}
+        for name, values in given["module_options"].items()
+    }
+    needed = (given["modules"], sysctls, given["unmanaged_devices"], options) if present else ((), {}, (), {})
     try:
         prepared = preparation.prepare(*needed, check=check)
         installed = installation.change(
@@ -112,6 +123,8 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
+    for warning in prepared.warnings:
+        module.warn(warning)
     module.exit_json(
         changed=prepared.changed or bool(installed),
         loaded=prepared.loaded,

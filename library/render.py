@@ -75,6 +75,9 @@ needs:
       description: Kernel modules.
       type: list
       elements: str
+    module_options:
+      description: Values of kernel modules' parameters, by module and parameter.
+      type: dict
     sysctls:
       description: Values by sysctl.
       type: dict

@@ -79,13 +79,18 @@ def _slices(draw: st.DrawFn, of: str, name: str, family: str, ports: list[dict[s
 
 @st.composite
 def _pods(draw: st.DrawFn, number: int) -> dict[str, Any]:
-    port = {"containerPort": 9100, "hostPort": 9200 + number, "protocol": draw(st.sampled_from(PROTOCOLS))}
+    port = {
+        "containerPort": 9100,
+        "hostPort": 9200 + number,
+        "protocol": draw(st.sampled_from(PROTOCOLS)),
+        "hostIP": draw(st.sampled_from(["", "10.0.0.10", "127.0.0.1", "fd00:10::10", "::1"])),
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": f"p{number}", "namespace": "shop", "uid": f"6b3a-{number}"},
         "spec": {"nodeName": draw(st.sampled_from(NODES)), "containers": [{"ports": [port]}]},
-        "status": {"podIP": f"10.244.9.{number + 1}"},
+        "status": {"podIPs": [{"ip": f"10.244.9.{number + 1}"}, {"ip": f"fd00:244::9:{number + 1}"}]},
     }
 
 
@@ -113,6 +118,7 @@ def variables() -> st.SearchStrategy[dict[str, Any]]:
             "sluice_nodeport_addresses": _some(["primary", "10.0.0.0/8", "127.0.0.0/8", "0.0.0.0/0", "::/0"]),
             "sluice_localhost_nodeports": st.booleans(),
             "sluice_conntrack_tcp_be_liberal": st.booleans(),
+            "sluice_affinity_clients": st.integers(0, 1_000_000),
             "sluice_endpoint_comments": st.sampled_from(["auto", "always", "never"]),
             "sluice_iptables_variant": st.sampled_from(["auto", "nft", "legacy"]),
             "sluice_nodeport_range": st.sampled_from(["30000-32767", "1-65535"]),

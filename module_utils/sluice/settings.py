@@ -49,6 +49,7 @@ class Settings(NamedTuple):
     endpoint_comments: str = "auto"
     iptables_variant: str = "auto"
     iptables_dispatch: str = "linear"
+    affinity_clients: int = 0
     nodeport_range: tuple[int, int] = (30000, 32767)
     load_balancer_pools: tuple[Pool, ...] = ()
     takeover: bool = False
@@ -202,6 +203,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "endpoint_comments": _choice("auto", "always", "never"),
     "iptables_variant": _choice("auto", "nft", "legacy"),
     "iptables_dispatch": _choice("linear", "prefix"),
+    "affinity_clients": _whole(0, 1_000_000),
     "nodeport_range": _port_range,
     "load_balancer_pools": _pools,
     "takeover": _boolean,

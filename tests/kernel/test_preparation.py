@@ -10,7 +10,7 @@ from sluice.node import preparation
 from sluice.system import linux
 
 NAME = "net.ipv4.conf.all.arp_ignore"
-WANTED = ((), {NAME: "1"}, ())
+WANTED = ((), {NAME: "1"}, (), {})
 
 
 def test_sysctls_are_set_now_and_at_boot(node: hosts.Node) -> None:
@@ -33,13 +33,13 @@ def test_sysctls_are_set_now_and_at_boot(node: hosts.Node) -> None:
 
 def test_what_is_not_needed_any_more_leaves_the_files_and_stays_in_the_kernel(node: hosts.Node) -> None:
     node.call(lambda: preparation.prepare(*WANTED))
-    assert node.call(lambda: preparation.prepare((), {}, ())).changed
+    assert node.call(lambda: preparation.prepare((), {}, (), {})).changed
     assert not node.call(lambda: os.path.exists(preparation.SYSCTL_FILE))
     assert node.call(lambda: linux.sysctl(NAME)) == "1"
-    assert not node.call(lambda: preparation.prepare((), {}, ())).changed
+    assert not node.call(lambda: preparation.prepare((), {}, (), {})).changed
 
 
 def test_a_sysctl_that_the_kernel_does_not_have_is_kept_for_later(node: hosts.Node) -> None:
-    done = node.call(lambda: preparation.prepare((), {"net.ipv4.vs.nobody_has_it": "1"}, ()))
+    done = node.call(lambda: preparation.prepare((), {"net.ipv4.vs.nobody_has_it": "1"}, (), {}))
     assert [entry["after_header"] for entry in done.diff] == [preparation.SYSCTL_FILE]
-    assert not node.call(lambda: preparation.prepare((), {"net.ipv4.vs.nobody_has_it": "1"}, ())).changed
+    assert not node.call(lambda: preparation.prepare((), {"net.ipv4.vs.nobody_has_it": "1"}, (), {})).changed

@@ -147,7 +147,7 @@ class Site:
 
     def state(self) -> str:
         """All that check mode must not touch, as text."""
-        folders = "/etc/sluice /etc/sysctl.d /etc/modules-load.d /var/lib/sluice /usr/local/lib/sluice"
+        folders = "/etc/sluice /etc/sysctl.d /etc/modprobe.d /etc/modules-load.d /var/lib/sluice /usr/local/lib/sluice"
         files = f"find {folders} -type f -exec sha256sum {{}} + | sort"
         return self.shell(f"iptables-save | grep -v '^#'; ip6tables-save | grep -v '^#' || true; {files}")
 
@@ -354,4 +354,5 @@ def test_all_of_it_can_be_removed(converged: Site) -> None:
     converged.play("playbooks/remove.yml")
     assert "KUBE" not in converged.shell("iptables-save")
     left = "/etc/sluice /var/lib/sluice /usr/local/lib/sluice /usr/local/sbin/sluice /etc/sysctl.d/90-sluice.conf"
+    left += " /etc/modprobe.d/sluice.conf"
     assert converged.shell(f"ls -d {left} 2>/dev/null || true") == ""

@@ -35,6 +35,7 @@ def test_defaults() -> None:
         ("ip_families", "IPv6", (IPV6,)),
         ("nodeport_addresses", [PRIMARY, "10.0.0.1/8"], (PRIMARY, "10.0.0.0/8")),
         ("nodeport_range", "1-65535", (1, 65535)),
+        ("affinity_clients", "1000000", 1_000_000),
         ("labels", {"zone": 1}, {"zone": "1"}),
     ],
 )
@@ -64,6 +65,7 @@ def test_values_are_made_canonical(name: str, value: Any, read_as: Any) -> None:
         ("labels", ["zone"], "must be a mapping of labels, is ['zone']"),
         ("node_name", "../a", "must be a name, without blanks and slashes, is '../a'"),
         ("node_name", "a\nb", "must be a name, without blanks and slashes, is 'a\\nb'"),
+        ("affinity_clients", 1_000_001, "must be a whole number from 0 to 1000000, is 1000001"),
         ("repair_seconds", -1, "must be a whole number from 0 to 86400, is -1"),
     ],
 )

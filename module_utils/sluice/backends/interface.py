@@ -181,10 +181,14 @@ class Layer(Protocol):
 
 
 class Needs(NamedTuple):
-    """What the files of a backend need on a node: sysctls with their values, kernel modules."""
+    """What the files of a backend need on a node: sysctls with their values, kernel modules.
+
+    ``module_options``: values of modules' parameters, by module and name; these modules need not be among ``modules``.
+    """
 
     sysctls: Mapping[str, str]
     modules: Sequence[str]
+    module_options: Mapping[str, Mapping[str, str]] = {}
 
 
 class Backend(NamedTuple):

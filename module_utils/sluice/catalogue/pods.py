@@ -10,6 +10,8 @@ from .model import HostPort
 from .reader import PROTOCOLS, ObjectReader, distinct, short
 from .syntax import Path
 
+IPV6_LOOPBACK = "::1"
+
 MAX_COMMENT = 255
 """Bytes that an iptables comment may have (XT_MAX_COMMENT_LEN less its end)."""
 
@@ -49,7 +51,11 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
         port = entry.port(value, "containerPort", path)
         host_ip = value.get("hostIP")
         host_ip = "" if host_ip in (None, "", "0.0.0.0", "::") else entry.address(host_ip, (*path, "hostIP"))
-        if number and port and not entry.faulty:
+        if host_ip == IPV6_LOOPBACK:
+            # There is no route_localnet for IPv6: what the Pod answers would have no route to ::1, and clients hang.
+            message = f"{host_ip} cannot lead to a Pod, Linux routes no answers to it: the port is left out"
+            entry.fault((*path, "hostIP"), message, warning=True)
+        elif number and port and not entry.faulty:
             yield HostPort(entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port)
 
 

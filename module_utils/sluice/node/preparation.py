@@ -1,4 +1,4 @@
-"""What a node needs for good: sysctls, kernel modules, and devices that network managers leave alone."""
+"""What a node needs for good: sysctls, kernel modules and their options, devices that network managers leave alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from ..system import linux, owned_files, tools
 
 SYSCTL_FILE = "/etc/sysctl.d/90-sluice.conf"
 MODULES_FILE = "/etc/modules-load.d/sluice.conf"
+OPTIONS_FILE = "/etc/modprobe.d/sluice.conf"
 NETWORK_MANAGER_FILE = "/etc/NetworkManager/conf.d/90-sluice.conf"
 NETWORKD_FILE = "/etc/systemd/network/05-sluice.network"
+Options = Mapping[str, Mapping[str, str]]
+"""Values of kernel modules' parameters, by module and name."""
+
 _RELOAD = {
     NETWORK_MANAGER_FILE: ("systemctl", "try-reload-or-restart", "NetworkManager.service"),
     NETWORKD_FILE: ("networkctl", "reload"),
@@ -21,12 +25,13 @@ _RELOAD = {
 class Prepared(NamedTuple):
     """What was changed, or in check mode would be.
 
-    ``loaded``: kernel modules; ``diff``: files and sysctls as Ansible's ``--diff`` wants them, one entry per file and
-    one for all sysctls.
+    ``loaded``: kernel modules; ``diff``: files, sysctls and options of modules as Ansible's ``--diff`` wants them, one
+    entry per file, one for all sysctls and one per module. ``warnings``: what is not in force yet, and why.
     """
 
     loaded: list[str]
     diff: list[dict[str, Any]]
+    warnings: list[str]
 
     @property
     def changed(self) -> bool:
@@ -34,12 +39,18 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    modules: Collection[str], sysctls: Mapping[str, str], unmanaged_devices: Collection[str], *, check: bool = False
+    modules: Collection[str],
+    sysctls: Mapping[str, str],
+    unmanaged_devices: Collection[str],
+    module_options: Options,
+    *,
+    check: bool = False,
 ) -> Prepared:
     """Load ``modules`` and set ``sysctls``, now and at each boot; tell network managers to leave devices alone.
 
-    What is not needed is removed from the files. The running kernel keeps its modules and values then: nobody knows
-    who else needs them. Raises NodeError where the kernel lacks a module (nothing is changed then) or refuses a value,
+    A module with options that is loaded with others is loaded anew, unless somebody uses it. What is not needed is
+    removed from the files. The running kernel keeps its modules and values then: nobody knows who else needs them.
+    Raises NodeError where the kernel lacks a module (nothing is changed then) or refuses a value,
     OSError where a file cannot be written.
     """
     lacking = [name for name in modules if linux.lacks_module(name)]
@@ -49,6 +60,7 @@ def prepare(
         {
             SYSCTL_FILE: sysctl_text(sysctls) if sysctls else None,
             MODULES_FILE: modules_text(modules) if modules else None,
+            OPTIONS_FILE: options_text(module_options) if module_options else None,
             **unmanaged_files(unmanaged_devices),
         }
     )
@@ -59,20 +71,62 @@ def prepare(
     before = {name: linux.sysctl(name) for name in sysctls}
     differing = {name: value for name, value in sysctls.items() if before[name] not in (value, None)}
     if differing:
-        diff.append(
-            {
-                "before_header": "sysctl",
-                "after_header": "sysctl",
-                "before": "".join(f"{name} = {before[name]}\n" for name in differing),
-                "after": "".join(f"{name} = {value}\n" for name, value in differing.items()),
-            }
-        )
+        diff.append(_entry("sysctl", {name: before[name] for name in differing}, differing))
     if not check:
         for name, value in differing.items():
             linux.set_sysctl(name, value)
         owned_files.write(wanted)
         reload_networks(wanted)
-    return Prepared(loaded, diff)
+    # Behind the file that has the options: loading a module reads it.
+    warnings = []
+    for module, options in module_options.items():
+        old, new = _in_force(module, options), _put_in_force(module, options, check=check)
+        if old != new:
+            diff.append(_entry(f"module {module}", old, new))
+        if _differs(new, options):
+            warnings.append(_not_in_force(module, options, new))
+    return Prepared(loaded, diff, warnings)
+
+
+def _entry(header: str, before: Mapping[str, str | None], after: Mapping[str, str | None]) -> dict[str, Any]:
+    """Values before and after, as Ansible's ``--diff`` wants them."""
+    return {
+        "before_header": header,
+        "after_header": header,
+        "before": "".join(f"{name} = {value}\n" for name, value in before.items()),
+        "after": "".join(f"{name} = {value}\n" for name, value in after.items()),
+    }
+
+
+def _in_force(module: str, options: Mapping[str, str]) -> dict[str, str | None]:
+    return {name: linux.module_parameter(module, name) for name in options}
+
+
+def _differs(now: Mapping[str, str | None], options: Mapping[str, str]) -> bool:
+    """Whether a module is there with other options."""
+    return any(now[name] not in (value, None) for name, value in options.items())
+
+
+def _put_in_force(module: str, options: Mapping[str, str], *, check: bool) -> Mapping[str, str | None]:
+    """Load a module anew that has other options and that nobody uses. Returns those in force, or that would be."""
+    now = _in_force(module, options)
+    if not _differs(now, options) or linux.module_use(module) != 0:
+        return now
+    if check:
+        return options
+    linux.reload_module(module)
+    return _in_force(module, options)
+
+
+def _not_in_force(module: str, options: Mapping[str, str], now: Mapping[str, str | None]) -> str:
+    is_, wanted = (" ".join(f"{name}={value}" for name, value in each.items()) for each in (now, options))
+    if linux.module_use(module) is None:
+        on_command_line = " ".join(f"{module}.{name}={value}" for name, value in options.items())
+        return f"{module} is part of this kernel, with {is_}: only its command line ({on_command_line}) changes that"
+    return (
+        f"{module} is in use with {is_}: {wanted} takes effect with the next boot, or with the next run that finds the "
+        "module unused"
+    )
 
 
 def sysctl_text(sysctls: Mapping[str, str]) -> str:
@@ -83,6 +137,15 @@ def sysctl_text(sysctls: Mapping[str, str]) -> str:
 def modules_text(modules: Iterable[str]) -> str:
     """The content of MODULES_FILE."""
     return "# Written by Sluice.\n" + "".join(f"{name}\n" for name in sorted(modules))
+
+
+def options_text(options: Options) -> str:
+    """The content of OPTIONS_FILE, as modprobe.d(5) has it."""
+    lines = (
+        f"options {module} {' '.join(f'{name}={value}' for name, value in sorted(values.items()))}\n"
+        for module, values in sorted(options.items())
+    )
+    return "# Written by Sluice.\n" + "".join(lines)
 
 
 def unmanaged_files(devices: Collection[str]) -> dict[str, str | None]:

@@ -18,6 +18,7 @@ from .tools import NodeError
 _NETNS_COOKIE = 71
 """SO_NETNS_COOKIE of asm-generic/socket.h."""
 
+_SYS_MODULE = "/sys/module"
 _WITH_PARAMETERS = ("dummy", "ip_vs")
 """Modules with parameters: /sys/module shows them even where they are built in."""
 
@@ -131,7 +132,7 @@ def _sysctl_path(name: str) -> str:
 
 def module_present(name: str) -> bool:
     """Whether a kernel module is loaded or built in."""
-    return os.path.isdir(f"/sys/module/{name}") or name in _built_in()
+    return os.path.isdir(f"{_SYS_MODULE}/{name}") or name in _built_in()
 
 
 def module_loadable(name: str) -> bool:
@@ -148,6 +149,32 @@ def lacks_module(name: str) -> bool:
 def load_module(name: str) -> bool:
     """Load a kernel module; False where the kernel has none of that name."""
     return _modprobe(name)
+
+
+def module_parameter(module: str, name: str) -> str | None:
+    """The value of a parameter that is in force; None where the module is not there, or does not show it."""
+    return _of_module(module, f"parameters/{name}")
+
+
+def module_use(module: str) -> int | None:
+    """How many use a loaded module, in all network namespaces; None where it can never be unloaded."""
+    users = _of_module(module, "refcnt")
+    return int(users) if users else None
+
+
+def reload_module(name: str) -> None:
+    """Unload a module that nobody uses and load it again, with the options of modprobe.d(5). It may refuse."""
+    if _modprobe("--remove", name):
+        _modprobe(name)
+
+
+def _of_module(module: str, name: str) -> str | None:
+    """A file of a module below /sys (sysfs-module of the kernel's ABI documentation)."""
+    try:
+        with open(f"{_SYS_MODULE}/{module}/{name}", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return None
 
 
 @functools.lru_cache(maxsize=1)

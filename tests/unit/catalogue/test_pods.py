@@ -71,6 +71,18 @@ def test_any_address_of_the_node(address: str) -> None:
     assert host_ports(pod({"hostPort": 80, "hostIP": address}))[0].host_ip == ""
 
 
+def test_none_on_the_loopback_of_ipv6() -> None:
+    """Linux routes no answer from another host to ::1, so that a client would wait for it in vain."""
+    manifest = pod({"hostPort": 80, "hostIP": "::1"})
+    manifest["spec"]["containers"][0]["ports"].append({"containerPort": 9100, "hostPort": 80, "hostIP": "127.0.0.1"})
+    found, faults = sources.catalogue_of(sources.read([], [manifest]))
+    assert [port.host_ip for port in found.host_ports] == ["127.0.0.1"]
+    (fault,) = [fault for fault in faults if "hostIP" in fault.field]
+    assert fault.warning
+    assert fault.message == "::1 cannot lead to a Pod, Linux routes no answers to it: the port is left out"
+    assert fault.field == "spec.containers[0].ports[0].hostIP"
+
+
 @pytest.mark.parametrize(
     "manifest",
     [

@@ -35,8 +35,14 @@ def test_only_those_that_are_installed_are_told(tmp_path: Path, monkeypatch: pyt
     assert "\nName=a kube-ipvs0\n" in str(found[str(networkd)])
 
 
-def prepare(modules: Sequence[str] = (), sysctls: Mapping[str, str] | None = None, *, check: bool = False) -> Prepared:
-    return preparation.prepare(modules, sysctls or {}, [], check=check)
+def prepare(
+    modules: Sequence[str] = (),
+    sysctls: Mapping[str, str] | None = None,
+    options: preparation.Options | None = None,
+    *,
+    check: bool = False,
+) -> Prepared:
+    return preparation.prepare(modules, sysctls or {}, [], options or {}, check=check)
 
 
 @pytest.mark.usefixtures("node_root")
@@ -81,3 +87,84 @@ def test_a_module_that_cannot_be_loaded_was_not(programs: Path) -> None:
     script(programs / "modprobe", f'echo "$*" >>{programs}/log')
     assert prepare(modules=["no_such_module"]).loaded == ["no_such_module"]
     assert (programs / "log").read_text() == "--quiet no_such_module\n"
+
+
+RECENT = {"xt_recent": {"ip_list_tot": "5000"}}
+
+
+@pytest.fixture
+def recent(node_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Path) -> Path:
+    """A module that is loaded, below a /sys of the test's own; modprobe logs its words and reads the options."""
+    folder = tmp_path / "sys/xt_recent"
+    (folder / "parameters").mkdir(parents=True)
+    (folder / "parameters/ip_list_tot").write_text("100\n")
+    (folder / "refcnt").write_text("0\n")
+    monkeypatch.setattr(linux, "_SYS_MODULE", str(folder.parent))
+    read = f'while IFS== read -r _ value; do echo "$value" >{folder}/parameters/ip_list_tot; done'
+    script(programs / "modprobe", f'echo "$*" >>{programs}/log; {read} <{preparation.OPTIONS_FILE}')
+    return folder
+
+
+def test_options_of_modules() -> None:
+    text = preparation.options_text({"xt_recent": {"ip_pkt_list_tot": "1", "ip_list_tot": "5000"}, "a": {"b": "c"}})
+    assert text == "# Written by Sluice.\noptions a b=c\noptions xt_recent ip_list_tot=5000 ip_pkt_list_tot=1\n"
+
+
+@pytest.mark.usefixtures("node_root")
+def test_options_of_a_module_that_is_not_loaded() -> None:
+    wanted = {"no_such_module": {"a": "1"}}
+    predicted = prepare(options=wanted, check=True)
+    assert not os.path.exists(preparation.OPTIONS_FILE)
+    assert prepare(options=wanted) == predicted
+    assert [entry["after"] for entry in predicted.diff] == ["# Written by Sluice.\noptions no_such_module a=1\n"]
+    assert Path(preparation.OPTIONS_FILE).read_text() == predicted.diff[0]["after"]
+    assert prepare(options=wanted) == Prepared([], [], [])
+    assert prepare().changed
+    assert not os.path.exists(preparation.OPTIONS_FILE)
+    assert not prepare().changed
+
+
+@pytest.mark.usefixtures("recent")
+def test_a_module_that_nobody_uses_is_loaded_anew(programs: Path) -> None:
+    predicted = prepare(options=RECENT, check=True)
+    assert not (programs / "log").exists()
+    done = prepare(options=RECENT)
+    assert done == predicted
+    assert (done.warnings, done.diff[-1]["after_header"]) == ([], "module xt_recent")
+    assert (done.diff[-1]["before"], done.diff[-1]["after"]) == ("ip_list_tot = 100\n", "ip_list_tot = 5000\n")
+    assert (programs / "log").read_text() == "--quiet --remove xt_recent\n--quiet xt_recent\n"
+    assert prepare(options=RECENT) == Prepared([], [], [])
+    assert prepare().changed
+    assert linux.module_parameter("xt_recent", "ip_list_tot") == "5000", "the running kernel keeps it"
+
+
+def test_a_module_in_use_keeps_its_options_until_it_is_free(recent: Path, programs: Path) -> None:
+    (recent / "refcnt").write_text("4\n")
+    predicted = prepare(options=RECENT, check=True)
+    assert prepare(options=RECENT) == predicted
+    assert [entry["after_header"] for entry in predicted.diff] == [preparation.OPTIONS_FILE]
+    (warning,) = predicted.warnings
+    assert warning == (
+        "xt_recent is in use with ip_list_tot=100: ip_list_tot=5000 takes effect with the next boot, or with the next "
+        "run that finds the module unused"
+    )
+    assert prepare(options=RECENT) == Prepared([], [], predicted.warnings), "nothing to change, and still not in force"
+    assert not (programs / "log").exists()
+    (recent / "refcnt").write_text("0\n")
+    assert prepare(options=RECENT).changed
+    assert prepare(options=RECENT) == Prepared([], [], [])
+
+
+def test_a_module_that_does_not_go_is_a_warning(recent: Path, programs: Path) -> None:
+    """Somebody has come to use it meanwhile."""
+    script(programs / "modprobe", f"echo 1 >{recent}/refcnt; exit 1")
+    done = prepare(options=RECENT)
+    assert [entry["after_header"] for entry in done.diff] == [preparation.OPTIONS_FILE]
+    assert done.warnings[0].startswith("xt_recent is in use with ip_list_tot=100: ")
+
+
+def test_a_module_that_is_part_of_the_kernel(recent: Path) -> None:
+    (recent / "refcnt").unlink()
+    (warning,) = prepare(options=RECENT).warnings
+    said = "xt_recent is part of this kernel, with ip_list_tot=100: only its command line "
+    assert warning == f"{said}(xt_recent.ip_list_tot=5000) changes that"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from places import comes_true
+from places import comes_true, script
 
 from sluice.system import linux
 from sluice.system.tools import NodeError
@@ -87,3 +87,21 @@ def test_kernel_modules() -> None:
     assert not linux.module_loadable("no_such_module")
     assert not linux.load_module("no_such_module")
     assert not linux.lacks_module("kernel")
+
+
+def test_what_a_loaded_module_says_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "xt_recent/parameters").mkdir(parents=True)
+    (tmp_path / "xt_recent/parameters/ip_list_tot").write_text("100\n")
+    monkeypatch.setattr(linux, "_SYS_MODULE", str(tmp_path))
+    assert linux.module_parameter("xt_recent", "ip_list_tot") == "100"
+    assert linux.module_parameter("xt_recent", "no_such") is linux.module_parameter("no_such", "ip_list_tot") is None
+    assert linux.module_use("xt_recent") is None, "built in"
+    (tmp_path / "xt_recent/refcnt").write_text("3\n")
+    assert linux.module_use("xt_recent") == 3
+
+
+@pytest.mark.parametrize(("unloads", "called"), [(0, ["--remove m", "m"]), (1, ["--remove m"])])
+def test_a_module_is_loaded_again_only_if_it_went(unloads: int, called: list[str], programs: Path) -> None:
+    script(programs / "modprobe", f'echo "$*" >>{programs}/log; [ "$2" != --remove ] || exit {unloads}')
+    linux.reload_module("m")
+    assert (programs / "log").read_text().splitlines() == [f"--quiet {words}" for words in called]

@@ -23,10 +23,14 @@ def _render(views: Views, settings: Settings) -> dict[str, str]:
     return text.files(found)
 
 
-def _needs(_views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:
-    from . import common
+def _needs(views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:
+    from . import common, rules
 
-    return Needs(common.sysctls(settings, localnet=common.serves_localhost(settings)), ["nf_conntrack"])
+    localnet = any(rules.opens_localnet(view, settings) for view in views.values())
+    # The kernel keeps a list of clients per endpoint, of 100 where nobody says otherwise (iptables-extensions(8)).
+    clients = settings.affinity_clients
+    options = {"xt_recent": {"ip_list_tot": str(clients)}} if clients else {}
+    return Needs(common.sysctls(settings, localnet=localnet), ["nf_conntrack"], options)
 
 
 BACKEND = Backend(

@@ -102,7 +102,7 @@ def dropping(chain: str = "KUBE-FIREWALL") -> Iterator[Entry]:
 
 
 def localnet(chain: str = "KUBE-FIREWALL") -> Iterator[Entry]:
-    """route_localnet opens 127.0.0.0/8 to neighbours (CVE-2020-8558); node ports on localhost need it."""
+    """route_localnet opens 127.0.0.0/8 to neighbours (CVE-2020-8558); node ports and host ports on it need that."""
     loopback = addresses.LOOPBACK[addresses.IPV4]
     incoming = f"! -s {loopback} -d {loopback} {comment('block incoming localnet connections')}"
     yield "filter", chain, f"{incoming} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
@@ -118,8 +118,17 @@ def serves_localhost(settings: Settings) -> bool:
     )
 
 
+def has_host_ports_on_loopback(view: View) -> bool:
+    """Whether a Pod's host port names a loopback address, which takes the sysctl route_localnet."""
+    return any(_is_on_loopback(entry) for entry in view.host_ports)
+
+
+def _is_on_loopback(entry: HostPort) -> bool:
+    return bool(entry.host_ip) and addresses.is_loopback(entry.host_ip)
+
+
 def sysctls(settings: Settings, *, localnet: bool) -> dict[str, str]:
-    """The sysctls that a load balancer needs: it forwards, and node ports on localhost need route_localnet."""
+    """The sysctls that a load balancer needs: it forwards, and what it serves on 127.0.0.0/8 needs route_localnet."""
     found = {}
     if addresses.IPV4 in settings.ip_families:
         found["net.ipv4.ip_forward"] = "1"
@@ -136,23 +145,43 @@ def node_may_enter(port: PortView, context: Context) -> bool:
     return bool(node_ip) and any(addresses.contains(source, node_ip) for source in port.source_ranges)
 
 
-def host_port_rules(host_ports: Sequence[HostPort]) -> Iterator[Entry]:
-    """The host ports of this node's Pods, as the kubelet's host port manager programmed them."""
-    if not host_ports:
+def host_port_rules(view: View) -> Iterator[Entry]:
+    """The host ports of this node's Pods, as the kubelet's host port manager programmed them.
+
+    Except that loopback stays the node's own: a host port answers there only if its hostIP says so. What a kubelet
+    has others masquerade then, on the bridge of its Pods, is marked here.
+    """
+    if not view.host_ports:
         return
     yield "nat", HOST_PORTS_CHAIN, ""
     for jump in HOST_PORT_JUMPS:
         yield jump.table, jump.chain, jump.rule
-    for entry in host_ports:
-        chain = names.host_port_chain_name(entry.pod_id, entry.host_port, entry.protocol)
-        protocol = entry.protocol.lower()
-        about = comment(f"{entry.pod}_{entry.namespace} hostport {entry.host_port}")
-        to_host = f"-d {addresses.host_network(entry.host_ip)} " if entry.host_ip else ""
-        yield "nat", HOST_PORTS_CHAIN, f"{to_host}{to_port(protocol, entry.host_port, about)} -j {chain}"
-        for address in entry.addresses[:1]:
-            yield "nat", chain, f"-s {addresses.host_network(address)} {about} -j KUBE-MARK-MASQ"
-            destination = addresses.host_port(address, entry.port)
-            yield "nat", chain, f"-p {protocol} {about} -m {protocol} -j DNAT --to-destination {destination}"
+    for entry in view.host_ports:
+        if entry.host_ip:
+            yield from _host_port(entry)
+    anywhere = [entry for entry in view.host_ports if not entry.host_ip]
+    if anywhere:
+        about = comment("loopback is not for host ports without a hostIP")
+        yield "nat", HOST_PORTS_CHAIN, f"-d {addresses.LOOPBACK[view.family]} {about} -j RETURN"
+    for entry in anywhere:
+        yield from _host_port(entry)
+
+
+def _host_port(entry: HostPort) -> Iterator[Entry]:
+    chain = names.host_port_chain_name(entry.pod_id, entry.host_port, entry.protocol)
+    protocol = entry.protocol.lower()
+    about = matches = comment(f"{entry.pod}_{entry.namespace} hostport {entry.host_port}")
+    if _is_on_loopback(entry):
+        matches = f"{about} {LOCAL_SOURCE}"  # a neighbour, too, can send to the node's loopback (CVE-2020-8558)
+    to_host = f"-d {addresses.host_network(entry.host_ip)} " if entry.host_ip else ""
+    yield "nat", HOST_PORTS_CHAIN, f"{to_host}{to_port(protocol, entry.host_port, matches)} -j {chain}"
+    for address in entry.addresses[:1]:
+        yield "nat", chain, f"-s {addresses.host_network(address)} {about} -j KUBE-MARK-MASQ"
+        if _is_on_loopback(entry):
+            loopback = addresses.LOOPBACK[addresses.family_of(entry.host_ip)]
+            yield "nat", chain, f"-s {loopback} {about} -j KUBE-MARK-MASQ"
+        destination = addresses.host_port(address, entry.port)
+        yield "nat", chain, f"-p {protocol} {about} -m {protocol} -j DNAT --to-destination {destination}"
 
 
 # --- pieces of a rule, in the order in which iptables-save prints them

@@ -20,6 +20,7 @@ from .common import (
     collected,
     dropping,
     forwarding,
+    has_host_ports_on_loopback,
     host_port_rules,
     localnet,
     masquerading,
@@ -38,14 +39,19 @@ def rule_set(view: View, settings: Settings) -> RuleSet:
     service_port = _LAYOUTS[context.dialect.layout]
     return collected(
         skeleton(context.dialect.chains, context.dialect.jumps),
-        _constant_rules(context),
+        _constant_rules(view, context),
         *(service_port(port, context) for port in view.ports),
         _node_ports_tail(context),
-        host_port_rules(view.host_ports),
+        host_port_rules(view),
     )
 
 
-def _constant_rules(context: Context) -> Iterator[Entry]:
+def opens_localnet(view: View, settings: Settings) -> bool:
+    """Whether node ports or host ports answer on 127.0.0.0/8, for which packets have to be let out of loopback."""
+    return view.family == addresses.IPV4 and (serves_localhost(settings) or has_host_ports_on_loopback(view))
+
+
+def _constant_rules(view: View, context: Context) -> Iterator[Entry]:
     dialect, settings = context.dialect, context.settings
     yield from masquerading(context)
     if not (dialect.liberal_setting and settings.conntrack_tcp_be_liberal):
@@ -54,7 +60,7 @@ def _constant_rules(context: Context) -> Iterator[Entry]:
     yield from forwarding(context)
     if context.release.drop_mark:
         yield from dropping()
-    if context.family == addresses.IPV4 and serves_localhost(settings):
+    if opens_localnet(view, settings):
         yield from localnet()
 
 

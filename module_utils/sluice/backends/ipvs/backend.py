@@ -47,7 +47,8 @@ def _needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
     from ..iptables import common
     from . import rules
 
-    sysctls = common.sysctls(settings, localnet=rules.opens_localnet(settings))
+    localnet = any(rules.opens_localnet(view, settings) for view in views.values())
+    sysctls = common.sysctls(settings, localnet=localnet)
     sysctls.update(_SYSCTLS)
     sysctls["net.ipv4.vs.conn_reuse_mode"] = "1" if tuple(kernel) >= _REUSE_FIXED else "0"
     if settings.ipvs_strict_arp:

@@ -14,7 +14,11 @@ HASH_PORT, HASH_PORT_IP, HASH_PORT_NET, HASH_IP = "hash:ip,port", "hash:ip,port,
 BITMAP = "bitmap:port"
 
 DROP_CHAIN = "SLUICE-FIREWALL"
-"""Up to 1.20: drops what KUBE-MARK-DROP marked. A kubelet does so in its KUBE-FIREWALL, here another chain's name."""
+"""Up to 1.20: drops what KUBE-MARK-DROP marked. A kubelet does so in its KUBE-FIREWALL, here another chain's name.
+
+Since then it is there only where loopback is served, for what neighbours send to it.
+"""
+DROP_JUMP = Jump("filter", "INPUT", "", DROP_CHAIN)
 
 COMMENTS = {
     "LOOP-BACK": "Kubernetes endpoints dst ip:port, source ip for solving hairpin purpose",
@@ -145,7 +149,7 @@ _1_20 = IpvsDialect(
         ),
     },
     jumps=(
-        Jump("filter", "INPUT", "", DROP_CHAIN),
+        DROP_JUMP,
         _FORWARD,
         Jump("filter", "OUTPUT", "", DROP_CHAIN),
         *NAT_JUMPS,

@@ -23,6 +23,7 @@ from ..iptables.common import (
     collected,
     dropping,
     forwarding,
+    has_host_ports_on_loopback,
     host_port_rules,
     localnet,
     masquerading,
@@ -31,7 +32,7 @@ from ..iptables.common import (
     skeleton,
 )
 from ..iptables.text import RuleSet, comment
-from .dialect import BITMAP, COMMENTS, DIALECTS, DROP_CHAIN, GUARD_JUMP, GUARD_SETS, NODE_PORTS, IpvsDialect
+from .dialect import BITMAP, COMMENTS, DIALECTS, DROP_CHAIN, DROP_JUMP, GUARD_JUMP, GUARD_SETS, NODE_PORTS, IpvsDialect
 from .ipset_text import Sets, ip_set
 from .tables import Tables, set_name
 from .text import RealServer, Servers, VirtualAddress, VirtualServer
@@ -62,6 +63,8 @@ def state(view: View, settings: Settings, *, guard: bool = False) -> IpvsState:
     """
     context = Context(view, settings)
     dialect = _guarded(DIALECTS[settings.compat]) if guard else DIALECTS[settings.compat]
+    if opens_localnet(view, settings):
+        dialect = _dropping(dialect)
     node_addresses = _node_addresses(settings, view.family)
     node_ips = _node_port_addresses(settings, view.family, node_addresses, dialect)
     served = dict.fromkeys(
@@ -95,6 +98,14 @@ def _guarded(dialect: IpvsDialect) -> IpvsDialect:
     chains = {**dialect.chains, "filter": (*dialect.chains["filter"], "KUBE-IPVS-FILTER")}
     sets = {**dialect.sets, **GUARD_SETS}
     return dialect._replace(guard=True, sets=sets, chains=chains, jumps=(GUARD_JUMP, *dialect.jumps))
+
+
+def _dropping(dialect: IpvsDialect) -> IpvsDialect:
+    """With the chain that drops what route_localnet would let in."""
+    if DROP_CHAIN in dialect.chains["filter"]:
+        return dialect
+    chains = {**dialect.chains, "filter": (*dialect.chains["filter"], DROP_CHAIN)}
+    return dialect._replace(chains=chains, jumps=(DROP_JUMP, *dialect.jumps))
 
 
 def _node_addresses(settings: Settings, family: str) -> frozenset[str]:
@@ -236,8 +247,8 @@ def _rules(view: View, context: Context, dialect: IpvsDialect, filled: frozenset
         masquerading(context),
         forwarding(context),
         dropping(DROP_CHAIN) if context.release.drop_mark else (),
-        localnet(DROP_CHAIN) if opens_localnet(context.settings) and context.family == addresses.IPV4 else (),
-        host_port_rules(view.host_ports),
+        localnet(DROP_CHAIN) if opens_localnet(view, context.settings) else (),
+        host_port_rules(view),
     )
 
 
@@ -313,10 +324,10 @@ def _node_blocked(view: View, context: Context, dialect: IpvsDialect) -> Iterato
                 yield "filter", "KUBE-IPVS-OUT-FILTER", f"{from_vip} -j DROP"
 
 
-def opens_localnet(settings: Settings) -> bool:
-    """Whether node ports answer on 127.0.0.1, for which packets have to be let out of loopback."""
-    wanted = DIALECTS[settings.compat].loopback_node_ports and addresses.IPV4 in settings.ip_families
-    return wanted and serves_localhost(settings)
+def opens_localnet(view: View, settings: Settings) -> bool:
+    """Whether node ports or host ports answer on 127.0.0.0/8, for which packets have to be let out of loopback."""
+    node_ports = DIALECTS[settings.compat].loopback_node_ports and serves_localhost(settings)
+    return view.family == addresses.IPV4 and (node_ports or has_host_ports_on_loopback(view))
 
 
 def schedulers(view: View, settings: Settings) -> set[str]:

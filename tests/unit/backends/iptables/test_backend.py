@@ -29,3 +29,9 @@ def test_needs() -> None:
     own = node(ip_families=[IPV4, IPV6], nodeport_addresses=["10.0.0.0/8"])
     forwarding = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
     assert render.needs({}, own, (6, 1)) == Needs(forwarding, ["nf_conntrack"])
+
+
+def test_clients_of_session_affinity_are_an_option_of_the_kernel_s_module() -> None:
+    """IPVS counts none (test_backend.py of that backend)."""
+    needs = [render.needs({}, node(affinity_clients=number), (6, 1)) for number in (0, 5000)]
+    assert [each.module_options for each in needs] == [{}, {"xt_recent": {"ip_list_tot": "5000"}}]

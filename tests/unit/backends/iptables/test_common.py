@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from iptables_rules import HERE
-from support import node, rules
+from support import catalogue, node, rule_set, rules
 
-from sluice import names
-from sluice.addresses import IPV6
+from sluice import names, render
+from sluice.addresses import IPV4, IPV6
 from sluice.backends.iptables import common
 
 
@@ -32,11 +32,17 @@ def pod(**more: Any) -> dict[str, Any]:
     }
 
 
+LOOPBACK_STAYS = '-m comment --comment "loopback is not for host ports without a hostIP"'
+
+
 def test_host_port() -> None:
     found = rules(pod())["nat"]
     chain = names.host_port_chain_name("6b3a1f", 9200, "TCP")
     comment = '-m comment --comment "agent_shop hostport 9200"'
-    assert found["KUBE-HOSTPORTS"] == [f"-p tcp {comment} -m tcp --dport 9200 -j {chain}"]
+    assert found["KUBE-HOSTPORTS"] == [
+        f"-d 127.0.0.0/8 {LOOPBACK_STAYS} -j RETURN",
+        f"-p tcp {comment} -m tcp --dport 9200 -j {chain}",
+    ]
     assert found[chain] == [
         f"-s {HERE}/32 {comment} -j KUBE-MARK-MASQ",
         f"-p tcp {comment} -m tcp -j DNAT --to-destination {HERE}:9100",
@@ -44,6 +50,7 @@ def test_host_port() -> None:
     jump = '-m comment --comment "kube hostport portals" -m addrtype --dst-type LOCAL -j KUBE-HOSTPORTS'
     assert [found["PREROUTING"][-1], found["OUTPUT"][-1]] == [jump, jump]
     in_v6 = rules(pod(), family=IPV6)["nat"]
+    assert in_v6["KUBE-HOSTPORTS"][0] == f"-d ::1/128 {LOOPBACK_STAYS} -j RETURN"
     assert in_v6[chain][1].endswith("--to-destination [fd00:244::1]:9100")
 
 
@@ -66,6 +73,39 @@ def test_host_port_on_one_address_and_without_uid() -> None:
     assert found["KUBE-HOSTPORTS"] == [
         f'-d 10.0.0.10/32 -p udp -m comment --comment "agent_shop hostport 9200" -m udp --dport 9200 -j {chain}'
     ]
+
+
+def test_host_port_on_loopback() -> None:
+    """For the node's own clients, with its outward address as source: the Pod would answer its own 127.0.0.1."""
+    found = rules(pod(port={"hostIP": "127.0.0.1"}))["nat"]
+    chain = names.host_port_chain_name("6b3a1f", 9200, "TCP")
+    comment = '-m comment --comment "agent_shop hostport 9200"'
+    from_node = "-m addrtype --src-type LOCAL"
+    assert found["KUBE-HOSTPORTS"] == [f"-d 127.0.0.1/32 -p tcp {comment} {from_node} -m tcp --dport 9200 -j {chain}"]
+    assert found[chain][:-1] == [
+        f"-s {HERE}/32 {comment} -j KUBE-MARK-MASQ",
+        f"-s 127.0.0.0/8 {comment} -j KUBE-MARK-MASQ",
+    ]
+
+
+def test_a_host_port_with_an_address_comes_before_those_without() -> None:
+    """It may be on loopback, which those leave alone."""
+    everywhere, named = pod(), pod(port={"hostIP": "127.0.0.1"}, metadata={"name": "other", "uid": "6b3a20"})
+    found = rules(everywhere, named)["nat"]["KUBE-HOSTPORTS"]
+    assert [rule.split()[:2] for rule in found] == [["-d", "127.0.0.1/32"], ["-d", "127.0.0.0/8"], ["-p", "tcp"]]
+
+
+@pytest.mark.parametrize("port", [{}, {"hostIP": "10.0.0.10"}, {"hostIP": "127.0.0.1"}])
+@pytest.mark.parametrize("backend", ["iptables", "ipvs"])
+def test_what_a_host_port_on_loopback_opens_is_closed_to_neighbours(backend: str, port: dict[str, str]) -> None:
+    """Where node ports on localhost need neither the sysctl nor the rule."""
+    own = node(backend=backend, localhost_nodeports=False)
+    found = catalogue(pod(port=port))
+    filtered = rule_set(found, own, IPV4)["filter"]
+    guards = [name for name, lines in filtered.items() if any("block incoming localnet" in rule for rule in lines)]
+    opened = "net.ipv4.conf.all.route_localnet" in render.needs(render.views(found, own), own, (6, 1)).sysctls
+    assert opened == bool(guards) == (port == {"hostIP": "127.0.0.1"})
+    assert all(f"-j {guard}" in filtered["INPUT"] for guard in guards)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,10 @@ def test_loopback_is_opened_where_it_serves_node_ports() -> None:
     assert opened in needs(Catalogue(), Settings()).sysctls
 
 
+def test_ipvs_has_no_limit_of_clients() -> None:
+    assert not needs(Catalogue(), IPVS._replace(affinity_clients=5000)).module_options
+
+
 def test_files_that_the_kernel_s_tools_take() -> None:
     """ipvsadm takes no comments."""
     found = support.rendered(catalogue("rr"), IPVS)

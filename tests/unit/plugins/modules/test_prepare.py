@@ -9,7 +9,11 @@ from typing import Any
 from ansible_collections.sluice.lb.plugins.module_utils import sluice
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import preparation, units
 
-WANTED = {"sysctls": {"kernel.ostype": "Linux"}, "modules": ["kernel"]}
+WANTED = {
+    "sysctls": {"kernel.ostype": "Linux"},
+    "modules": ["kernel"],
+    "module_options": {"no_such_module": {"a": 1}},
+}
 
 
 def files(root: Path) -> list[str]:
@@ -24,7 +28,17 @@ def test_a_node_is_prepared_once(run: Any, node_root: Path) -> None:
     assert Path(preparation.SYSCTL_FILE).read_text().endswith("\nkernel.ostype = Linux\n")
     printed = subprocess.run([units.COMMAND, "--version"], env={}, capture_output=True, text=True, check=True).stdout
     assert printed == f"sluice {sluice.__version__}\n"
+    assert Path(preparation.OPTIONS_FILE).read_text().endswith("\noptions no_such_module a=1\n")
     assert not run("prepare", **WANTED)["changed"]
+
+
+def test_options_that_are_not_in_force_are_a_warning(run: Any, node_root: Path, monkeypatch: Any) -> None:
+    options = {"xt_recent": {"ip_list_tot": 5000}}
+    monkeypatch.setattr(preparation.linux, "module_parameter", lambda *_: "100")
+    monkeypatch.setattr(preparation.linux, "module_use", lambda _: 1)
+    warned = run("prepare", module_options=options)["warned"]
+    assert "xt_recent is in use with ip_list_tot=100: ip_list_tot=5000 takes effect with the next" in warned
+    assert files(node_root)
 
 
 def test_all_of_it_is_taken_away(run: Any, node_root: Path) -> None:
