@@ -97,7 +97,7 @@ def test_render_writes_the_files_of_the_node(tmp_path: Path, good: Path, node: P
     ran = Ran("render", "--settings", node, "--out", tmp_path / "out", good)
     assert (ran.code, ran.output, ran.errors) == (0, "", [])
     written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
-    assert set(written) == {files.SETTINGS_FILE, *ruleset.FILES.values()}
+    assert set(written) == {files.SETTINGS_FILE, files.CATALOGUE_FILE, *ruleset.FILES.values()}
     assert json.loads(written[files.SETTINGS_FILE])["backend"] == "iptables"
     assert 'shop/web has no endpoints"' in written["iptables.rules"]
 

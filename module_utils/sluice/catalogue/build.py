@@ -91,10 +91,11 @@ def build(
 
     host_ports = [(entry, port) for entry in by_kind["Pod"] for port in read_host_ports(entry)]
     host_port_conflicts(host_ports)
+    nodes = {node.name: node for node in (*checks.nodes, *map(read_node, by_kind["Node"]))}
     catalogue = Catalogue(
         services=tuple(service for _entry, service in sorted(services, key=lambda pair: pair[0].key)),
         host_ports=tuple(port for _entry, port in host_ports),
-        nodes=tuple(map(read_node, by_kind["Node"])),
+        nodes=tuple(nodes[name] for name in sorted(nodes)),
         idle=tuple(sorted(idle, key=lambda service: (service.namespace, service.name))),
     )
     return Built(catalogue, faults + allocated.faults, allocated)
