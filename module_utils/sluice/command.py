@@ -123,9 +123,10 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument("-l", "--selector", default="", metavar="SELECTOR", help=selector_help)
     get.add_argument("-o", "--output", choices=("wide", "yaml", "json", "name"), help="instead of a table")
     get.add_argument("--no-headers", action="store_true", help="a table without its first line")
-    inventory_help = "an inventory of Ansible, without MANIFEST; with neither, what this node was given"
+    inventory_help = "an inventory of Ansible, without MANIFEST; with neither, what this node was given (--dir)"
     get.add_argument("-i", "--inventory", metavar="PATH", help=inventory_help)
     with_manifests(get, needs_manifests=False)
+    with_folder(get)
 
     apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
     with_check(apply)
@@ -222,7 +223,7 @@ def _asked_catalogue(arguments: argparse.Namespace) -> Catalogue:
         return _catalogue(arguments, {}, to_program=False)[0]
     if arguments.inventory:
         return inventory.catalogue(arguments.inventory)
-    path = os.path.join(files.DIRECTORY, files.CATALOGUE_FILE)
+    path = os.path.join(arguments.dir, files.CATALOGUE_FILE)
     if not os.path.lexists(path):
         raise NodeError(f"there is no {path}: name manifests, or an inventory (--inventory)")
     return sources.compiled(path)

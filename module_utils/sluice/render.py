@@ -49,6 +49,7 @@ def needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
 def checks_for(nodes: Collection[Settings]) -> Checks:
     """What the settings of all ``nodes`` say about the catalogue as a whole. Raises InputError."""
     ranges = {settings.nodeport_range for settings in nodes} or {Settings().nodeport_range}
+    unsettled = [_backend(settings).remembers_clients for settings in nodes if not settings.affinity_clients]
     schedulers = dict.fromkeys(_backend(settings).scheduler(settings) for settings in nodes)
     return Checks(
         # A node port is served by every node, so it has to lie in the range of each.
@@ -58,6 +59,7 @@ def checks_for(nodes: Collection[Settings]) -> Checks:
         load_balancer_pools=_pools(nodes),
         nodes=tuple(_node(settings) for settings in nodes if settings.node_name),
         schedulers=tuple(filter(None, schedulers)),
+        remembers_clients=min(filter(None, unsettled), default=0),
         node_addresses=tuple(dict.fromkeys(text for settings in nodes for text in settings.node_addresses)),
     )
 

@@ -24,6 +24,8 @@ class Checks(NamedTuple):
     """The nodes themselves, for those who ask which there are; a Node object says more."""
     schedulers: tuple[str, ...] = ()
     """What balances a Service that does not say, on the nodes whose backend has schedulers."""
+    remembers_clients: int = 0
+    """How many clients session affinity keeps per endpoint where no setting says it; 0: all, or settings say it."""
 
 
 NO_CHECKS = Checks()
