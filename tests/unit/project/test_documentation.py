@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import support
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
