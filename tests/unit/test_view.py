@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from iptables_rules import BOTH, HERE, LB, LOCAL, OLD, THERE, balanced, chains_of_services, web
 from support import catalogue, endpoint, endpoint_slice, node, rules, service
 
@@ -192,3 +195,61 @@ def test_a_target_that_is_not(place: str, field: str, bad: object) -> None:
 def test_a_family_that_nobody_knows() -> None:
     with pytest.raises(InputError):
         check_form(View("IPv5", (), (), 0))
+
+
+# --- one ip:port twice: an address that has a new owner already
+
+LEAVING = endpoint("192.0.2.21", "node1", ready=False, serving=False, terminating=True)
+HANGING = endpoint("192.0.2.21", "node1", ready=False, serving=True, terminating=True)
+STARTING = endpoint("192.0.2.21", "node2", ready=False, serving=False)
+READY = endpoint("192.0.2.21", "node2", ready=True)
+
+
+@pytest.mark.parametrize("compat", ["1.18", "1.20", "1.36"])
+@pytest.mark.parametrize("own", ["node1", "node2", "node3"])
+@pytest.mark.parametrize("other", [LEAVING, HANGING, STARTING], ids=["leaving", "hanging", "starting"])
+def test_a_ready_entry_counts_wherever_it_stands(other: dict[str, Any], own: str, compat: str) -> None:
+    """On every node, in either order, in one slice or two."""
+    for pair in ([other, READY], [READY, other]):
+        for slices in ([endpoint_slice(*pair)], [endpoint_slice(each, name=f"s{n}") for n, each in enumerate(pair)]):
+            (port,) = seen(service(), *slices, node_name=own, compat=compat).ports
+            (target,) = port.cluster
+            assert target.endpoint.ready
+            assert target.endpoint.node == "node2"
+
+
+def test_what_stays_comes_before_what_leaves() -> None:
+    """An entry that only starts says already where the address is; one that leaves is not fallen back on (1.36)."""
+    for pair in ([HANGING, STARTING], [STARTING, HANGING]):
+        (port,) = seen(service(), endpoint_slice(*pair)).ports
+        assert port.cluster == ()
+        assert [target.endpoint.node for target in port.endpoints] == ["node2"]
+
+
+ENDPOINTS = st.builds(
+    endpoint,
+    st.just("192.0.2.21"),
+    st.sampled_from(["node1", "node2", "node3"]),
+    ready=st.booleans(),
+    serving=st.booleans(),
+    terminating=st.booleans(),
+    zones=st.lists(st.sampled_from("ab"), max_size=1),
+)
+
+
+@given(st.lists(ENDPOINTS, min_size=1, max_size=4), st.randoms(), st.sampled_from(["1.18", "1.20", "1.36"]))
+def test_the_order_of_entries_does_not_matter(entries: list[dict[str, Any]], random: Random, compat: str) -> None:
+    other = random.sample(entries, len(entries))
+    for own in ("node1", "node2"):
+        first, second = (
+            seen(service(), endpoint_slice(*several), node_name=own, compat=compat) for several in (entries, other)
+        )
+        assert first == second
+
+
+def test_a_node_s_name_is_of_small_letters() -> None:
+    """As kube-proxy names its node; an inventory's host may be LB_1."""
+    ends = [endpoint("192.0.2.21", "LB_1"), endpoint("192.0.2.22", "other")]
+    (port,) = seen(service(internalTrafficPolicy="Local"), endpoint_slice(*ends), node_name="lb_1").ports
+    assert [target.address for target in port.local] == ["192.0.2.21"]
+    assert node(node_name="LB_1").node_name == "lb_1"
