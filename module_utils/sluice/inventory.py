@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,15 +24,12 @@ def catalogue(path: str) -> Catalogue:
     """
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         target = os.path.join(folder, "catalogue.json")
-        project = _project()
-        command = ["-i", path, os.path.join(project, _PLAYBOOK), "--check", "--extra-vars", f"catalogue_path={target}"]
-        config = os.path.join(project, "ansible.cfg")
-        environment = {"ANSIBLE_CONFIG": config} if os.path.exists(config) else {}
-        environment |= {"ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml", "ANSIBLE_NOCOLOR": "1"}
+        playbook = os.path.join(_project(), _PLAYBOOK)
+        command = [_ansible_playbook(), "-i", path, playbook, "--check", "--extra-vars", f"catalogue_path={target}"]
         try:
             done = subprocess.run(
-                [_ansible_playbook(), *command],
-                env={**os.environ, **environment},
+                command,
+                env={**os.environ, **_environment()},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -38,8 +38,29 @@ def catalogue(path: str) -> Catalogue:
         except OSError as error:
             raise NodeError(f"ansible-playbook: {error.strerror}") from None
         if done.returncode or not os.path.exists(target):
-            raise NodeError(f"{path}: {(done.stdout + done.stderr).strip()}")
+            raise NodeError("\n".join(_reasons(done.stdout)) or f"{path}: {(done.stderr or done.stdout).strip()}")
         return sources.compiled(target)
+
+
+def _environment() -> dict[str, str]:
+    """What has Ansible find the project's roles, and print each result on one line."""
+    config = os.path.join(_project(), "ansible.cfg")
+    return {
+        **({"ANSIBLE_CONFIG": config} if os.path.exists(config) else {}),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        "ANSIBLE_CALLBACK_FORMAT_PRETTY": "0",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+
+
+def _reasons(output: str) -> list[str]:
+    """The messages of the tasks that failed, each once."""
+    found: dict[str, None] = {}
+    for result in re.findall(r"^fatal: \[.*?\]: FAILED! => (\{.*\})$", output, re.MULTILINE):
+        with contextlib.suppress(ValueError):
+            found.update(dict.fromkeys(str(json.loads(result).get("msg", "")).splitlines()))
+    return list(filter(None, found))
 
 
 def _ansible_playbook() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from sluice import inventory
 from sluice.system.tools import NodeError
 
+ROOT = Path(__file__).resolve().parents[2]
 HOSTS = """\
 load_balancers:
   hosts:
@@ -46,10 +49,26 @@ def test_what_a_run_would_compile(hosts: Path) -> None:
 
 def test_faults_are_told(hosts: Path) -> None:
     (hosts.parent / "services" / "web.yml").write_text(WEB.replace("80", "0"))
-    with pytest.raises(NodeError, match=r"web.yml:4: Service shop/web: spec.ports\[0\].port: 0 is not in 1-65535"):
+    with pytest.raises(NodeError) as caught:
         inventory.catalogue(str(hosts))
+    assert str(caught.value).splitlines() == [
+        "The catalogue is not valid; nothing was changed.",
+        f"{hosts.parent}/services/web.yml:4: Service shop/web: spec.ports[0].port: 0 is not in 1-65535",
+    ]
     with pytest.raises(NodeError):
         inventory.catalogue(str(hosts.parent / "missing"))
+
+
+def test_a_folder_with_what_lies_beside_the_hosts(hosts: Path) -> None:
+    """Services and what they were given are no hosts, nor groups."""
+    (hosts.parent / "allocations.yml").write_text("shop/web: {clusterIPs: [10.96.7.7]}\n")
+    found = inventory.catalogue(str(hosts.parent))
+    assert found.services[0].cluster_ips == ("10.96.7.7",)
+    command = ["ansible-inventory", "-i", str(hosts.parent), "--graph"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "shop" not in done.stdout
+    assert done.stderr == ""
 
 
 def test_no_ansible(hosts: Path, monkeypatch: pytest.MonkeyPatch) -> None:

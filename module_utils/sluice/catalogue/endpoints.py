@@ -200,7 +200,7 @@ def _host_target_ports(entry: ObjectReader, service: Service, host: EndpointHost
         number = port.target if isinstance(port.target, int) else host.ports.get(port.target)
         if number:
             yield SlicePort(port.name, port.protocol, number)
-        else:
+        elif isinstance(port.target, str):
             message = f"host {host.name} has no port {port.target!r} in its sluice_ports"
             entry.fault(("spec", "ports", index, "targetPort"), message, warning=True)
 
