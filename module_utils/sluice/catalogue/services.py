@@ -275,14 +275,9 @@ def is_others(balancer_class: str) -> bool:
 
 
 def _source_ranges(entry: ObjectReader, spec: dict[str, Any]) -> tuple[str, ...]:
-    found: list[str] = []
-    for index, value in enumerate(entry.items(spec, "loadBalancerSourceRanges", ("spec",))):
-        network = addresses.network(value)
-        if network:
-            found.append(network)
-        else:
-            entry.fault(("spec", "loadBalancerSourceRanges", index), f"{short(value)} is not a CIDR")
-    return tuple(found)
+    path = ("spec", "loadBalancerSourceRanges")
+    found = (entry.network(value, (*path, index)) for index, value in enumerate(entry.items(spec, path[1], path[:1])))
+    return tuple(network for network in found if network)
 
 
 def _affinity(entry: ObjectReader, spec: dict[str, Any]) -> int:

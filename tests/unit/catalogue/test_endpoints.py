@@ -30,7 +30,9 @@ CASES = {
     "no address": Bad(
         "- 10.244.0.1", "- 10.244.0.256", WEB_1, "endpoints[0].addresses[0]", "'10.244.0.256' is not an IP address"
     ),
-    "address of nobody": Bad("- 10.244.0.1", "- 0.0.0.0", WEB_1, "endpoints[0].addresses[0]", "is not an IP address"),
+    "address of nobody": Bad(
+        "- 10.244.0.1", "- 0.0.0.0", WEB_1, "endpoints[0].addresses[0]", "is the address of no host"
+    ),
     "address of oneself": Bad("- 10.244.0.1", "- 127.0.0.1", WEB_1, "endpoints[0].addresses[0]", "is a loopback or"),
     "no addresses": Bad(
         "addresses:\n  - 10.244.0.1\n  nodeName",
