@@ -40,6 +40,7 @@ class ObjectReader:
         self.kind = kind
         self.value: dict[str, Any] = manifest.value
         self._faults = faults
+        self._said: set[tuple[Path, str]] = set()
         self.subject = kind
         self.faulty = False
         self.metadata = self.mapping(self.value, "metadata", ())
@@ -72,6 +73,10 @@ class ObjectReader:
         return next(((key, self.annotations[key]) for key in keys if self.annotations.get(key)), (keys[0], ""))
 
     def fault(self, path: Path, message: str, *, warning: bool = False) -> None:
+        """One line for one thing: a field that is read in two places is wrong once."""
+        if (path, message) in self._said:
+            return
+        self._said.add((path, message))
         line = self.manifest.line(path)
         self._faults.append(Fault(self.manifest.document.file, line, self.subject, shown(path), message, warning))
         self.faulty = self.faulty or not warning

@@ -125,6 +125,13 @@ def test_a_warning_makes_no_object_faulty() -> None:
     assert {fault.field for fault in faults} == {"spec.ports[0].name"}
 
 
+def test_a_field_that_is_read_twice_is_wrong_once() -> None:
+    entry, faults = reader({})
+    for path in (("a",), ("b",), ("a",)):
+        entry.text({"a": 1}, "a", path)
+    assert [fault.field for fault in faults] == ["a.a", "b.a"]
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
