@@ -232,10 +232,10 @@ def _service_ports(entry: ObjectReader, spec: dict[str, Any], checks: Checks) ->
 
 def _target_port(entry: ObjectReader, value: dict[str, Any], path: Path, default: int) -> int | str:
     target, where = value.get("targetPort"), (*path, "targetPort")
-    if target in (None, "", 0) and not isinstance(target, bool):
+    if target == "":
         return default
     if not isinstance(target, str):
-        return entry.number(value, "targetPort", path, 1, 65535, default)
+        return entry.number(value, "targetPort", path, 0, 65535, default) or default
     if _TARGET_NAME.fullmatch(target):
         return target
     if target.isascii() and target.isdigit():
@@ -247,9 +247,7 @@ def _target_port(entry: ObjectReader, value: dict[str, Any], path: Path, default
 
 def _node_port(entry: ObjectReader, holder: dict[str, Any], key: str, path: Path, checks: Checks) -> int:
     """A port of the node's own, 0 for none (which manifests may say, too)."""
-    if holder.get(key) in (None, 0):
-        return 0
-    number = entry.number(holder, key, path, 1, 65535, 0)
+    number = entry.number(holder, key, path, 0, 65535, 0)
     low, high = checks.nodeport_range
     if number and not low <= number <= high:
         entry.fault((*path, key), f"{number} is not in the range of node ports {low}-{high}")

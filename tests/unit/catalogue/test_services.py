@@ -35,7 +35,7 @@ CASES = {
     "unknown type": Bad("type: LoadBalancer", "type: LoadBalancers", WEB, "spec.type", "is not one of ClusterIP"),
     "port 0": Bad("port: 80\n", "port: 0\n", WEB, f"{PORT}.port", "0 is not in 1-65535"),
     "port 65536": Bad("port: 80\n", "port: 65536\n", WEB, f"{PORT}.port", "65536 is not in 1-65535"),
-    "target port": Bad("targetPort: 8080", "targetPort: 70000", WEB, f"{PORT}.targetPort", "70000 is not in 1-65535"),
+    "target port": Bad("targetPort: 8080", "targetPort: 70000", WEB, f"{PORT}.targetPort", "70000 is not in 0-65535"),
     "target port name": Bad(
         "targetPort: 8080", "targetPort: a b", WEB, f"{PORT}.targetPort", "neither a port number nor the name"
     ),
@@ -187,6 +187,13 @@ def external_name(**spec: Any) -> dict[str, Any]:
             ["spec.ports[0].nodePort: may not be used with type ClusterIP: take it away, or is the type NodePort?"],
         ),
         (service(ports=[{"port": 80, "nodePort": 0}]), []),
+        (
+            service(ports=[{"port": 80, "nodePort": False, "targetPort": False}]),
+            [
+                "spec.ports[0].nodePort: must be a whole number, is false",
+                "spec.ports[0].targetPort: must be a whole number, is false",
+            ],
+        ),
         (service(externalTrafficPolicy="Local"), [f"spec.externalTrafficPolicy: {FROM_OUTSIDE}"]),
         (service(externalTrafficPolicy="Local", externalIPs=["198.51.100.1"]), []),
         (service(type="NodePort", externalTrafficPolicy="Cluster"), []),
