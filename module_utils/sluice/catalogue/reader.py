@@ -29,6 +29,9 @@ PASSED_OVER_LABELS = ("service.kubernetes.io/service-proxy-name", "service.kuber
 _ZEROS = re.compile("(?<![0-9a-f])0+(?=[0-9])")
 """Those that lead a number."""
 
+MAX_STEP = 320
+"""Characters of a field's name that a message shows: an annotation's may have 317."""
+
 _T = TypeVar("_T")
 
 
@@ -269,6 +272,8 @@ def place(entry: ObjectReader) -> str:
 def shown(path: Path) -> str:
     text = ""
     for step in path:
+        if isinstance(step, str) and len(step) > MAX_STEP:
+            step = f"{step[:MAX_STEP]}…"
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
     return text
 
