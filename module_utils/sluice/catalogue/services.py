@@ -216,16 +216,17 @@ def _service_ports(entry: ObjectReader, spec: dict[str, Any], checks: Checks) ->
         name = port_name(entry, value, path)
         protocol = entry.choice(value, "protocol", path, PROTOCOLS, "TCP")
         number = entry.port(value, "port", path)
+        if value.get("protocol") not in (None, "", protocol):
+            number = 0
         node_port = _node_port(entry, value, "nodePort", path, checks)
         if len(found) > 1 and value.get("name") in (None, ""):
             entry.fault((*path, "name"), "is missing: of several ports, each has a name")
         elif name and name in named:
             entry.fault((*path, "name"), f"two ports have the name {name!r}")
         named.add(name)
-        if number and value.get("protocol") in (None, "", protocol):
-            if (number, protocol) in by_number:
-                entry.fault((*path, "port"), f"{number}/{protocol} is there twice")
-            by_number.add((number, protocol))
+        if number and (number, protocol) in by_number:
+            entry.fault((*path, "port"), f"{number}/{protocol} is there twice")
+        by_number.add((number, protocol))
         ports.append(ServicePort(name, protocol, number, _target_port(entry, value, path, number), node_port))
     return tuple(ports)
 
