@@ -152,7 +152,7 @@ def test_a_field_that_is_read_twice_is_wrong_once() -> None:
     ],
 )
 def test_what_is_no_address(value: object, message: str) -> None:
-    """What an API server refuses, since 1.33 forms that programs read differently as well (KEP-4858)."""
+    """What an API server refuses, since 1.36 forms that not all programs read alike as well (KEP-4858)."""
     entry, faults = reader({})
     assert entry.address(value, ("a",)) == ""
     assert [fault.message for fault in faults] == [message]
