@@ -48,8 +48,9 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = {}
         try:
             settings, _warnings = from_variables(given["settings"], backends=BACKENDS)
-            views = render.views(sources.compiled(given["catalogue"]), settings)
-            rendered = render.render(views, settings)
+            catalogue, text = sources.compiled_with_text(given["catalogue"])
+            views = render.views(catalogue, settings)
+            rendered = render.render(views, settings, text)
             if given["kernel"]:
                 needs = render.needs(views, settings, given["kernel"])
                 result["needs"] = {

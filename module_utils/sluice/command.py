@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()
     if isinstance(sys.stdout, io.TextIOWrapper):  # which takes every character then, as stderr does
         sys.stdout.reconfigure(errors="backslashreplace")
-    arguments = _parser().parse_args(argv)
+    arguments = _arguments(argv)
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
@@ -56,6 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # argparse takes "no manifests" as read once an option follows the kind of what to get.
+    if rest and (getattr(arguments, "manifests", None) != [] or any(each.startswith("-") for each in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.manifests = rest
+    return arguments
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sluice", description="Services for plain Linux hosts: kube-proxy's rules.")
     parser.add_argument("--version", action="version", version=f"sluice {__version__}")
@@ -67,14 +78,18 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     def with_manifests(
-        added: argparse.ArgumentParser, *, needs_settings: bool = False, needs_allocations: bool = False
+        added: argparse.ArgumentParser,
+        *,
+        needs_settings: bool = False,
+        needs_allocations: bool = False,
+        needs_manifests: bool = True,
     ) -> None:
         settings_help = "sluice_* variables, YAML or JSON"
         added.add_argument("--settings", required=needs_settings, metavar="FILE", help=settings_help)
         allocations_help = "what Services were given (allocations.yml); without it, it is chosen by hash"
         added.add_argument("--allocations", required=needs_allocations, metavar="FILE", help=allocations_help)
         manifests_help = "a file or folder of manifests, or a compiled catalogue"
-        added.add_argument("manifests", nargs="+", metavar="MANIFEST", help=manifests_help)
+        added.add_argument("manifests", nargs="+" if needs_manifests else "*", metavar="MANIFEST", help=manifests_help)
 
     def with_folder(added: argparse.ArgumentParser) -> None:
         added.add_argument("--dir", default=files.DIRECTORY, metavar="DIR", help="default: %(default)s")
@@ -108,7 +123,10 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument("-l", "--selector", default="", metavar="SELECTOR", help=selector_help)
     get.add_argument("-o", "--output", choices=("wide", "yaml", "json", "name"), help="instead of a table")
     get.add_argument("--no-headers", action="store_true", help="a table without its first line")
-    with_manifests(get)
+    inventory_help = "an inventory of Ansible, without MANIFEST; with neither, what this node was given (--dir)"
+    get.add_argument("-i", "--inventory", metavar="PATH", help=inventory_help)
+    with_manifests(get, needs_manifests=False)
+    with_folder(get)
 
     apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
     with_check(apply)
@@ -139,9 +157,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _render(arguments: argparse.Namespace) -> int:
     from . import render
+    from .catalogue import compiled
 
     catalogue, settings = _catalogue(arguments, {"sluice_backend": arguments.backend} if arguments.backend else {})
-    texts = render.render(render.views(catalogue, settings), settings)
+    texts = render.render(render.views(catalogue, settings), settings, compiled.text(catalogue))
     # A link in the folder is replaced. The folder may be one as well, unless another user made it: it may lead to
     # files that are root's.
     if os.path.islink(arguments.out) and os.lstat(arguments.out).st_uid not in (0, os.geteuid()):
@@ -180,8 +199,7 @@ def _get(arguments: argparse.Namespace) -> int:
     if not kind:
         raise NodeError(f"get knows services, endpoints and nodes, not {printable(arguments.kind)}")
     namespace = "" if arguments.all_namespaces or not kind.namespaced else arguments.namespace or "default"
-    catalogue, _settings = _catalogue(arguments, {}, to_program=False)
-    found = listing.select(catalogue, kind, namespace, selector)
+    found = listing.select(_asked_catalogue(arguments), kind, namespace, selector)
     if arguments.output == "name":
         _write(listing.names(kind, found))
     elif arguments.output == "json":
@@ -194,6 +212,21 @@ def _get(arguments: argparse.Namespace) -> int:
     else:
         _complain(f"No resources found in {printable(namespace)} namespace." if namespace else "No resources found")
     return FINE
+
+
+def _asked_catalogue(arguments: argparse.Namespace) -> Catalogue:
+    """That of the manifests, else of the inventory, else what this node was given."""
+    from . import inventory
+    from .catalogue import sources
+
+    if arguments.manifests:
+        return _catalogue(arguments, {}, to_program=False)[0]
+    if arguments.inventory:
+        return inventory.catalogue(arguments.inventory)
+    path = os.path.join(arguments.dir, files.CATALOGUE_FILE)
+    if not os.path.lexists(path):
+        raise NodeError(f"there is no {path}: name manifests, or an inventory (--inventory)")
+    return sources.compiled(path)
 
 
 def _apply(arguments: argparse.Namespace) -> int:

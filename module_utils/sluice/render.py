@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from . import addresses
 from .backends import registry
 from .backends.interface import Backend, Needs, Views
 from .catalogue.checks import Checks
-from .catalogue.model import Catalogue
+from .catalogue.model import Catalogue, Node
 from .faults import Fault, InputError
 from .node import files
 from .pools import Pool
@@ -20,8 +21,8 @@ def views(catalogue: Catalogue, settings: Settings) -> Views:
     return {family: view(catalogue, settings, family) for family in settings.ip_families}
 
 
-def render(views: Views, settings: Settings) -> dict[str, str]:
-    """All files of a node, by name, sealed.
+def render(views: Views, settings: Settings, catalogue: str = "") -> dict[str, str]:
+    """All files of a node, by name, sealed; with the compiled ``catalogue`` as it is, if there is one.
 
     Whatever made ``views`` and ``settings``: nothing in them that is not of its form gets into a file. Raises
     InputError for that, and for an unknown backend.
@@ -31,7 +32,11 @@ def render(views: Views, settings: Settings) -> dict[str, str]:
         check_form(seen)
     values = settings._asdict()
     return files.sealed(
-        {files.SETTINGS_FILE: files.settings_text(values), **_backend(settings).render(views, settings)}
+        {
+            files.SETTINGS_FILE: files.settings_text(values),
+            **({files.CATALOGUE_FILE: catalogue} if catalogue else {}),
+            **_backend(settings).render(views, settings),
+        }
     )
 
 
@@ -44,6 +49,7 @@ def needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
 def checks_for(nodes: Collection[Settings]) -> Checks:
     """What the settings of all ``nodes`` say about the catalogue as a whole. Raises InputError."""
     ranges = {settings.nodeport_range for settings in nodes} or {Settings().nodeport_range}
+    unsettled = [_backend(settings).remembers_clients for settings in nodes if not settings.affinity_clients]
     schedulers = dict.fromkeys(_backend(settings).scheduler(settings) for settings in nodes)
     return Checks(
         # A node port is served by every node, so it has to lie in the range of each.
@@ -51,9 +57,16 @@ def checks_for(nodes: Collection[Settings]) -> Checks:
         ip_families=tuple(dict.fromkeys(family for settings in nodes for family in settings.ip_families)),
         service_cidrs=tuple(dict.fromkeys(net for settings in nodes for net in settings.service_cidrs)),
         load_balancer_pools=_pools(nodes),
+        nodes=tuple(_node(settings) for settings in nodes if settings.node_name),
         schedulers=tuple(filter(None, schedulers)),
+        remembers_clients=min(filter(None, unsettled), default=0),
         node_addresses=tuple(dict.fromkeys(text for settings in nodes for text in settings.node_addresses)),
     )
+
+
+def _node(settings: Settings) -> Node:
+    ips = tuple(filter(None, map(settings.node_ip, addresses.FAMILIES)))
+    return Node(settings.node_name, tuple(settings.labels.items()), ips)
 
 
 def _pools(nodes: Iterable[Settings]) -> tuple[Pool, ...]:

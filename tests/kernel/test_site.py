@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("web", "api")
 RECORDER = Path(__file__).with_name("syslog_recorder.py")
 REMOTE_TMP = "/tmp/sluice-remote"
-BOTH = ["ip6tables.rules", "iptables.rules", "settings.json"]
+BOTH = ["catalogue.json", "ip6tables.rules", "iptables.rules", "settings.json"]
 
 
 class Ran(NamedTuple):
@@ -166,7 +166,7 @@ def site(needs_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     try:
         first = found.play("site.yml")
         assert first.changed == 2  # the node was prepared, and has its rules
-        assert first.sent == ["iptables.rules", "settings.json"]
+        assert first.sent == ["catalogue.json", "iptables.rules", "settings.json"]
         yield found
     finally:
         found.lab("down")
@@ -191,8 +191,8 @@ def test_nothing_to_change(converged: Site) -> None:
 
 def test_the_files_are_those_of_the_engine(converged: Site) -> None:
     settings = Settings(node_name="node", node_addresses=("127.0.0.1", "192.0.2.1"), node_ips=("192.0.2.1",))
-    catalogue = sources.compiled(str(converged.folder / ".sluice/catalogue.json"))
-    assert converged.files() == render.render(render.views(catalogue, settings), settings)
+    catalogue, text = sources.compiled_with_text(str(converged.folder / ".sluice/catalogue.json"))
+    assert converged.files() == render.render(render.views(catalogue, settings), settings, text)
 
 
 def test_check_mode_says_what_would_change_and_writes_nothing(converged: Site) -> None:
@@ -212,7 +212,8 @@ def test_check_mode_says_what_would_change_and_writes_nothing(converged: Site) -
 def test_only_what_differs_is_sent(converged: Site) -> None:
     converged.declare(*SERVICES, "new")
     ran = converged.play("site.yml")
-    assert (ran.changed, ran.sent) == (1, ["iptables.rules", "settings.json"]), "its digest is in the settings"
+    sent = ["catalogue.json", "iptables.rules", "settings.json"]
+    assert (ran.changed, ran.sent) == (1, sent), "its digest is in the settings"
     assert ran.modules.count("apply") == 2
     assert "shop/new" in converged.files()["iptables.rules"]
     assert converged.shell(f"ls {REMOTE_TMP}") == ""
@@ -221,7 +222,7 @@ def test_only_what_differs_is_sent(converged: Site) -> None:
 def test_without_pipelining(converged: Site) -> None:
     converged.declare("web")
     ran = converged.play("site.yml", ANSIBLE_PIPELINING="0")
-    assert (ran.changed, ran.sent) == (1, ["iptables.rules", "settings.json"])
+    assert (ran.changed, ran.sent) == (1, ["catalogue.json", "iptables.rules", "settings.json"])
     assert "shop/api" not in converged.files()["iptables.rules"]
     assert converged.shell(f"ls {REMOTE_TMP}") == ""
 
@@ -235,7 +236,7 @@ def test_files_of_another_family_come_and_go(converged: Site) -> None:
     assert ran.changed >= 1
     assert sorted(converged.files()) == BOTH
     converged.play("site.yml")
-    assert sorted(converged.files()) == ["iptables.rules", "settings.json"]
+    assert sorted(converged.files()) == ["catalogue.json", "iptables.rules", "settings.json"]
     assert "KUBE" not in converged.shell("ip6tables-save")
 
 
@@ -271,14 +272,44 @@ def test_rendering_leaves_no_file_of_another_backend(converged: Site) -> None:
     rendered = converged.folder / "rendered/node"
     assert converged.play("playbooks/render.yml", "-e", "sluice_backend=ipvs").changed == 1
     assert {path.name for path in rendered.iterdir()} == {
-        *("addresses", "ipset.conf", "iptables.rules", "ipvs.conf", "settings.json")
+        *("addresses", "catalogue.json", "ipset.conf", "iptables.rules", "ipvs.conf", "settings.json")
     }
     ran = converged.play("playbooks/render.yml", "--check")
-    assert (ran.changed, len(list(rendered.iterdir()))) == (1, 5)
+    assert (ran.changed, len(list(rendered.iterdir()))) == (1, 6)
     ran = converged.play("playbooks/render.yml")
     assert (ran.changed, ran.modules) == (1, [])
     assert {path.name: path.read_text() for path in rendered.iterdir()} == converged.files()
     assert converged.play("playbooks/render.yml").changed == 0
+
+
+def test_services_are_given_addresses_for_ever(converged: Site) -> None:
+    """One change on the controller, beside the node's; shown in check mode and not written."""
+    kept, services = converged.folder / "allocations.yml", converged.folder / "services/bare.yml"
+    bare = "apiVersion: v1\nkind: Service\nmetadata: {name: NAME}\nspec: {type: NodePort, ports: [{port: 80}]}\n---\n"
+    try:
+        services.write_text(bare.replace("NAME", "bare"))
+        ran = converged.play("site.yml", "--check", "--diff")
+        assert "+default/bare: {clusterIPs: [10." in ran.output
+        assert (ran.changed, kept.exists()) == (2, False)
+        assert converged.play("playbooks/allocate.yml").changed == 1
+        (line,) = [text for text in kept.read_text().splitlines() if not text.startswith("#")]
+        assert converged.play("playbooks/allocate.yml").changed == 0
+        assert converged.play("site.yml").changed == 1
+        assert converged.play("site.yml").changed == 0
+        address = line.partition("[")[2].partition("]")[0]
+        listed = converged.shell("/usr/local/sbin/sluice get svc")
+        assert listed.splitlines()[1].split()[:3] == ["bare", "NodePort", address]
+        assert f"-d {address}/32" in converged.shell("iptables-save")
+        services.write_text(bare.replace("NAME", "alike") + bare.replace("NAME", "bare"))
+        ran = converged.play("site.yml")
+        assert (ran.changed, line in kept.read_text()) == (2, True)
+        services.write_text(bare.replace("NAME", "alike"))
+        assert converged.play("site.yml").changed == 2
+        assert line not in kept.read_text()
+    finally:
+        services.unlink()
+        kept.unlink(missing_ok=True)
+        converged.as_declared = False
 
 
 def test_a_backend_that_nobody_knows_is_refused(site: Site) -> None:

@@ -97,7 +97,7 @@ def test_render_writes_the_files_of_the_node(tmp_path: Path, good: Path, node: P
     ran = Ran("render", "--settings", node, "--out", tmp_path / "out", good)
     assert (ran.code, ran.output, ran.errors) == (0, "", [])
     written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
-    assert set(written) == {files.SETTINGS_FILE, *ruleset.FILES.values()}
+    assert set(written) == {files.SETTINGS_FILE, files.CATALOGUE_FILE, *ruleset.FILES.values()}
     assert json.loads(written[files.SETTINGS_FILE])["backend"] == "iptables"
     assert 'shop/web has no endpoints"' in written["iptables.rules"]
 
@@ -434,3 +434,48 @@ def test_get_of_a_catalogue_that_is_not_sound(tmp_path: Path) -> None:
 def test_a_terminal_that_lacks_characters(listed: Path) -> None:
     ran = Ran("get", "svc", "-A", "-o", "wide", listed, encoding="ascii")
     assert (ran.code, ran.output.splitlines()[-1].split()[-1]) == (0, r"app=w\xe9b")
+
+
+def test_allocate_keeps_what_it_gives(tmp_path: Path, node: Path) -> None:
+    kept, bare = tmp_path / "allocations.yml", tmp_path / "bare.yml"
+    bare.write_text(LISTED.replace("  clusterIP: 10.96.0.10\n", ""))
+    words = ("allocate", "--settings", node, "--allocations", kept, bare)
+    checked = Ran(*words, "--check")
+    assert not kept.exists()
+    done = Ran(*words)
+    assert (done.code, done.output, done.errors) == (checked.code, checked.output, [])
+    (line,) = [line for line in kept.read_text().splitlines() if not line.startswith("#")]
+    assert done.output == f"+ {line}\nchanged=1\n"
+    assert Ran(*words).output == "changed=0\n"
+    address = line.partition("[")[2].partition("]")[0]
+    asked = Ran("get", "svc", "-A", "--settings", node, "--allocations", kept, bare)
+    assert address in asked.output
+    assert asked.errors == []
+    assert Ran("render", "--settings", node, "--out", tmp_path / "out", "--allocations", kept, bare).errors == []
+    assert address in (tmp_path / "out" / "iptables.rules").read_text()
+    bare.write_text(LISTED)
+    assert Ran(*words).output == f"- {line}\nchanged=1\n"
+
+
+def test_allocations_that_are_not_there_yet(tmp_path: Path, node: Path) -> None:
+    bare, missing = tmp_path / "bare.yml", tmp_path / "allocations.yml"
+    bare.write_text(LISTED.replace("  clusterIP: 10.96.0.10\n", ""))
+    (warning,) = Ran("validate", "--settings", node, "--allocations", missing, bare).errors
+    assert warning == (
+        f"{missing}: warning: is not there yet; 1 Service has its addresses by hash and may move when others come:"
+        " shop/web"
+    )
+    assert Ran("validate", "--settings", node, bare).errors == []
+    missing.write_text("web: {}\n- a\n")
+    ran = Ran("validate", "--settings", node, "--allocations", missing, bare)
+    assert (ran.code, len(ran.errors)) == (1, 1)
+    assert missing.name in ran.errors[0]
+    assert Ran("allocate", bare).code == 2, "a file has to be named"
+
+
+def test_get_on_a_node(tmp_path: Path, listed: Path, node: Path) -> None:
+    given = ("--dir", tmp_path / "out")
+    assert "name manifests, or an inventory (--inventory)" in Ran("get", "svc", *given).errors[0]
+    assert Ran("render", "--settings", node, "--out", tmp_path / "out", listed).code == 0
+    ran = Ran("get", "svc", "-A", *given)
+    assert (ran.errors, ran.output) == ([], Ran("get", "svc", "-A", listed).output)

@@ -205,6 +205,8 @@ class Backend(NamedTuple):
     render: Callable[[Views, Settings], dict[str, str]]
     needs: Callable[[Views, Settings, Sequence[int]], Needs]
     scheduler: Callable[[Settings], str]
+    remembers_clients: int = 0
+    """How many clients an endpoint's session affinity keeps where the node does not say otherwise; 0: all."""
 
     @property
     def devices(self) -> tuple[str, ...]:

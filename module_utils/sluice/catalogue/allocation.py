@@ -348,7 +348,7 @@ class _Giver:
         own = {(port.port, port.protocol) for port in service.ports}
         return bool(others) and not any(
             own & {(port.port, port.protocol) for port in other.ports}
-            or ((service.external_local or other.external_local) and service.selector != other.selector)
+            or ((service.external_local or other.external_local) and not _same_endpoints(service, other))
             for other in others
         )
 
@@ -363,7 +363,11 @@ class _Giver:
             self._fault(service, path, message, warning=True)
         for message, those in self._lacking.items():
             entry, field = those[0]
-            entry.fault(field, message + (f", nor for {len(those) - 1} more Services" if those[1:] else ""))
+            entry.fault(field, message + (f", also not for {len(those) - 1} more" if those[1:] else ""))
+
+
+def _same_endpoints(one: Service, other: Service) -> bool:
+    return bool(one.selector) and one.selector == other.selector
 
 
 def _families(service: Service, wants: Wanted) -> list[str]:

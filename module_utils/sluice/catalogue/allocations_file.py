@@ -64,8 +64,8 @@ def _line(given: Given) -> str:
 
 
 def _list(texts: tuple[str, ...]) -> str:
-    """YAML takes IPv6 addresses without quotes, but for those that end with a colon."""
-    return f"[{', '.join(repr(each) if each.endswith(':') else each for each in texts)}]"
+    """YAML takes IPv6 addresses without quotes, but for those that begin or end with a colon."""
+    return f"[{', '.join(each if each.strip(':') == each else repr(each) for each in texts)}]"
 
 
 def read(text: str, name: str) -> Allocations:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..faults import Fault, InputError
 from .allocation import NOTHING_GIVEN, Allocated, Allocations, allocate
 from .checks import NO_CHECKS, Checks
-from .conflicts import distinct_objects, host_port_conflicts, service_conflicts
+from .conflicts import distinct_objects, forgotten_clients, host_port_conflicts, service_conflicts
 from .endpoints import owner, ports_have_slices, publish, read_endpoints, read_slices, selected, served
 from .fields import unknown_fields
 from .hosts import EndpointHost
@@ -88,13 +88,15 @@ def build(
     allocated = allocate(services, idle, checks, given)
     services = [(entry, service) for (entry, _before), service in zip(services, allocated.services)]
     service_conflicts(services, checks)
+    forgotten_clients(services, checks)
 
     host_ports = [(entry, port) for entry in by_kind["Pod"] for port in read_host_ports(entry)]
     host_port_conflicts(host_ports)
+    nodes = {node.name: node for node in (*checks.nodes, *map(read_node, by_kind["Node"]))}
     catalogue = Catalogue(
         services=tuple(service for _entry, service in sorted(services, key=lambda pair: pair[0].key)),
         host_ports=tuple(port for _entry, port in host_ports),
-        nodes=tuple(map(read_node, by_kind["Node"])),
+        nodes=tuple(nodes[name] for name in sorted(nodes)),
         idle=tuple(sorted(idle, key=lambda service: (service.namespace, service.name))),
     )
     return Built(catalogue, faults + allocated.faults, allocated)

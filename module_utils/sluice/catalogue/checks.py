@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..pools import Pool
+from .model import Node
 
 DEFAULT_SERVICE_CIDRS = ("10.96.0.0/12", "fd00:10:96::/112")
 """Where cluster IPs are given from while sluice_service_cidrs is not set: kubeadm's default, and one of its kind."""
@@ -19,8 +20,12 @@ class Checks(NamedTuple):
     service_cidrs: tuple[str, ...] = ()
     load_balancer_pools: tuple[Pool, ...] = ()
     node_addresses: tuple[str, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    """The nodes themselves, for those who ask which there are; a Node object says more."""
     schedulers: tuple[str, ...] = ()
     """What balances a Service that does not say, on the nodes whose backend has schedulers."""
+    remembers_clients: int = 0
+    """How many clients session affinity keeps per endpoint where no setting says it; 0: all, or settings say it."""
 
 
 NO_CHECKS = Checks()

@@ -23,6 +23,16 @@ def distinct_objects(objects: Iterable[ObjectReader]) -> Iterator[ObjectReader]:
             entry.fault(("metadata", "name"), f"is declared a second time, first at {place(other)}")
 
 
+def forgotten_clients(services: Iterable[tuple[ObjectReader, Service]], checks: Checks) -> None:
+    """Session affinity that does not keep all clients, in one warning."""
+    sticky = [entry for entry, service in services if service.affinity_seconds]
+    if not sticky or not checks.remembers_clients:
+        return
+    few = f"only the last {checks.remembers_clients} clients of an endpoint are kept (sluice_affinity_clients)"
+    more = f", of {len(sticky)} Services" if sticky[1:] else ""
+    sticky[0].fault(("spec", "sessionAffinity"), few + more, warning=True)
+
+
 def service_conflicts(services: Iterable[tuple[ObjectReader, Service]], checks: Checks) -> None:
     """Two Services with one address:port:protocol or one node port; addresses that are a node's own."""
     taken: dict[tuple[str, int, str], ObjectReader] = {}

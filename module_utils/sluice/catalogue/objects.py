@@ -132,11 +132,12 @@ def _service_port(port: ServicePort) -> Object:
 
 def endpoints_object(service: Service) -> Object:
     """The v1 Endpoints of a Service, with its labels, as Kubernetes makes them. Weights are an annotation of it."""
-    weights = {end.address: end.weight for piece in service.slices for end in piece.endpoints if end.weight is not None}
-    weight = ", ".join(f"{address}={number}" for address, number in weights.items())
+    several = subsets(service.slices)
+    shown = {address.ip for subset in several for address in subset.addresses}
+    weights = {end.address: end.weight for piece in service.slices for end in piece.endpoints if end.address in shown}
+    weight = ", ".join(f"{address}={number}" for address, number in weights.items() if number is not None)
     found = _head("Endpoints", service, {f"{ANNOTATION_PREFIX}weight": weight} if weight else {})
-    several = [_subset_object(subset) for subset in subsets(service.slices)]
-    return {**found, "subsets": several} if several else found
+    return {**found, "subsets": list(map(_subset_object, several))} if several else found
 
 
 def _subset_object(subset: Subset) -> Object:

@@ -36,11 +36,16 @@ def compiled(path: str) -> Catalogue:
 
     Raises InputError where it holds none, is damaged, or may have been written by anybody else than us (or root).
     """
+    return compiled_with_text(path)[0]
+
+
+def compiled_with_text(path: str) -> tuple[Catalogue, str]:
+    """The same, and the text that says it."""
     try:
         text = input_files.own_content(path)
         if not compiled_form.is_one(text):
             raise ValueError("there is no compiled catalogue in it")
-        return compiled_form.load(text)
+        return compiled_form.load(text), text
     except (Unreadable, ValueError) as error:
         raise InputError([Fault(path, 0, "", "catalogue", str(error))]) from None
 

@@ -23,6 +23,8 @@ from . import state
 
 DIRECTORY = "/etc/sluice"
 SETTINGS_FILE = "settings.json"
+CATALOGUE_FILE = "catalogue.json"
+"""The compiled catalogue that the others were made of, for whoever asks on the node (``sluice get``)."""
 
 DIGESTS = "files"
 """The field of SETTINGS_FILE that has the SHA-256 of the other files, in hexadecimal, by name."""
@@ -63,7 +65,11 @@ def own(contents: Files, layer: Layer) -> dict[str, str]:
 
 def names() -> list[str]:
     """All files that a node may have."""
-    return [SETTINGS_FILE, *(name for layer in registry.layers() for name in layer.files(addresses.FAMILIES))]
+    return [
+        SETTINGS_FILE,
+        CATALOGUE_FILE,
+        *(name for layer in registry.layers() for name in layer.files(addresses.FAMILIES)),
+    ]
 
 
 def nothing() -> dict[str, Any]:
@@ -153,7 +159,8 @@ def parse(contents: Files, source: str = "files", backend: str = "") -> Wanted:
             raise NodeError(f"{source}: there is no backend {settings['backend']}")
         wanted = Wanted({}, settings, source)
         files = [name for layer in wanted.layers for name in layer.files(settings["ip_families"])]
-        return wanted._replace(contents={name: contents[name] for name in (SETTINGS_FILE, *files)})
+        asked = [CATALOGUE_FILE] if CATALOGUE_FILE in contents else []
+        return wanted._replace(contents={name: contents[name] for name in (SETTINGS_FILE, *asked, *files)})
     except KeyError as error:
         raise NodeError(f"{source}: there is no {error.args[0]}") from None
     except (ValueError, TypeError, RecursionError) as error:

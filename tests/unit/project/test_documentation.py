@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import support
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from sluice import render, settings
 from sluice.backends.registry import BACKENDS
-from sluice.catalogue import sources
+from sluice.catalogue import compiled, sources
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "inventory/sample"
@@ -296,14 +295,16 @@ def test_sample_renders(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
     variables = yaml.safe_load((SAMPLE / "group_vars/load_balancers.yml").read_text())
+    nodes = {}
     for name in ("lb1", "lb2"):
-        node, warnings = settings.from_variables({**variables, "sluice_node_name": name})
+        nodes[name], warnings = settings.from_variables({**variables, "sluice_node_name": name})
         assert warnings == []
-        given = sources.read([str(SAMPLE / "services")])
-        catalogue, warnings = sources.catalogue_of(given, sample_hosts(), render.checks_for([node]))
-        assert warnings == []
+    given = sources.read([str(SAMPLE / "services")])
+    catalogue, warnings = sources.catalogue_of(given, sample_hosts(), render.checks_for(nodes.values()))
+    assert warnings == []
+    for name, node in nodes.items():
         written = {path.name: path.read_text() for path in (inventory / "rendered" / name).iterdir()}
-        assert written == support.rendered(catalogue, node)
+        assert written == render.render(render.views(catalogue, node), node, compiled.text(catalogue))
         # An endpoint that is not ready, one by a port's name, one by a slice.
         assert "192.0.2.23:8081" not in written["iptables.rules"]
         assert "192.0.2.22:8080" in written["iptables.rules"]

@@ -40,4 +40,5 @@ BACKEND = Backend(
     render=_render,
     needs=_needs,
     scheduler=lambda settings: "",
+    remembers_clients=100,
 )

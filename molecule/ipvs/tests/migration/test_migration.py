@@ -56,7 +56,7 @@ def test_migration_under_load(node: Node, backend: str) -> None:
             "servers": {},
             "sets": [],
             "device": False,
-            "files": ["iptables.rules", "settings.json"],
+            "files": ["catalogue.json", "iptables.rules", "settings.json"],
             "timer": False,
         }
         assert chains

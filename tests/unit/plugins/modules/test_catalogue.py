@@ -58,3 +58,42 @@ def test_a_folder_that_others_may_write_is_a_line(act: Any, tmp_path: Path) -> N
     tmp_path.chmod(0o777)
     done = act("catalogue", manifests=[service()], path=str(tmp_path / "catalogue.json"))
     assert done["msg"].endswith(f"its folder {tmp_path} may be written by others (mode 777)")
+
+
+def test_what_services_are_given_is_kept(act: Any, tmp_path: Path) -> None:
+    """Shown in check mode and not written; one change; none in the second run."""
+    kept, path = tmp_path / "allocations.yml", str(tmp_path / "catalogue.json")
+    given = {"manifests": [service(ip="", type="NodePort")], "path": path, "allocations": str(kept)}
+    checked = act("catalogue", check=True, **given)
+    assert (checked["changed"], kept.exists()) == (True, False)
+    done = act("catalogue", **given)
+    assert (done["changed"], done["diff"], checked["diff"]) == (True, checked["diff"], done["diff"])
+    assert done["diff"][0]["after"] == kept.read_text()
+    assert "shop/web: {clusterIPs: [" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o644
+    for check in (True, False):
+        assert act("catalogue", check=check, **given)["changed"] is False
+    (web,) = sources.compiled(path).services
+    assert web.cluster_ips[0] in kept.read_text()
+    assert act("catalogue", manifests=[service(ip="10.96.0.1")], path=path, allocations=str(kept))["changed"] is True
+    assert "shop/web" not in kept.read_text()
+
+
+def test_a_file_that_cannot_be_written_is_a_warning(act: Any, tmp_path: Path) -> None:
+    given = {"manifests": [service(ip="")], "path": str(tmp_path / "catalogue.json")}
+    where = "/proc/sluice/allocations.yml"  # for root, too
+    for _again in range(2):
+        done = act("catalogue", **given, allocations=where)
+        assert "failed" not in done
+        (warning,) = done["warnings"]
+        assert warning.startswith(f"{where}: warning: cannot be written (")
+        assert warning.endswith("1 Service has its addresses by hash and may move when others come: shop/web")
+
+
+def test_a_file_that_is_damaged_is_a_line(act: Any, tmp_path: Path) -> None:
+    kept = tmp_path / "allocations.yml"
+    kept.write_text("shop/web: {clusterIPs: [banana]}\n")
+    done = act("catalogue", manifests=[service(ip="")], path=str(tmp_path / "catalogue.json"), allocations=str(kept))
+    assert done["failed"]
+    assert done["msg"].splitlines()[1:] == [f"{kept}:1: Service shop/web: clusterIPs: must be a list of IP addresses"]
+    assert kept.read_text() == "shop/web: {clusterIPs: [banana]}\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.sluice.lb.plugins.action import render as action
-from support import catalogue, endpoint, endpoint_slice, node, rendered, service
+from support import catalogue, endpoint, endpoint_slice, node, service
 
 from sluice import render, settings
 from sluice.catalogue import compiled
@@ -17,6 +17,7 @@ from sluice.catalogue import compiled
 ROOT = Path(__file__).resolve().parents[4]
 WEB = catalogue(service(), endpoint_slice("10.244.1.1"))
 OWN = node(affinity_clients=5000)
+FILES = render.render(render.views(WEB, OWN), OWN, compiled.text(WEB))
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_files_and_needs(act: Any, given: dict[str, Any], tmp_path: Path) -> Non
     assert act("render", check=True, **given, path=str(out))["changed"] is True
     assert not out.exists()
     done = act("render", **given, path=str(out), kernel=[6, 1])
-    assert (done["changed"], held(out)) == (True, rendered(WEB, OWN))
+    assert (done["changed"], held(out)) == (True, FILES)
     needs = render.needs(render.views(WEB, OWN), OWN, (6, 1))
     assert done["needs"] == {
         "sysctls": needs.sysctls,
@@ -47,7 +48,7 @@ def test_files_and_needs(act: Any, given: dict[str, Any], tmp_path: Path) -> Non
     }
     (out / "ipvs.conf").write_text("of another backend")
     assert act("render", **given, path=str(out))["changed"] is True
-    assert set(held(out)) == set(rendered(WEB, OWN))
+    assert set(held(out)) == set(FILES)
     assert act("render", **given, path=str(out))["changed"] is False
 
 
@@ -85,7 +86,9 @@ def test_templates_in_a_catalogue_are_text(act: Any, given: dict[str, Any], tmp_
         assert done.get("failed", False) is not valid
         assert "x7x7" not in str(done)
     assert act("render", **given, path=str(tmp_path / "out"))["changed"]
-    assert "{{" not in "".join(held(tmp_path / "out").values())
+    written = held(tmp_path / "out")
+    assert written.pop("catalogue.json") == Path(path).read_text(), "a node is told what the labels are, as they are"
+    assert "{{" not in "".join(written.values())
     assert not (tmp_path / "touched").exists()
 
 
