@@ -119,7 +119,7 @@ def build(folder: Path, text: str, **variables: Any) -> list[Fault]:
     """All faults of a file with this text."""
     path = folder / "catalogue.yml"
     path.write_text(text)
-    checks = render.checks_for([node(**{"affinity_clients": 1000, **variables})])
+    checks = render.checks_for([node(**{"affinity_clients": 5000, **variables})])
     try:
         _, faults = sources.catalogue_of(sources.read([str(path)]), (), checks)
     except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,7 +53,9 @@ def bounds(text: str) -> tuple[int, int]:
 
 
 def number(address: str) -> int:
-    return int(ipaddress.ip_address(address))
+    """An address as a number."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return int.from_bytes(socket.inet_pton(family, address), "big")
 
 
 def address(found: int, family: str) -> str:

@@ -58,7 +58,7 @@ class Allocated(NamedTuple):
 
 
 def allocate(
-    services: Sequence[tuple[ObjectReader, Service]], idle: Iterable[Service], checks: Checks, before: Allocations
+    services: Sequence[tuple[ObjectReader, Service]], idle: Sequence[Service], checks: Checks, before: Allocations
 ) -> Allocated:
     """Give ``services`` what their manifests declare not. ``idle`` ones get nothing, but keep what they declare.
 
@@ -71,11 +71,12 @@ def allocate(
     for service in idle:
         giver.avoid(text for _path, text in service_addresses(service))
     giver.avoid(checks.node_addresses)
-    for _entry, service, _wants in asking:
-        giver.avoid(endpoint.address for piece in service.slices for endpoint in piece.endpoints)
     # Where two names meet, the first in this order has the number; in that of the files, a moved file would move it.
     by_name = sorted(asking, key=lambda each: each[0].key)
     kept = {entry.key: giver.keep(entry, service, wants) for entry, service, wants in by_name}
+    if any(_lacks(service, wants, kept[entry.key]) for entry, service, wants in by_name):
+        for service in (*idle, *(service for _entry, service, _wants in asking)):
+            giver.avoid(endpoint.address for piece in service.slices for endpoint in piece.endpoints)
     given = {entry.key: giver.give(entry, service, wants, kept[entry.key]) for entry, service, wants in by_name}
     giver.conclude()
     return Allocated(
@@ -84,6 +85,13 @@ def allocate(
         new=["/".join(key) for key, found in given.items() if found != kept[key]],
         faults=giver.faults,
     )
+
+
+def _lacks(service: Service, wants: Wanted, kept: Given) -> bool:
+    """Whether there is an address to choose for the Service."""
+    of_balancer = len(wants.families) if wants.balancer else 0
+    wanting = len(_families(service, wants)) > len(kept.cluster_ips)
+    return wanting or of_balancer > len(kept.load_balancer_ips)
 
 
 def _filled(service: Service, wants: Wanted, given: Given) -> Service:

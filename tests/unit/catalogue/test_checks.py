@@ -9,4 +9,4 @@ from sluice.settings import Settings
 
 def test_no_checks_are_those_of_default_settings() -> None:
     assert NO_CHECKS == Checks() == render.checks_for([])
-    assert NO_CHECKS._replace(ip_families=("IPv4",)) == render.checks_for([Settings()])
+    assert NO_CHECKS._replace(ip_families=("IPv4",), remembers_clients=100) == render.checks_for([Settings()])
