@@ -73,7 +73,9 @@ def _slices(draw: st.DrawFn, of: str, name: str, family: str, ports: list[dict[s
         )
         for number in draw(st.lists(st.integers(1, 12), max_size=6, unique=True))
     ]
-    offered = [port | {"port": 8080 + index} for index, port in enumerate(ports)]
+    offered = [
+        {"name": port["name"], "protocol": port["protocol"], "port": 8080 + index} for index, port in enumerate(ports)
+    ]
     return endpoint_slice(*endpoints, of=of, name=name, family=family, ports=offered)
 
 

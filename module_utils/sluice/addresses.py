@@ -33,6 +33,15 @@ def address(text: object) -> str:
         return ""
 
 
+def mapped(text: str) -> str:
+    """The IPv4 address that ``text`` is in IPv6's form (``::ffff:10.0.0.1``), or ``""``."""
+    try:
+        found = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
+    except (OSError, ValueError):
+        return ""
+    return address(found[len("::ffff:") :]) if found.startswith("::ffff:") else ""
+
+
 def network(text: object) -> str:
     """The canonical form of a CIDR, host bits cleared as iptables does, or ``""`` where ``text`` is none."""
     base, slash, length = text.strip().partition("/") if isinstance(text, str) else ("", "", "")

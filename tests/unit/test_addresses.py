@@ -50,6 +50,22 @@ def test_network(text: object, canonical: str) -> None:
     assert addresses.network(text) == canonical
 
 
+@pytest.mark.parametrize(
+    ("text", "ipv4"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("0::FFFF:a00:1", "10.0.0.1"),
+        ("::ffff:0:a00:1", ""),
+        ("fd00::1", ""),
+        ("10.0.0.1", ""),
+        ("a\0", ""),
+        ("\ud800", ""),
+    ],
+)
+def test_ipv4_in_ipv6_s_form(text: str, ipv4: str) -> None:
+    assert addresses.mapped(text) == ipv4
+
+
 def test_families_are_told_apart() -> None:
     mixed = ["fd00::1", "10.0.0.1", "10.0.0.2"]
     assert [addresses.family_of(text) for text in mixed] == [IPV6, IPV4, IPV4]

@@ -64,7 +64,7 @@ def build(
 
     declared = {entry.key: entry for entry in by_kind["Service"]}
     slices = read_slices(served(by_kind["EndpointSlice"], declared))
-    legacy = {entry.key: read_endpoints(entry) for entry in served(by_kind["Endpoints"], declared)}
+    legacy = {entry.key: read_endpoints(entry) for entry in served(by_kind["Endpoints"], declared, slices)}
     # What is wrong with an object is reported once: what follows from it is not.
     unsound = {owner(entry) for kind in ("EndpointSlice", "Endpoints") for entry in by_kind[kind] if entry.faulty}
 

@@ -40,7 +40,8 @@ def service_conflicts(services: Iterable[tuple[ObjectReader, Service]], checks: 
     own = set(checks.node_addresses)
     for entry, service in services:
         for path, address in service_addresses(service):
-            for port in service.ports:
+            # A port without a number has its fault already.
+            for port in (port for port in service.ports if port.port):
                 other = taken.setdefault((address, port.port, port.protocol), entry)
                 if other is not entry:
                     message = f"{addresses.host_port(address, port.port)}/{port.protocol} is {other.subject}'s as well"

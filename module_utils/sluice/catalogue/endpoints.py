@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import addresses, balancing
@@ -35,28 +35,36 @@ def read_slices(entries: Iterable[ObjectReader]) -> dict[tuple[str, str], list[E
 
 
 def _slice(entry: ObjectReader) -> EndpointSlice | None:
-    kind = entry.choice(entry.value, "addressType", (), (*addresses.FAMILIES, "FQDN"), addresses.IPV4)
-    if not entry.value.get("addressType"):
-        entry.fault(("addressType",), f"is missing: taken as {kind}", warning=True)
-    ports = tuple(_slice_ports(entry, entry.value, ()))
-    names = [port.name for port in ports]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            entry.fault(("ports", index, "name"), f"two ports have the name {name!r}")
+    kind = _address_type(entry)
+    ports = tuple(_slice_ports(entry))
     if kind == "FQDN":
         return None
     (piece,) = _weighted(entry, [EndpointSlice(kind, ports, tuple(_endpoints(entry, kind)))])
-    return piece
+    return piece._replace(ports=tuple(port for port in ports if port.port))
 
 
-def _slice_ports(entry: ObjectReader, holder: dict[str, Any], path: Path) -> Iterator[SlicePort]:
-    for where, value in entry.mappings(holder, "ports", path):
+def _address_type(entry: ObjectReader) -> str:
+    """The slice's addressType. Where it has none or a wrong one, it is what its first endpoint's address says."""
+    several = (value.get("addresses") for _path, value in entry.mappings(entry.value, "endpoints", ()))
+    first = next((texts[0] for texts in several if isinstance(texts, list) and texts), "")
+    default = addresses.family_of(addresses.address(first))
+    kind = entry.choice(entry.value, "addressType", (), (*addresses.FAMILIES, "FQDN"), default)
+    if entry.value.get("addressType") in (None, ""):
+        entry.fault(("addressType",), f"is missing: taken as {kind}", warning=True)
+    return kind
+
+
+def _slice_ports(entry: ObjectReader) -> Iterator[SlicePort]:
+    """All ports of a slice. Without a number (or 0) one stands for all ports, which no Service's port can use."""
+    named: set[str] = set()
+    for where, value in entry.mappings(entry.value, "ports", ()):
         name = port_name(entry, value, where)
+        if value.get("name") in (None, name):
+            if name in named:
+                entry.fault((*where, "name"), f"two ports have the name {name!r}")
+            named.add(name)
         protocol = entry.choice(value, "protocol", where, PROTOCOLS, "TCP")
-        # A port without a number stands for all ports, which no Service's port can use.
-        number = entry.number(value, "port", where, 1, 65535, 0)
-        if number:
-            yield SlicePort(name, protocol, number)
+        yield SlicePort(name, protocol, entry.number(value, "port", where, 0, 65535, 0))
 
 
 def _endpoints(entry: ObjectReader, family: str) -> Iterator[Endpoint]:
@@ -65,11 +73,14 @@ def _endpoints(entry: ObjectReader, family: str) -> Iterator[Endpoint]:
         conditions = entry.mapping(value, "conditions", path)
         where = (*path, "conditions")
         hints = entry.mapping(value, "hints", path)
-        # Consumers take the first address: all of them stand for the same endpoint (KEP-752).
-        texts = entry.items(value, "addresses", path)
-        address = entry.outward(texts[0], (*path, "addresses", 0), family) if texts else ""
-        if not texts:
+        texts = [
+            entry.outward(text, (*path, "addresses", index), family)
+            for index, text in enumerate(entry.items(value, "addresses", path))
+        ]
+        if value.get("addresses") in (None, []):
             entry.fault((*path, "addresses"), "is missing")
+        # Consumers take the first address: all of them stand for the same endpoint (KEP-752).
+        address = texts[0] if texts else ""
         topology = entry.mapping(value, "topology" if beta else "deprecatedTopology", path)
         if address:
             yield Endpoint(
@@ -115,7 +126,9 @@ def read_endpoints(entry: ObjectReader) -> list[EndpointSlice]:
     """A v1 Endpoints object as slices, as Kubernetes mirrors it."""
     found: list[EndpointSlice] = []
     for path, subset in entry.mappings(entry.value, "subsets", ()):
-        ports = tuple(_slice_ports(entry, subset, path))
+        if not subset.get("addresses") and not subset.get("notReadyAddresses"):
+            entry.fault(path, "has neither addresses nor notReadyAddresses")
+        ports = tuple(_subset_ports(entry, subset, path))
         endpoints: dict[str, list[Endpoint]] = defaultdict(list)
         for key, ready in (("addresses", True), ("notReadyAddresses", False)):
             for where, value in entry.mappings(subset, key, path):
@@ -125,6 +138,18 @@ def read_endpoints(entry: ObjectReader) -> list[EndpointSlice]:
                     endpoints[addresses.family_of(address)].append(Endpoint(address, node, ready, ready))
         found += (EndpointSlice(family, ports, tuple(several)) for family, several in endpoints.items())
     return _weighted(entry, found)
+
+
+def _subset_ports(entry: ObjectReader, subset: dict[str, Any], path: Path) -> Iterator[SlicePort]:
+    found = list(entry.mappings(subset, "ports", path))
+    for where, value in found:
+        name = port_name(entry, value, where)
+        protocol = entry.choice(value, "protocol", where, PROTOCOLS, "TCP")
+        if len(found) > 1 and value.get("name") in (None, ""):
+            entry.fault((*where, "name"), "is missing: of several ports, each has a name")
+        number = entry.port(value, "port", where)
+        if number:
+            yield SlicePort(name, protocol, number)
 
 
 def publish(slices: Iterable[EndpointSlice], service: Service) -> tuple[EndpointSlice, ...]:
@@ -146,20 +171,25 @@ def owner(entry: ObjectReader) -> tuple[str, str]:
     return entry.namespace, entry.labels.get(SERVICE_NAME_LABEL, "") if label else entry.name
 
 
-def served(entries: Iterable[ObjectReader], services: Mapping[tuple[str, str], ObjectReader]) -> Iterator[ObjectReader]:
-    """Those of ``entries`` that are some Service's.
+def served(
+    entries: Iterable[ObjectReader],
+    services: Mapping[tuple[str, str], ObjectReader],
+    slices: Collection[tuple[str, str]] = (),
+) -> Iterator[ObjectReader]:
+    """Those of ``entries`` that are some Service's; ``slices``: the Services that have slices, which count anyway.
 
     The others, which other controllers, leader election or a Service that went have left behind, get a warning at
     most: kube-proxy never looks at them.
     """
     for entry in entries:
         whose = owner(entry)
-        slices = entry.kind == "EndpointSlice"
-        path = ("metadata", "labels", SERVICE_NAME_LABEL) if slices else ("metadata", "name")
+        by_label = entry.kind == "EndpointSlice"
+        path = ("metadata", "labels", SERVICE_NAME_LABEL) if by_label else ("metadata", "name")
         if passed_over(entry):
             continue
-        if not slices and entry.labels.get(SKIP_MIRROR_LABEL) == "true":
-            entry.fault(("metadata", "labels", SKIP_MIRROR_LABEL), "left out: it says so itself", warning=True)
+        if not by_label and entry.labels.get(SKIP_MIRROR_LABEL) == "true":
+            if whose not in slices:
+                entry.fault(("metadata", "labels", SKIP_MIRROR_LABEL), "left out: it says so itself", warning=True)
         elif not whose[1]:
             entry.fault(path, "is missing: a slice of no Service is left out", warning=True)
         elif whose not in services:

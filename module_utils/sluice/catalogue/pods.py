@@ -23,20 +23,25 @@ def comment_length(namespace: str, name: str) -> int:
 
 def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
     spec, status = entry.mapping(entry.value, "spec", ()), entry.mapping(entry.value, "status", ())
-    if spec.get("hostNetwork") is True or status.get("phase") in ("Succeeded", "Failed"):
+    if entry.flag(spec, "hostNetwork", ("spec",), False) or status.get("phase") in ("Succeeded", "Failed"):
         return
     found = [
         (path, value)
         for where, container in entry.mappings(spec, "containers", ("spec",))
         for path, value in entry.mappings(container, "ports", where)
-        if value.get("hostPort") not in (None, 0)
+        if entry.number(value, "hostPort", path, 0, 65535, 0)
     ]
-    node, texts = entry.node_name(spec, "nodeName", ("spec",)), _pod_addresses(entry, status)
-    if not found or (status.get("phase") == "Pending" and not texts):
+    node, written = entry.node_name(spec, "nodeName", ("spec",)), _pod_addresses(entry, status)
+    texts = distinct(entry.outward(value, path) for path, value in written)
+    if not found or (status.get("phase") == "Pending" and not written):
         return
-    if not node:
+    if not written and not spec.get("nodeName"):
+        message = "left out: it is on no node and has no address, and a host port is one node's"
+        entry.fault(("spec", "nodeName"), message, warning=True)
+        return
+    if not spec.get("nodeName"):
         entry.fault(("spec", "nodeName"), "is missing: a host port is one node's")
-    if not texts:
+    if not written:
         entry.fault(("status", "podIP"), "is missing: a host port leads to the Pod's address")
     uid = entry.text(entry.metadata, "uid", ("metadata",)) or f"{entry.namespace}/{entry.name}"
     if not forms.POD_ID.fullmatch(uid):
@@ -45,8 +50,9 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
     longest = comment_length(entry.namespace, entry.name)
     if longest > MAX_COMMENT:
         entry.fault(("metadata", "name"), f"makes a comment of {longest} bytes, iptables takes {MAX_COMMENT}")
+    taken: set[tuple[str, str, int]] = set()
     for path, value in found:
-        number = entry.port(value, "hostPort", path)
+        number = value["hostPort"]
         protocol = entry.choice(value, "protocol", path, PROTOCOLS, "TCP")
         port = entry.port(value, "containerPort", path)
         host_ip = value.get("hostIP")
@@ -55,12 +61,15 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
             # There is no route_localnet for IPv6: what the Pod answers would have no route to ::1, and clients hang.
             message = f"{host_ip} cannot lead to a Pod, Linux routes no answers to it: the port is left out"
             entry.fault((*path, "hostIP"), message, warning=True)
-        elif number and port and not entry.faulty:
+        elif (host_ip, protocol, number) in taken and value.get("protocol") in (None, "", protocol):
+            entry.fault((*path, "hostPort"), f"host port {number}/{protocol} is there twice")
+        elif port and not entry.faulty:
+            taken.add((host_ip, protocol, number))
             yield HostPort(entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port)
 
 
-def _pod_addresses(entry: ObjectReader, status: dict[str, Any]) -> tuple[str, ...]:
-    """podIP and podIPs, which repeats it."""
+def _pod_addresses(entry: ObjectReader, status: dict[str, Any]) -> list[tuple[Path, Any]]:
+    """podIP and podIPs, which repeats it, as they are written, each with its path."""
     found: list[tuple[Path, Any]] = [(("status", "podIP"), status.get("podIP"))]
     found += (((*path, "ip"), value.get("ip")) for path, value in entry.mappings(status, "podIPs", ("status",)))
-    return distinct(entry.outward(value, path) for path, value in found if value not in (None, ""))
+    return [(path, value) for path, value in found if value not in (None, "")]

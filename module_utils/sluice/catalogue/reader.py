@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -25,6 +26,12 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 PASSED_OVER_LABELS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
 """kube-proxy asks the API server for Services and slices that have neither of these labels, whatever their values."""
 
+_ZEROS = re.compile("(?<![0-9a-f])0+(?=[0-9])")
+"""Those that lead a number."""
+
+MAX_STEP = 320
+"""Characters of a field's name that a message shows: an annotation's may have 317."""
+
 _T = TypeVar("_T")
 
 
@@ -36,6 +43,7 @@ class ObjectReader:
         self.kind = kind
         self.value: dict[str, Any] = manifest.value
         self._faults = faults
+        self._said: set[tuple[Path, str]] = set()
         self.subject = kind
         self.faulty = False
         self.metadata = self.mapping(self.value, "metadata", ())
@@ -68,6 +76,10 @@ class ObjectReader:
         return next(((key, self.annotations[key]) for key in keys if self.annotations.get(key)), (keys[0], ""))
 
     def fault(self, path: Path, message: str, *, warning: bool = False) -> None:
+        """One line for one thing: a field that is read in two places is wrong once."""
+        if (path, message) in self._said:
+            return
+        self._said.add((path, message))
         line = self.manifest.line(path)
         self._faults.append(Fault(self.manifest.document.file, line, self.subject, shown(path), message, warning))
         self.faulty = self.faulty or not warning
@@ -120,7 +132,7 @@ class ObjectReader:
         """``value`` as a canonical address (of ``family``, if one is given); ``""`` after a fault."""
         text = addresses.address(value)
         if not text or text in ("0.0.0.0", "::"):
-            self.fault(path, f"{short(value)} is not an IP address")
+            self.fault(path, _no_address(value))
             return ""
         if family and addresses.family_of(text) != family:
             self.fault(path, f"{value!r} is not an {family} address")
@@ -133,6 +145,13 @@ class ObjectReader:
         if text and addresses.is_special(text):
             self.fault(path, f"{text} is a loopback or link-local address")
             return ""
+        return text
+
+    def network(self, value: Any, path: Path) -> str:
+        """``value`` as a canonical CIDR; ``""`` after a fault."""
+        text = addresses.network(value)
+        if not text:
+            self.fault(path, _no_network(value))
         return text
 
     def node_name(self, holder: dict[str, Any], key: str, path: Path) -> str:
@@ -204,6 +223,42 @@ def annotation(name: str) -> Path:
 # --- words of a message
 
 
+def _no_address(value: Any) -> str:
+    """Why ``value`` is no address that Kubernetes takes, and which one it takes where that is clear."""
+    if value in (None, ""):
+        return "is missing"
+    text = value.strip() if isinstance(value, str) else ""
+    plain = addresses.address(text.partition("/")[0])
+    if plain in ("0.0.0.0", "::"):
+        return f"{short(value)} is the address of no host"
+    if not plain:
+        return _forbidden(value, _without_zeros(text), addresses.mapped(text)) or f"{short(value)} is not an IP address"
+    return f"{short(value)} is not an IP address: write {plain}"
+
+
+def _no_network(value: Any) -> str:
+    if value in (None, ""):
+        return "is missing"
+    base, slash, length = value.strip().partition("/") if isinstance(value, str) else ("", "", "")
+    if not slash and addresses.address(base):
+        return f"{short(value)} is not a CIDR: write {addresses.host_network(addresses.address(base))}"
+    bits = int(length) - 96 if length.isascii() and length.isdigit() and len(length) < 4 else -1
+    zeros, mapped = f"{_without_zeros(base)}/{length}", f"{addresses.mapped(base)}/{bits}"
+    return _forbidden(value, addresses.network(zeros), addresses.network(mapped)) or f"{short(value)} is not a CIDR"
+
+
+def _forbidden(value: Any, without_zeros: str, mapped: str) -> str:
+    """Forms that not all programs read alike, so that Kubernetes forbids them (KEP-4858)."""
+    if without_zeros:
+        return f"{short(value)} has leading zeros, which some take for octal: write {without_zeros}"
+    return f"{short(value)} is IPv4 in IPv6's form: write {mapped}" if mapped else ""
+
+
+def _without_zeros(text: str) -> str:
+    """The IPv4 address that ``text`` is but for leading zeros, or ``""``."""
+    return addresses.address(_ZEROS.sub("", text)) if "." in text and len(text) < 64 else ""
+
+
 def plain_fault(faults: list[Fault], manifest: Manifest, field: str, message: str, *, warning: bool = False) -> None:
     line = manifest.line((field,) if field else ())
     faults.append(Fault(manifest.document.file, line, "", field, message, warning))
@@ -217,6 +272,8 @@ def place(entry: ObjectReader) -> str:
 def shown(path: Path) -> str:
     text = ""
     for step in path:
+        if isinstance(step, str) and len(step) > MAX_STEP:
+            step = f"{step[:MAX_STEP]}…"
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
     return text
 

@@ -34,12 +34,14 @@ RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _EXTERNAL_NAME = re.compile(rf"{SUBDOMAIN.pattern}\.?")
 _TARGET_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 """The name of a container's port (IANA_SVC_NAME, RFC 6335 section 5.1, in lower case)."""
+_CLASS_NAME = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 
 def read_service(entry: ObjectReader, checks: Checks) -> Service:
     """The Service, with what its manifest declares."""
     spec, path = entry.mapping(entry.value, "spec", ()), ("spec",)
     kind = entry.choice(spec, "type", path, SERVICE_TYPES, "ClusterIP")
+    balancer_class = _balancer_class(entry, spec)
     external = entry.choice(spec, "externalTrafficPolicy", path, POLICIES, "Cluster")
     internal = entry.choice(spec, "internalTrafficPolicy", path, POLICIES, "Cluster")
     entry.choice(spec, "trafficDistribution", path, ("", *NEARNESS), "")
@@ -53,7 +55,7 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
             entry.outward(value, (*path, "externalIPs", index))
             for index, value in enumerate(entry.items(spec, "externalIPs", path))
         ),
-        ingress=_ingress(entry, spec, kind),
+        ingress=_ingress(entry, spec, kind, balancer_class),
         source_ranges=_source_ranges(entry, spec),
         affinity_seconds=_affinity(entry, spec),
         external_local=external == "Local",
@@ -63,7 +65,7 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
         labels=tuple(entry.labels.items()),
         selector=tuple(entry.strings(spec, "selector", path).items()),
         external_name=entry.text(spec, "externalName", path) if kind == "ExternalName" else "",
-        load_balancer_class=entry.text(spec, "loadBalancerClass", path),
+        load_balancer_class=balancer_class,
         publishes_not_ready=entry.flag(spec, "publishNotReadyAddresses", path, False),
         created=entry.created,
     )
@@ -74,7 +76,7 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
         _check_type(entry, spec, found)
     if kind == "LoadBalancer":
         _check_source_ranges(entry, found)
-    if not found.ports and not is_idle(entry, found):
+    if spec.get("ports") in (None, []) and not is_idle(entry, found):
         entry.fault(("spec", "ports"), "a Service needs a port")
     return found
 
@@ -98,33 +100,50 @@ def _check_type(entry: ObjectReader, spec: dict[str, Any], service: Service) -> 
         for key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
             if spec.get(key) not in (None, "", [], [""]):
                 entry.fault((*path, key), "an ExternalName Service has no cluster IP")
-        return
-    if is_headless(entry) and kind in ("NodePort", "LoadBalancer"):
+    elif is_headless(entry) and kind in ("NodePort", "LoadBalancer"):
         entry.fault((*path, "clusterIP"), f"may not be None with type {kind}, which needs one")
+    elif is_headless(entry):
+        for key, there in (("externalIPs", service.external_ips), ("sessionAffinity", service.affinity_seconds)):
+            if there:
+                message = "is left out: a headless Service programs no rules"
+                entry.fault((*path, key), message, warning=True)
     if kind == "ClusterIP":
         for index, port in enumerate(service.ports):
             if port.node_port:
                 where = (*path, "ports", index, "nodePort")
                 entry.fault(where, "may not be used with type ClusterIP: take it away, or is the type NodePort?")
-        if spec.get("externalTrafficPolicy") and not service.external_ips:
-            message = "is for Services that are reached from outside: NodePort, LoadBalancer or with externalIPs"
-            entry.fault((*path, "externalTrafficPolicy"), message)
+    reached = kind in ("NodePort", "LoadBalancer") or (kind == "ClusterIP" and service.external_ips)
+    if spec.get("externalTrafficPolicy") and not reached:
+        message = "is for Services that are reached from outside: NodePort, LoadBalancer or with externalIPs"
+        entry.fault((*path, "externalTrafficPolicy"), message)
     if kind != "LoadBalancer":
-        for key in ("loadBalancerSourceRanges", "loadBalancerClass", "allocateLoadBalancerNodePorts"):
-            if spec.get(key) not in (None, "", []):
-                entry.fault((*path, key), f"may only be used with type LoadBalancer, not with {kind}")
-        if spec.get("loadBalancerIP"):
-            message = f"is left out: a Service of type {kind} has no load balancer"
-            entry.fault((*path, "loadBalancerIP"), message, warning=True)
+        _check_no_balancer(entry, spec, service)
     if service.health_check_node_port and not (kind == "LoadBalancer" and service.external_local):
         message = "may only be used with type LoadBalancer and externalTrafficPolicy Local"
         entry.fault((*path, "healthCheckNodePort"), message)
 
 
+def _check_no_balancer(entry: ObjectReader, spec: dict[str, Any], service: Service) -> None:
+    """What only a load balancer has, of a Service that is none."""
+    path = ("spec",)
+    message = f"may only be used with type LoadBalancer, not with {service.type}"
+    for key in ("loadBalancerSourceRanges", "loadBalancerClass", "allocateLoadBalancerNodePorts"):
+        if spec.get(key) not in (None, "", []):
+            entry.fault((*path, key), message)
+    if entry.annotations.get(RANGES_ANNOTATION):
+        entry.fault(("metadata", "annotations", RANGES_ANNOTATION), message)
+    if spec.get("loadBalancerIP"):
+        message = f"is left out: a Service of type {service.type} has no load balancer"
+        entry.fault((*path, "loadBalancerIP"), message, warning=True)
+    if service.ingress and not is_idle(entry, service):
+        message = f"is programmed, as by kube-proxy, although the type is {service.type}"
+        entry.fault(("status", "loadBalancer", "ingress"), message, warning=True)
+
+
 def _check_source_ranges(entry: ObjectReader, service: Service) -> None:
     """What the ranges do not guard, as for kube-proxy."""
     path = ("spec", "loadBalancerSourceRanges")
-    if RANGES_ANNOTATION in entry.annotations and not service.source_ranges:
+    if entry.annotations.get(RANGES_ANNOTATION) and not service.source_ranges:
         message = "is not read, as by kube-proxy: everyone is let in; spec.loadBalancerSourceRanges is"
         entry.fault(("metadata", "annotations", RANGES_ANNOTATION), message, warning=True)
     if not service.source_ranges or not service.external_ips:
@@ -157,9 +176,9 @@ def _cluster_ips(entry: ObjectReader, spec: dict[str, Any]) -> tuple[str, ...]:
             entry.fault((*path, "clusterIPs" if several else "clusterIP"), "None stands for no address at all")
         _family_fields(entry, spec, ())
         return ()
-    found = distinct(entry.address(value, where) for value, where in several)
+    found = distinct(entry.outward(value, where) for value, where in several)
     if single:
-        address = entry.address(single, (*path, "clusterIP"))
+        address = entry.outward(single, (*path, "clusterIP"))
         if found and address and address != found[0]:
             entry.fault((*path, "clusterIPs"), f"must begin with clusterIP {address}, begins with {found[0]}")
         elif address:
@@ -192,19 +211,21 @@ def _service_ports(entry: ObjectReader, spec: dict[str, Any], checks: Checks) ->
     ports: list[ServicePort] = []
     named: set[str] = set()
     by_number: set[tuple[int, str]] = set()
-    several = len(entry.items(spec, "ports", ("spec",))) > 1
-    for path, value in entry.mappings(spec, "ports", ("spec",)):
+    found = list(entry.mappings(spec, "ports", ("spec",)))
+    for path, value in found:
         name = port_name(entry, value, path)
         protocol = entry.choice(value, "protocol", path, PROTOCOLS, "TCP")
         number = entry.port(value, "port", path)
+        if value.get("protocol") not in (None, "", protocol):
+            number = 0
         node_port = _node_port(entry, value, "nodePort", path, checks)
-        if not name and several and not entry.faulty:
+        if len(found) > 1 and value.get("name") in (None, ""):
             entry.fault((*path, "name"), "is missing: of several ports, each has a name")
         elif name and name in named:
             entry.fault((*path, "name"), f"two ports have the name {name!r}")
-        elif number and (number, protocol) in by_number:
-            entry.fault((*path, "port"), f"{number}/{protocol} is there twice")
         named.add(name)
+        if number and (number, protocol) in by_number:
+            entry.fault((*path, "port"), f"{number}/{protocol} is there twice")
         by_number.add((number, protocol))
         ports.append(ServicePort(name, protocol, number, _target_port(entry, value, path, number), node_port))
     return tuple(ports)
@@ -212,10 +233,10 @@ def _service_ports(entry: ObjectReader, spec: dict[str, Any], checks: Checks) ->
 
 def _target_port(entry: ObjectReader, value: dict[str, Any], path: Path, default: int) -> int | str:
     target, where = value.get("targetPort"), (*path, "targetPort")
-    if target in (None, "", 0) and not isinstance(target, bool):
+    if target == "":
         return default
     if not isinstance(target, str):
-        return entry.number(value, "targetPort", path, 1, 65535, default)
+        return entry.number(value, "targetPort", path, 0, 65535, default) or default
     if _TARGET_NAME.fullmatch(target):
         return target
     if target.isascii() and target.isdigit():
@@ -227,16 +248,14 @@ def _target_port(entry: ObjectReader, value: dict[str, Any], path: Path, default
 
 def _node_port(entry: ObjectReader, holder: dict[str, Any], key: str, path: Path, checks: Checks) -> int:
     """A port of the node's own, 0 for none (which manifests may say, too)."""
-    if holder.get(key) in (None, 0):
-        return 0
-    number = entry.number(holder, key, path, 1, 65535, 0)
+    number = entry.number(holder, key, path, 0, 65535, 0)
     low, high = checks.nodeport_range
     if number and not low <= number <= high:
         entry.fault((*path, key), f"{number} is not in the range of node ports {low}-{high}")
     return number
 
 
-def _ingress(entry: ObjectReader, spec: dict[str, Any], kind: str) -> tuple[Ingress, ...]:
+def _ingress(entry: ObjectReader, spec: dict[str, Any], kind: str, balancer_class: str) -> tuple[Ingress, ...]:
     """The load balancer's addresses: what its status says, else those that annotation or spec ask for.
 
     In a cluster a controller answers spec.loadBalancerIP with a status; here nobody else is there to do it, unless
@@ -246,19 +265,21 @@ def _ingress(entry: ObjectReader, spec: dict[str, Any], kind: str) -> tuple[Ingr
     found: list[Ingress] = []
     for path, value in entry.mappings(status, "ingress", ("status", "loadBalancer")):
         mode = entry.choice(value, "ipMode", path, ("VIP", "Proxy"), "VIP")
+        hostname = entry.text(value, "hostname", path)
         if value.get("ip") not in (None, ""):
             address = entry.address(value["ip"], (*path, "ip"))
             if address:
                 found.append(Ingress(address, mode))
+        elif addresses.address(hostname):
+            entry.fault((*path, "hostname"), f"{short(hostname)} is an address, which is said as ip")
         elif not value.get("hostname"):
-            entry.fault(path, "has neither ip nor hostname")
-    if kind == "LoadBalancer":
+            entry.fault(path, "left out: it has neither ip nor hostname", warning=True)
+    if kind == "LoadBalancer" and not found and not is_others(balancer_class):
         single = entry.text(spec, "loadBalancerIP", ("spec",))
         asked = asked_balancer_ips(entry)
-        if single:
-            asked = asked or [entry.outward(single, ("spec", "loadBalancerIP"))]
-        if not found and not is_others(entry.text(spec, "loadBalancerClass", ("spec",))):
-            found = [Ingress(address) for address in asked if address]
+        if single and not asked:
+            asked = [entry.outward(single, ("spec", "loadBalancerIP"))]
+        found = [Ingress(address) for address in asked if address]
     return tuple(dict.fromkeys(found))
 
 
@@ -269,20 +290,24 @@ def asked_balancer_ips(entry: ObjectReader) -> list[str]:
     return [entry.outward(each.strip(), path) for each in text.split(",") if each.strip()]
 
 
+def _balancer_class(entry: ObjectReader, spec: dict[str, Any]) -> str:
+    found = entry.text(spec, "loadBalancerClass", ("spec",))
+    domain, slash, name = found.rpartition("/")
+    if found and not (_CLASS_NAME.fullmatch(name) and (not slash or SUBDOMAIN.fullmatch(domain))):
+        entry.fault(("spec", "loadBalancerClass"), f"{short(found)} is not a name such as example.com/internal")
+        return ""
+    return found
+
+
 def is_others(balancer_class: str) -> bool:
     """Whether somebody else gives the Services of this loadBalancerClass their addresses."""
     return bool(balancer_class) and not balancer_class.startswith(ANNOTATION_PREFIX)
 
 
 def _source_ranges(entry: ObjectReader, spec: dict[str, Any]) -> tuple[str, ...]:
-    found: list[str] = []
-    for index, value in enumerate(entry.items(spec, "loadBalancerSourceRanges", ("spec",))):
-        network = addresses.network(value)
-        if network:
-            found.append(network)
-        else:
-            entry.fault(("spec", "loadBalancerSourceRanges", index), f"{short(value)} is not a CIDR")
-    return tuple(found)
+    path = ("spec", "loadBalancerSourceRanges")
+    found = (entry.network(value, (*path, index)) for index, value in enumerate(entry.items(spec, path[1], path[:1])))
+    return tuple(network for network in found if network)
 
 
 def _affinity(entry: ObjectReader, spec: dict[str, Any]) -> int:
@@ -293,6 +318,6 @@ def _affinity(entry: ObjectReader, spec: dict[str, Any]) -> int:
     seconds = entry.number(client, "timeoutSeconds", path, 1, 86400, AFFINITY_SECONDS)
     if wanted == "ClientIP":
         return seconds
-    if client:
+    if client and spec.get("sessionAffinity") in (None, "", "None"):
         entry.fault(path, "has no effect without sessionAffinity: ClientIP")
     return 0

@@ -115,6 +115,17 @@ def test_what_two_services_may_share() -> None:
     assert faults_of(service("a", ip="10.96.0.2"), service("b", ip="10.96.0.3")) == []
 
 
+@pytest.mark.parametrize("wrong", [{"port": "80"}, {"port": 80, "protocol": "udp"}])
+def test_nothing_follows_from_a_port_that_is_none(wrong: dict[str, Any]) -> None:
+    shared = {"type": "NodePort", "externalIPs": ["198.51.100.1"]}
+    first = service("a", ports=[wrong], **shared)
+    second = service("b", ip="10.96.0.2", ports=[wrong], **shared)
+    third = service("c", ip="10.96.0.3", ports=[{"port": 80}], **shared)
+    found = faults_of(first, second, third)
+    assert len(found) == 2
+    assert not [message for message, _warning in found if "as well" in message]
+
+
 def test_a_health_check_takes_a_node_port_as_well() -> None:
     checked = service("a", type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=30080)
     other = service("b", ip="10.96.0.2", type="NodePort", ports=[{"port": 80, "nodePort": 30080}])

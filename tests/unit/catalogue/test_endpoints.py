@@ -12,7 +12,9 @@ from iptables_rules import HERE, balanced, web
 from support import endpoint, endpoint_slice, service
 
 from sluice import render
-from sluice.catalogue import checks, sources
+from sluice.catalogue import build, checks, sources
+from sluice.catalogue import endpoints as endpoints_module
+from sluice.catalogue.manifests import inline
 from sluice.catalogue.model import Endpoint, EndpointSlice, SlicePort
 
 CASES = {
@@ -26,11 +28,13 @@ CASES = {
         "10.244.0.7 is none of its endpoints",
         warning=True,
     ),
-    "port -1": Bad("  port: 8080\n", "  port: -1\n", WEB_1, "ports[0].port", "-1 is not in 1-65535"),
+    "port -1": Bad("  port: 8080\n", "  port: -1\n", WEB_1, "ports[0].port", "-1 is not in 0-65535"),
     "no address": Bad(
         "- 10.244.0.1", "- 10.244.0.256", WEB_1, "endpoints[0].addresses[0]", "'10.244.0.256' is not an IP address"
     ),
-    "address of nobody": Bad("- 10.244.0.1", "- 0.0.0.0", WEB_1, "endpoints[0].addresses[0]", "is not an IP address"),
+    "address of nobody": Bad(
+        "- 10.244.0.1", "- 0.0.0.0", WEB_1, "endpoints[0].addresses[0]", "is the address of no host"
+    ),
     "address of oneself": Bad("- 10.244.0.1", "- 127.0.0.1", WEB_1, "endpoints[0].addresses[0]", "is a loopback or"),
     "no addresses": Bad(
         "addresses:\n  - 10.244.0.1\n  nodeName",
@@ -60,6 +64,36 @@ CASES = {
         warning=True,
         line="  labels: {}",
     ),
+    "address type": Bad(
+        "addressType: IPv4", "addressType: ipv4", WEB_1, "addressType", "'ipv4' is not one of IPv4, IPv6, FQDN"
+    ),
+    "protocol of a slice": Bad(
+        "- name: http\n  port",
+        "- name: http\n  protocol: tcp\n  port",
+        WEB_1,
+        "ports[0].protocol",
+        "is not one of TCP,",
+        line="  protocol: tcp",
+    ),
+    "port name of a slice": Bad(
+        "- name: http\n  port", "- name: h_p\n  port", WEB_1, "ports[0].name", "'h_p' is not a DNS label"
+    ),
+    "one port name twice in a slice": Bad(
+        "- name: http\n  port: 8080\nend",
+        "- {name: http, port: 8080}\n- {name: http, port: 8081}\nend",
+        WEB_1,
+        "ports[1].name",
+        "two ports have the name 'http'",
+        line="- {name: http, port: 8081}",
+    ),
+    "second address": Bad(
+        "  - 10.244.0.1\n",
+        "  - 10.244.0.1\n  - 127.0.0.1\n",
+        WEB_1,
+        "endpoints[0].addresses[1]",
+        "is a loopback or link-local address",
+        line="  - 127.0.0.1",
+    ),
     "port that no slice has": Bad(
         "- name: http\n  port",
         "- name: web\n  port",
@@ -84,6 +118,107 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input(name: str, tmp_path: Path) -> None:
     bad_input.check(CASES[name], tmp_path)
+
+
+def endpoints(*subsets: dict[str, Any], name: str = "web", **metadata: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": name, "namespace": "shop", **metadata},
+        "subsets": list(subsets),
+    }
+
+
+ADDRESS = {"ip": "10.244.0.1"}
+NO_PORT = "Service: spec.ports[0].port: warning: its endpoints have no port without a name: nothing will answer"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        (endpoints({"addresses": [ADDRESS], "ports": [{"port": 8080}]}), []),
+        (endpoints({"notReadyAddresses": [ADDRESS], "ports": [{"port": 8080}]}), []),
+        (endpoints(), []),
+        (
+            endpoints({"addresses": [ADDRESS]}),
+            [NO_PORT],
+        ),
+        (endpoints({"ports": [{"port": 8080}]}), ["subsets[0]: has neither addresses nor notReadyAddresses"]),
+        (
+            endpoints({"addresses": [], "notReadyAddresses": None, "ports": [{"port": 8080}]}),
+            ["subsets[0]: has neither addresses nor notReadyAddresses"],
+        ),
+        (endpoints({"addresses": "10.244.0.1"}), ["subsets[0].addresses: must be a list, is '10.244.0.1'"]),
+        (endpoints({"addresses": [{}]}), ["subsets[0].addresses[0].ip: is missing"]),
+        (
+            endpoints({"addresses": [{"ip": "127.0.0.1"}]}),
+            ["subsets[0].addresses[0].ip: 127.0.0.1 is a loopback or link-local address"],
+        ),
+        (endpoints({"addresses": [ADDRESS], "ports": [{}]}), ["subsets[0].ports[0].port: is missing"]),
+        (
+            endpoints({"addresses": [ADDRESS], "ports": [{"port": 0}]}),
+            ["subsets[0].ports[0].port: 0 is not in 1-65535"],
+        ),
+        (
+            endpoints({"addresses": [ADDRESS], "ports": [{"port": 8080}, {"port": 8081, "name": "b"}]}),
+            ["subsets[0].ports[0].name: is missing: of several ports, each has a name"],
+        ),
+        (
+            endpoints({"addresses": [ADDRESS], "ports": [{"port": 8080, "protocol": "Tcp"}]}),
+            ["subsets[0].ports[0].protocol: 'Tcp' is not one of TCP, UDP, SCTP"],
+        ),
+        (
+            endpoints({"addresses": [{**ADDRESS, "nodeName": "a b"}], "ports": [{"port": 8080}]}),
+            ["subsets[0].addresses[0].nodeName: 'a b' is not a node's name"],
+        ),
+        # --- what kube-proxy passes over
+        (
+            endpoints({"addresses": [ADDRESS]}, name="kube-scheduler"),
+            ["metadata.name: warning: left out: there is no Service shop/kube-scheduler"],
+        ),
+        (
+            endpoints({"addresses": [ADDRESS]}, labels={endpoints_module.SKIP_MIRROR_LABEL: "true"}),
+            [f"metadata.labels.{endpoints_module.SKIP_MIRROR_LABEL}: warning: left out: it says so itself"],
+        ),
+        (
+            endpoint_slice("10.244.0.1", ports=[{"port": None}, {"name": "a", "port": 0}]),
+            [NO_PORT],
+        ),
+        (
+            endpoint_slice("10.244.0.1", ports=[{"name": "A", "port": 1}, {"name": "B", "port": 2}, {"port": 3}]),
+            ["ports[0].name: 'A' is not a DNS label", "ports[1].name: 'B' is not a DNS label"],
+        ),
+        (
+            endpoint_slice("10.244.0.1", ports=[{"port": 1}, {"name": "", "port": 2}]),
+            ["ports[1].name: two ports have the name ''"],
+        ),
+        ({**endpoint_slice("10.244.0.1"), "ports": []}, [NO_PORT]),
+        ({**endpoint_slice("10.244.0.1"), "ports": None, "endpoints": None}, []),
+        (
+            {**endpoint_slice("10.244.0.1"), "addressType": None},
+            ["addressType: warning: is missing: taken as IPv4"],
+        ),
+        ({**endpoint_slice("fd00::1"), "addressType": ""}, ["addressType: warning: is missing: taken as IPv6"]),
+        (
+            {**endpoint_slice("fd00::1"), "addressType": "IP"},
+            ["addressType: 'IP' is not one of IPv4, IPv6, FQDN"],
+        ),
+    ],
+)
+def test_what_an_api_server_refuses(manifest: dict[str, Any], said: list[str]) -> None:
+    found = build.build(inline([service(), manifest])).faults
+    assert [
+        f"{'Service: ' * (fault.subject == WEB)}{fault.field}: {'warning: ' * fault.warning}{fault.message}"
+        for fault in found
+    ] == said
+
+
+def test_endpoints_that_are_left_out_are_no_news_where_their_slices_are() -> None:
+    """A cluster has both for the Service ``kubernetes``."""
+    beside = endpoints({"addresses": [ADDRESS]}, labels={endpoints_module.SKIP_MIRROR_LABEL: "true"})
+    found, faults, _given = build.build(inline([service(), beside, endpoint_slice("10.244.0.2")]))
+    assert not faults
+    assert [end.address for end in found.services[0].slices[0].endpoints] == ["10.244.0.2"]
 
 
 def test_weights_of_slices_and_endpoints() -> None:

@@ -16,7 +16,7 @@ from sluice.faults import InputError
 
 CASES = {
     "host port": Bad(
-        "hostPort: 9100", "hostPort: 99999", AGENT, "spec.containers[0].ports[0].hostPort", "is not in 1-"
+        "hostPort: 9100", "hostPort: 99999", AGENT, "spec.containers[0].ports[0].hostPort", "is not in 0-65535"
     ),
     "host IP": Bad(
         "hostPort: 9100",
@@ -35,6 +35,52 @@ CASES = {
     ),
     "host port of no address": Bad(
         "podIP: 10.244.0.9", "{}", AGENT, "status.podIP", "is missing: a host port leads", line="status:\n  {}"
+    ),
+    "container port": Bad(
+        "containerPort: 9100", "containerPort: 0", AGENT, "spec.containers[0].ports[0].containerPort", "0 is not in 1-"
+    ),
+    "no container port": Bad(
+        "- containerPort: 9100\n      hostPort",
+        "- hostPort",
+        AGENT,
+        "spec.containers[0].ports[0].containerPort",
+        "is missing",
+    ),
+    "protocol": Bad(
+        "      hostPort: 9100",
+        "      hostPort: 9100\n      protocol: tcp",
+        AGENT,
+        "spec.containers[0].ports[0].protocol",
+        "'tcp' is not one of TCP, UDP, SCTP",
+        line="      protocol: tcp",
+    ),
+    "host port twice": Bad(
+        "      hostPort: 9100\n",
+        "      hostPort: 9100\n    - {containerPort: 9101, hostPort: 9100}\n",
+        AGENT,
+        "spec.containers[0].ports[1].hostPort",
+        "host port 9100/TCP is there twice",
+        line="    - {containerPort: 9101",
+    ),
+    "host network": Bad(
+        "  nodeName: node1\n  containers",
+        "  nodeName: node1\n  hostNetwork: 'true'\n  containers",
+        AGENT,
+        "spec.hostNetwork",
+        "must be true or false, is 'true'",
+        line="  hostNetwork",
+    ),
+    "Pod's address": Bad("podIP: 10.244.0.9", "podIP: 127.0.0.1", AGENT, "status.podIP", "is a loopback or link-local"),
+    "host port twice, in no protocol": Bad(
+        "      hostPort: 9100\n",
+        "      hostPort: 9100\n    - {containerPort: 9101, hostPort: 9100, protocol: udp}\n",
+        AGENT,
+        "spec.containers[0].ports[1].protocol",
+        "'udp' is not one of TCP, UDP, SCTP",
+        line="    - {containerPort: 9101",
+    ),
+    "no address at all": Bad(
+        "podIP: 10.244.0.9", "podIPs: [{ip: ''}]", AGENT, "status.podIP", "is missing", line="status:\n  podIPs"
     ),
     "uid": Bad("uid: 6b3a-1", 'uid: "a\\nb"', AGENT, "metadata.uid", "'a\\nb' is not a uid"),
 }
@@ -83,6 +129,17 @@ def test_none_on_the_loopback_of_ipv6() -> None:
     assert fault.field == "spec.containers[0].ports[0].hostIP"
 
 
+@pytest.mark.parametrize("nowhere", [{}, {"phase": "Running"}, {"phase": "Pending"}])
+def test_a_pod_on_no_node_is_left_out(nowhere: dict[str, Any]) -> None:
+    """One that nobody has scheduled, as manifests that people write hold it. Pending ones are in every dump."""
+    manifest = pod({"hostPort": 80}, nowhere, nodeName=None)
+    found, faults = sources.catalogue_of(sources.read([], [manifest]))
+    assert found.host_ports == ()
+    said = [(fault.field, fault.message, fault.warning) for fault in faults if fault.subject]
+    message = "left out: it is on no node and has no address, and a host port is one node's"
+    assert said == ([("spec.nodeName", message, True)] if nowhere.get("phase") != "Pending" else [])
+
+
 @pytest.mark.parametrize(
     "manifest",
     [
@@ -92,6 +149,7 @@ def test_none_on_the_loopback_of_ipv6() -> None:
         pod({"hostPort": 80}, {"phase": "Succeeded"}),
         pod({"hostPort": 80}, {"phase": "Failed", "podIP": "10.244.0.9"}),
         pod({"hostPort": 80}, {"phase": "Pending"}),
+        pod({"containerPort": 0}, {"phase": "Pending"}),
     ],
 )
 def test_pods_that_have_none(manifest: dict[str, Any]) -> None:

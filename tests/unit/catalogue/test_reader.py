@@ -125,6 +125,59 @@ def test_a_warning_makes_no_object_faulty() -> None:
     assert {fault.field for fault in faults} == {"spec.ports[0].name"}
 
 
+def test_a_field_that_is_read_twice_is_wrong_once() -> None:
+    entry, faults = reader({})
+    for path in (("a",), ("b",), ("a",)):
+        entry.text({"a": 1}, "a", path)
+    assert [fault.field for fault in faults] == ["a.a", "b.a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "is missing"),
+        ("", "is missing"),
+        (80, "80 is not an IP address"),
+        ("web.example.com", "'web.example.com' is not an IP address"),
+        ("10.0.0.256", "'10.0.0.256' is not an IP address"),
+        ("010.0.0.256", "'010.0.0.256' is not an IP address"),
+        ("fe80::1%eth0", "'fe80::1%eth0' is not an IP address"),
+        ("0.0.0.0", "'0.0.0.0' is the address of no host"),
+        ("0::0", "'0::0' is the address of no host"),
+        ("010.0.0.001", "'010.0.0.001' has leading zeros, which some take for octal: write 10.0.0.1"),
+        ("::FFFF:10.0.0.1", "'::FFFF:10.0.0.1' is IPv4 in IPv6's form: write 10.0.0.1"),
+        ("::ffff:a00:1", "'::ffff:a00:1' is IPv4 in IPv6's form: write 10.0.0.1"),
+        (" 10.0.0.1", "' 10.0.0.1' is not an IP address: write 10.0.0.1"),
+        ("10.0.0.1/32", "'10.0.0.1/32' is not an IP address: write 10.0.0.1"),
+    ],
+)
+def test_what_is_no_address(value: object, message: str) -> None:
+    """What an API server refuses, since 1.36 forms that not all programs read alike as well (KEP-4858)."""
+    entry, faults = reader({})
+    assert entry.address(value, ("a",)) == ""
+    assert [fault.message for fault in faults] == [message]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "is missing"),
+        (10, "10 is not a CIDR"),
+        ("10.0.0.1/33", "'10.0.0.1/33' is not a CIDR"),
+        ("10.0.0.1", "'10.0.0.1' is not a CIDR: write 10.0.0.1/32"),
+        ("FD00::1", "'FD00::1' is not a CIDR: write fd00::1/128"),
+        ("010.0.0.0/8", "'010.0.0.0/8' has leading zeros, which some take for octal: write 10.0.0.0/8"),
+        ("::ffff:10.0.0.0/104", "'::ffff:10.0.0.0/104' is IPv4 in IPv6's form: write 10.0.0.0/8"),
+        ("::ffff:10.0.0.0/95", "'::ffff:10.0.0.0/95' is not a CIDR"),
+    ],
+)
+def test_what_is_no_network(value: object, message: str) -> None:
+    entry, faults = reader({})
+    assert entry.network(value, ("a",)) == ""
+    assert [fault.message for fault in faults] == [message]
+    assert entry.network(" 10.1.2.3/8 ", ("a",)) == "10.0.0.0/8"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.0.1", "::1", "fe80::1"])
 def test_addresses_that_only_this_host_knows(address: str) -> None:
     entry, faults = reader({})
