@@ -33,7 +33,7 @@ _is_ipv4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
 
 def is_name(text: str) -> bool:
     """Whether ``text`` may name a node: it becomes the name of a folder, and a word of a message."""
-    return text.isprintable() and not any(character in text for character in " /") and text not in (".", "..")
+    return text.isprintable() and " " not in text and "/" not in text and text not in (".", "..")
 
 
 class FormError(ValueError):

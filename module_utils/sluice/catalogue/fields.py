@@ -3,67 +3,60 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any, Union
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from .reader import ObjectReader
 from .syntax import Path
 
-Fields = Mapping[str, Union["Fields", None]]
-"""Fields of a mapping, or of each mapping of a list; None: whatever is in it is not looked at."""
 
-_OTHERS = "*"
-"""Among the fields of a mapping: others are not looked at, as of a Pod's many."""
+class Fields:
+    """The fields of a mapping, or of each mapping of a list.
+
+    ``names``, with blanks between: those whose values are not looked at. ``inner``: those that have fields themselves.
+    ``closed``: there are no others; a Pod's many are not all named here.
+    """
+
+    def __init__(self, names: str = "", *, closed: bool = True, **inner: Fields) -> None:
+        self.names = frozenset((*names.split(), *inner))
+        self.inner = inner
+        self.closed = closed
 
 
-def _leaves(text: str) -> dict[str, Fields | None]:
-    return dict.fromkeys(text.split())
-
-
-_METADATA = _leaves(
+_METADATA = Fields(
     "annotations clusterName creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generateName"
     " generation initializers labels managedFields name namespace ownerReferences resourceVersion selfLink uid"
 )
-_OBJECT: Fields = {**_leaves("apiVersion kind status"), "metadata": _METADATA}
-_SERVICE_SPEC: Fields = {
-    **_leaves(
-        "allocateLoadBalancerNodePorts clusterIP clusterIPs externalIPs externalName externalTrafficPolicy"
-        " healthCheckNodePort internalTrafficPolicy ipFamilies ipFamilyPolicy loadBalancerClass loadBalancerIP"
-        " loadBalancerSourceRanges publishNotReadyAddresses selector sessionAffinity trafficDistribution type"
-        # Of releases that dialects are for: 1.18 had these.
-        " ipFamily topologyKeys"
-    ),
-    "ports": _leaves("appProtocol name nodePort port protocol targetPort"),
-    "sessionAffinityConfig": {"clientIP": _leaves("timeoutSeconds")},
-}
-_SERVICE_STATUS: Fields = {
-    "conditions": None,
-    "loadBalancer": {"ingress": _leaves("hostname ip ipMode ports")},
-}
-_SUBSET_ADDRESS = _leaves("hostname ip nodeName targetRef")
-_CONTAINER: Fields = {_OTHERS: None, "ports": _leaves("containerPort hostIP hostPort name protocol")}
+_SERVICE_SPEC = Fields(
+    "allocateLoadBalancerNodePorts clusterIP clusterIPs externalIPs externalName externalTrafficPolicy"
+    " healthCheckNodePort internalTrafficPolicy ipFamilies ipFamilyPolicy loadBalancerClass loadBalancerIP"
+    " loadBalancerSourceRanges publishNotReadyAddresses selector sessionAffinity trafficDistribution type"
+    # Of releases that dialects are for: 1.18 had these.
+    " ipFamily topologyKeys",
+    ports=Fields("appProtocol name nodePort port protocol targetPort"),
+    sessionAffinityConfig=Fields(clientIP=Fields("timeoutSeconds")),
+)
+_SERVICE_STATUS = Fields("conditions", loadBalancer=Fields(ingress=Fields("hostname ip ipMode ports")))
+_SUBSET_ADDRESS = Fields("hostname ip nodeName targetRef")
+_SLICE_PORT = Fields("appProtocol name port protocol")
+_ENDPOINT = Fields(
+    "addresses deprecatedTopology hostname nodeName targetRef topology zone",
+    conditions=Fields("ready serving terminating"),
+    hints=Fields(forNodes=Fields("name"), forZones=Fields("name")),
+)
+_CONTAINER = Fields(closed=False, ports=Fields("containerPort hostIP hostPort name protocol"))
+_OBJECT = "apiVersion kind status"
 _FIELDS: Mapping[str, Fields] = {
-    "Service": {**_OBJECT, "spec": _SERVICE_SPEC, "status": _SERVICE_STATUS},
-    "Endpoints": {
-        **_OBJECT,
-        "subsets": {
-            "addresses": _SUBSET_ADDRESS,
-            "notReadyAddresses": _SUBSET_ADDRESS,
-            "ports": _leaves("appProtocol name port protocol"),
-        },
-    },
-    "EndpointSlice": {
-        **_OBJECT,
-        "addressType": None,
-        "ports": _leaves("appProtocol name port protocol"),
-        "endpoints": {
-            **_leaves("addresses deprecatedTopology hostname nodeName targetRef topology zone"),
-            "conditions": _leaves("ready serving terminating"),
-            "hints": {"forNodes": _leaves("name"), "forZones": _leaves("name")},
-        },
-    },
-    "Pod": {**_OBJECT, "spec": {_OTHERS: None, "containers": _CONTAINER}},
-    "Node": {**_OBJECT, "spec": None},
+    "Service": Fields(_OBJECT, metadata=_METADATA, spec=_SERVICE_SPEC, status=_SERVICE_STATUS),
+    "Endpoints": Fields(
+        _OBJECT,
+        metadata=_METADATA,
+        subsets=Fields(addresses=_SUBSET_ADDRESS, notReadyAddresses=_SUBSET_ADDRESS, ports=_SLICE_PORT),
+    ),
+    "EndpointSlice": Fields(f"{_OBJECT} addressType", metadata=_METADATA, ports=_SLICE_PORT, endpoints=_ENDPOINT),
+    "Pod": Fields(_OBJECT, metadata=_METADATA, spec=Fields(closed=False, containers=_CONTAINER)),
+    "Node": Fields(f"{_OBJECT} spec", metadata=_METADATA),
 }
 
 
@@ -73,20 +66,22 @@ def unknown_fields(entry: ObjectReader) -> None:
 
 
 def _compare(entry: ObjectReader, value: Any, known: Fields, path: Path) -> None:
-    if isinstance(value, list):
-        for index, each in enumerate(value):
-            _compare(entry, each, known, (*path, index))
-    if not isinstance(value, dict):
-        return
-    if _OTHERS not in known:
-        for key in sorted(map(str, value.keys() - known.keys())):
-            entry.fault((*path, key), f"there is no such field{_hint(key, value, known)}", warning=True)
-    for key, below in known.items():
-        if below is not None and key in value:
-            _compare(entry, value[key], below, (*path, key))
+    for below, where in zip(value, _indexes(path)) if isinstance(value, list) else ((value, path),):
+        if not isinstance(below, dict):
+            continue
+        if known.closed and not below.keys() <= known.names:
+            for key in sorted(map(str, below.keys() - known.names)):
+                entry.fault((*where, key), f"there is no such field{_hint(key, below, known)}", warning=True)
+        for key, inner in known.inner.items():
+            if below.get(key):
+                _compare(entry, below[key], inner, (*where, key))
+
+
+def _indexes(path: Path) -> Iterator[Path]:
+    return ((*path, index) for index in itertools.count())
 
 
 def _hint(key: str, there: Mapping[str, Any], known: Fields) -> str:
-    by_letters = {name.lower(): name for name in known if name not in there}
+    by_letters = {name.lower(): name for name in sorted(known.names) if name not in there}
     near: Sequence[str] = difflib.get_close_matches(key.lower(), by_letters, n=1)
     return f", did you mean {by_letters[near[0]]}?" if near else ""

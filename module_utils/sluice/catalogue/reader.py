@@ -23,7 +23,8 @@ ANNOTATIONS = {
 """The annotations that are read, by kind of object, without their prefix."""
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-PASSED_OVER_LABELS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+PASSED_OVER_LABELS = frozenset(("service.kubernetes.io/service-proxy-name", HEADLESS_LABEL))
 """kube-proxy asks the API server for Services and slices that have neither of these labels, whatever their values."""
 
 _ZEROS = re.compile("(?<![0-9a-f])0+(?=[0-9])")
@@ -187,7 +188,7 @@ class ObjectReader:
 
 def passed_over(entry: ObjectReader) -> bool:
     """Whether kube-proxy never sees the object: another proxy's, or of a headless Service."""
-    return any(label in entry.labels for label in PASSED_OVER_LABELS)
+    return not PASSED_OVER_LABELS.isdisjoint(entry.labels)
 
 
 def port_name(entry: ObjectReader, value: dict[str, Any], path: Path) -> str:

@@ -11,6 +11,7 @@ from .checks import Checks
 from .model import AFFINITY_SECONDS, Ingress, Service, ServicePort
 from .reader import (
     ANNOTATION_PREFIX,
+    HEADLESS_LABEL,
     PROTOCOLS,
     ObjectReader,
     annotation,
@@ -76,6 +77,9 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
         _check_type(entry, spec, found)
     if kind == "LoadBalancer":
         _check_source_ranges(entry, found)
+    if HEADLESS_LABEL in entry.labels and found.cluster_ips:
+        message = "left out, as by kube-proxy, which takes a Service with this label for headless"
+        entry.fault(("metadata", "labels", HEADLESS_LABEL), message, warning=True)
     if spec.get("ports") in (None, []) and not is_idle(entry, found):
         entry.fault(("spec", "ports"), "a Service needs a port")
     return found

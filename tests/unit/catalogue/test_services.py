@@ -388,6 +388,13 @@ def test_service_of_another_proxy_programs_nothing() -> None:
     assert rules(labelled, pods) == rules()
 
 
+def test_what_kube_proxy_takes_for_headless_programs_nothing() -> None:
+    labelled = service(labels={"service.kubernetes.io/headless": ""}, **LB)
+    found, (warning,) = sources.catalogue_of(sources.read([], [labelled, endpoint_slice(HERE)]))
+    assert (found.services, [each.name for each in found.idle]) == ((), ["web"])
+    assert "left out, as by kube-proxy" in warning.message
+
+
 @pytest.mark.parametrize("spec", [{"ip": "None"}, {"type": "ExternalName", "externalName": "example.com", "ip": ""}])
 def test_headless_and_external_name_program_nothing(spec: dict[str, Any]) -> None:
     assert rules(service(**spec), BOTH) == rules()
