@@ -17,7 +17,7 @@ from . import allocations_file, numbers
 from .allocations_file import NOTHING_GIVEN, Allocations, Given
 from .checks import DEFAULT_SERVICE_CIDRS, Checks
 from .conflicts import service_addresses, service_node_ports
-from .model import Ingress, Service
+from .model import HostPort, Ingress, Service
 from .numbers import Numbers
 from .reader import ObjectReader, short
 from .syntax import Path
@@ -51,26 +51,34 @@ class Allocated(NamedTuple):
     def unwritten(self, name: str, reason: str) -> Fault:
         """A warning: what the file does not say was chosen by hash."""
         few = ", ".join(self.new[:5]) + (", …" if self.new[5:] else "")
-        what = (
-            f"{_count(len(self.new))} by hash and may move when others come: {few}" if self.new else "it is as it was"
-        )
-        return Fault(name, 0, "", "", f"{reason}; {what}", warning=True)
+        message = f"{reason}; {_count(len(self.new))} by hash and may move when others come: {few}"
+        return Fault(name, 0, "", "", message if self.new else reason, warning=True)
 
 
 def allocate(
-    services: Sequence[tuple[ObjectReader, Service]], idle: Sequence[Service], checks: Checks, before: Allocations
+    services: Sequence[tuple[ObjectReader, Service]],
+    idle: Sequence[Service],
+    host_ports: Iterable[HostPort],
+    checks: Checks,
+    before: Allocations,
 ) -> Allocated:
-    """Give ``services`` what their manifests declare not. ``idle`` ones get nothing, but keep what they declare.
+    """Give ``services`` what their manifests declare not.
 
-    Faults of a Service's manifest are its reader's; the result has those of the file ``before``.
+    ``idle`` ones get nothing, but keep what they declare, as ``host_ports`` are. Faults of a Service's manifest are its
+    reader's; the result has those of the file ``before``.
     """
     giver = _Giver(checks, before)
-    asking = [(entry, service, wanted(entry, service, checks)) for entry, service in services]
+    asking = [
+        (entry, service, wanted(entry, service, checks, before.families("/".join(entry.key))))
+        for entry, service in services
+    ]
     for each in asking:
         giver.declare(*each)
     for service in idle:
         giver.avoid(text for _path, text in service_addresses(service))
+        giver.avoid_ports(number for _path, number, _protocol in service_node_ports(service))
     giver.avoid(checks.node_addresses)
+    giver.avoid_ports(port.host_port for port in host_ports)
     # Where two names meet, the first in this order has the number; in that of the files, a moved file would move it.
     by_name = sorted(asking, key=lambda each: each[0].key)
     kept = {entry.key: giver.keep(entry, service, wants) for entry, service, wants in by_name}
@@ -154,6 +162,10 @@ class _Giver:
     def avoid(self, texts: Iterable[str]) -> None:
         for text in texts:
             self._take(text)
+
+    def avoid_ports(self, several: Iterable[int]) -> None:
+        for number in several:
+            self._ports.take(number)
 
     def _take(self, text: str) -> None:
         family, number = addresses.family_of(text), pools.number(text)

@@ -37,6 +37,10 @@ class Allocations(NamedTuple):
     given: Mapping[str, Given] = {}
     text: str = ""
 
+    def families(self, service: str) -> list[str]:
+        """The families of the cluster IPs that a Service was given."""
+        return [addresses.family_of(text) for text in self.given.get(service, Given()).cluster_ips]
+
     def line(self, *path: str | int) -> int:
         """The line at which an entry stands."""
         return 1 + syntax.line(self.text, path)
@@ -96,10 +100,14 @@ def _faults(service: Any, entry: Any) -> Iterator[tuple[Path, str]]:
         if key in ("clusterIPs", "loadBalancerIPs"):
             if not isinstance(value, list) or not all(map(addresses.address, value)):
                 yield (key,), "must be a list of IP addresses"
+            elif len(set(map(addresses.family_of, value))) < len(value):
+                yield (key,), "has more than one address of a family"
         elif key == "nodePorts":
             pairs = value.items() if isinstance(value, dict) else [(None, None)]
             if not all(_is_port(number) for pair in pairs for number in pair):
                 yield (key,), "must map ports to node ports"
+            elif len({*value.values(), entry.get("healthCheckNodePort")}) <= len(value):
+                yield (key,), "has a node port twice"
         elif key == "healthCheckNodePort":
             if not _is_port(value):
                 yield (key,), f"must be a port, is {short(value)}"

@@ -85,12 +85,11 @@ def build(
             ports_have_slices(entry, service)
         services.append((entry, service))
 
-    allocated = allocate(services, idle, checks, given)
+    host_ports = [(entry, port) for entry in by_kind["Pod"] for port in read_host_ports(entry)]
+    allocated = allocate(services, idle, (port for _entry, port in host_ports), checks, given)
     services = [(entry, service) for (entry, _before), service in zip(services, allocated.services)]
     service_conflicts(services, checks)
     forgotten_clients(services, checks)
-
-    host_ports = [(entry, port) for entry in by_kind["Pod"] for port in read_host_ports(entry)]
     host_port_conflicts(host_ports)
     nodes = {node.name: node for node in (*checks.nodes, *map(read_node, by_kind["Node"]))}
     catalogue = Catalogue(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import addresses
@@ -30,14 +31,18 @@ class Wanted(NamedTuple):
     sharing: str
 
 
-def wanted(entry: ObjectReader, service: Service, checks: Checks) -> Wanted:
-    """What the Service wants, by its spec and annotations as an API server reads them."""
+def wanted(entry: ObjectReader, service: Service, checks: Checks, had: Sequence[str] = ()) -> Wanted:
+    """What the Service wants, by its spec and annotations as an API server reads them.
+
+    ``had``: the families of the cluster IPs that it was given before. It keeps them where it names none and where it
+    asks for both, also in a run that knows only some of the nodes.
+    """
     spec, path = entry.mapping(entry.value, "spec", ()), ("spec",)
     balancer = service.type == "LoadBalancer"
     allocates = entry.flag(spec, "allocateLoadBalancerNodePorts", path, True)
     status = entry.mapping(entry.mapping(entry.value, "status", ()), "loadBalancer", ("status",))
     return Wanted(
-        families=_families(entry, service, checks),
+        families=_families(entry, service, checks, had),
         node_ports=service.type == "NodePort" or (balancer and allocates),
         health_check=balancer and service.external_local and not service.health_check_node_port,
         # A status that names a host is somebody's answer, too.
@@ -50,7 +55,7 @@ def wanted(entry: ObjectReader, service: Service, checks: Checks) -> Wanted:
     )
 
 
-def _families(entry: ObjectReader, service: Service, checks: Checks) -> tuple[str, ...]:
+def _families(entry: ObjectReader, service: Service, checks: Checks, had: Sequence[str]) -> tuple[str, ...]:
     """The families of the Service's cluster IPs (KEP-563). Those of a cluster are here the nodes' that have a range."""
     spec, path = entry.mapping(entry.value, "spec", ()), ("spec",)
     programmed = checks.ip_families or addresses.FAMILIES
@@ -60,10 +65,10 @@ def _families(entry: ObjectReader, service: Service, checks: Checks) -> tuple[st
     if entry.faulty:
         return tuple(declared)
     named = [family for family in entry.items(spec, "ipFamilies", path) if family in addresses.FAMILIES]
-    found = list(dict.fromkeys([*named, *declared])) or there[:1] or list(addresses.FAMILIES[:1])
+    found = list(dict.fromkeys([*named, *declared])) or [*had, *there, *addresses.FAMILIES][:1]
     policy = spec.get("ipFamilyPolicy")
     if policy in ("PreferDualStack", "RequireDualStack"):
-        found += [family for family in there if family not in found]
+        found = list(dict.fromkeys([*found, *there, *had]))
     if policy == "RequireDualStack" and len(found) < len(addresses.FAMILIES):
         message = "RequireDualStack needs both families, in sluice_ip_families and in sluice_service_cidrs"
         entry.fault((*path, "ipFamilyPolicy"), message)

@@ -122,15 +122,28 @@ def test_no_node_ports_where_none_are_wanted() -> None:
 def test_what_is_declared_is_nobody_else_s() -> None:
     """Declared by whoever it be, as whatever: the others are given what is left."""
     network = [str(address) for address in ip_network("10.0.0.0/29").hosts()]
+    ports = [{"port": 80, "nodePort": 30001}]
     objects = [
         service("a", ip=network[0], externalIPs=[network[1]]),
-        service("b", ip="10.96.0.9", type="LoadBalancer", loadBalancerIP=network[2]),
-        service("c", ip=network[3], labels={"service.kubernetes.io/service-proxy-name": "x"}),
-        bare("d"),
+        service("b", ip="10.96.0.9", externalIPs=[network[2]]),
+        service(
+            "c", ip=network[3], type="NodePort", ports=ports, labels={"service.kubernetes.io/service-proxy-name": "x"}
+        ),
+        bare("d", type="NodePort"),
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "agent"},
+            "spec": {"nodeName": "node1", "containers": [{"ports": [{"containerPort": 80, "hostPort": 30002}]}]},
+            "status": {"podIP": "10.244.0.9"},
+        },
         endpoint_slice(network[4], of="d"),
     ]
-    found = given_to(give(objects, checks=DUAL._replace(service_cidrs=("10.0.0.0/29", "10.96.0.0/29"))))
-    assert found["shop/d"].cluster_ips == (network[5],)
+    checks = DUAL._replace(service_cidrs=("10.0.0.0/29", "10.96.0.0/29"), nodeport_range=(30000, 30002))
+    objects[0]["spec"] |= {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30000}]}
+    assert "no node port is left in 30000-30002" in faults(give(objects, checks=checks))[0]
+    found = given_to(give(objects, checks=checks._replace(nodeport_range=(30000, 30003))))
+    assert found["shop/d"] == Given((network[5],), ((80, 30003),))
 
 
 def test_a_declared_address_that_was_given_before() -> None:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import ipaddress
+from operator import itemgetter
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.addresses import family_of
 from sluice.catalogue import allocations_file
 from sluice.catalogue.allocations_file import NOTHING_GIVEN, Given
 from sluice.faults import InputError
 
 LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
-PORTS = st.integers(1, 65535)
+PORTS = st.integers(2, 65535)
 ADDRESSES = st.one_of(
     st.integers(0, 2**32 - 1).map(lambda n: str(ipaddress.IPv4Address(n))),
     st.integers(2**64, 2**128 - 1).map(lambda n: str(ipaddress.IPv6Address(n))),
     st.sampled_from(["fd00::", "2001:10:9:8:7:6:5:4", "1:2:3:4:5:6:7:8"]),
 )
+SEVERAL = st.lists(ADDRESSES, max_size=2, unique_by=family_of).map(tuple)
 GIVEN = st.builds(
     Given,
-    st.lists(ADDRESSES, max_size=2).map(tuple),
-    st.dictionaries(PORTS, PORTS, max_size=3).map(lambda found: tuple(sorted(found.items()))),
-    st.one_of(st.just(0), PORTS),
-    st.lists(ADDRESSES, max_size=2).map(tuple),
+    SEVERAL,
+    st.lists(st.tuples(PORTS, PORTS), max_size=3, unique_by=(itemgetter(0), itemgetter(1))).map(sorted).map(tuple),
+    st.sampled_from([0, 1]),
+    SEVERAL,
 )
 ALL = st.dictionaries(st.tuples(LABELS, LABELS).map("/".join), GIVEN, max_size=8)
 
@@ -72,6 +75,15 @@ def test_nothing() -> None:
         ("a/b: {nodePorts: {http: 30080}}", ["a.yml:1: Service a/b: nodePorts: must map ports to node ports"]),
         ("a/b: {nodePorts: [30080]}", ["a.yml:1: Service a/b: nodePorts: must map ports to node ports"]),
         ("a/b: {healthCheckNodePort: true}", ["a.yml:1: Service a/b: healthCheckNodePort: must be a port, is true"]),
+        ("a/b: {nodePorts: {80: 30080, 81: 30080}}", ["a.yml:1: Service a/b: nodePorts: has a node port twice"]),
+        (
+            "a/b: {healthCheckNodePort: 30080, nodePorts: {80: 30080}}",
+            ["a.yml:1: Service a/b: nodePorts: has a node port twice"],
+        ),
+        (
+            "a/b: {clusterIPs: [10.0.0.1, 10.0.0.2]}",
+            ["a.yml:1: Service a/b: clusterIPs: has more than one address of a family"],
+        ),
         ("a/b: {clusterIP: 10.0.0.1}", ["a.yml:1: Service a/b: clusterIP: nothing of that name is given"]),
         ("a/b: [10.0.0.1]", ["a.yml:1: Service a/b: must be a mapping, is a list"]),
         (

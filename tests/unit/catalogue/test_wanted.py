@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,11 +20,11 @@ DUAL = Checks(ip_families=(V4, V6))
 SINGLE = Checks(ip_families=(V4,))
 
 
-def asks(checks: Checks = NO_CHECKS, ip: Any = "", **spec: Any) -> tuple[Wanted, list[str]]:
+def asks(checks: Checks = NO_CHECKS, ip: Any = "", had: Sequence[str] = (), **spec: Any) -> tuple[Wanted, list[str]]:
     faults: list[Fault] = []
     (manifest,) = inline([service(ip=ip, **spec)])
     entry = ObjectReader(manifest, "Service", faults)
-    found = wanted(entry, read_service(entry, checks), checks)
+    found = wanted(entry, read_service(entry, checks), checks, had)
     return found, [fault.message for fault in faults]
 
 
@@ -49,6 +50,14 @@ def asks(checks: Checks = NO_CHECKS, ip: Any = "", **spec: Any) -> tuple[Wanted,
 def test_families(checks: Checks, spec: dict[str, Any], families: list[str]) -> None:
     found, faults = asks(checks, **spec)
     assert (list(found.families), faults) == (families, [])
+
+
+def test_what_was_given_stays_in_a_run_that_knows_only_some_of_the_nodes() -> None:
+    assert asks(Checks(ip_families=(V6,)), had=[V4])[0].families == (V4,)
+    assert asks(SINGLE, had=[V4, V6], ipFamilyPolicy="PreferDualStack")[0].families == (V4, V6)
+    assert asks(SINGLE, had=[V4, V6], ipFamilyPolicy="RequireDualStack")[0].families == (V4, V6)
+    assert asks(SINGLE, had=[V4, V6])[0].families == (V4,)
+    assert asks(DUAL, had=[V4], ipFamilies=[V6])[0].families == (V6,)
 
 
 def test_families_that_there_are_not() -> None:
