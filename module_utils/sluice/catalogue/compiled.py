@@ -19,7 +19,7 @@ from ..forms import FormError, matching, optional, rows, several, whole
 from .model import Catalogue, Endpoint, EndpointSlice, HostPort, Ingress, Node, Service, ServicePort, SlicePort
 from .pods import MAX_COMMENT, comment_length
 from .reader import ANNOTATIONS, PROTOCOLS
-from .services import SERVICE_TYPES
+from .services import FAMILY_POLICIES, SERVICE_TYPES
 
 _HEAD = '{"format":"sluice-catalogue-'
 FORMAT = f'{_HEAD}3","sha256":"%s","catalogue":\n'
@@ -194,6 +194,7 @@ _SERVICE = rows(
         "external_name": forms.text,
         "load_balancer_class": forms.text,
         "publishes_not_ready": forms.flag,
+        "ip_family_policy": forms.among(("", *FAMILY_POLICIES)),
         "created": forms.text,
     },
 )

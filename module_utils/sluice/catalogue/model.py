@@ -93,8 +93,10 @@ class Service(NamedTuple):
     external_name: str = ""
     load_balancer_class: str = ""
     publishes_not_ready: bool = False
+    ip_family_policy: str = ""
+    """As it is declared; ``""``: one family, or both if there are two cluster IPs."""
     created: str = ""
-    """When it was (RFC 3339), where that is known: what this and the five before say is for people only."""
+    """When it was (RFC 3339), where that is known. This and what comes from ``labels`` on is for people only."""
 
     @property
     def full_name(self) -> str:

@@ -103,7 +103,8 @@ def _spec(service: Service) -> Object:
         spec["clusterIP"], spec["clusterIPs"] = service.cluster_ips[0], list(service.cluster_ips)
         if service.cluster_ips[0] != HEADLESS:
             spec["ipFamilies"] = list(map(addresses.family_of, service.cluster_ips))
-            spec["ipFamilyPolicy"] = "SingleStack" if len(service.cluster_ips) == 1 else "PreferDualStack"
+            plain = "SingleStack" if len(service.cluster_ips) == 1 else "PreferDualStack"
+            spec["ipFamilyPolicy"] = service.ip_family_policy or plain
     if service.affinity_seconds:
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": service.affinity_seconds}}
     if service.type != EXTERNAL_NAME:

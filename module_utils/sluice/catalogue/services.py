@@ -68,6 +68,7 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
         external_name=entry.text(spec, "externalName", path) if kind == "ExternalName" else "",
         load_balancer_class=balancer_class,
         publishes_not_ready=entry.flag(spec, "publishNotReadyAddresses", path, False),
+        ip_family_policy=entry.choice(spec, "ipFamilyPolicy", path, ("", *FAMILY_POLICIES), ""),
         created=entry.created,
     )
     for name, message in balancing.faults(found.annotations, checks.schedulers):
@@ -197,7 +198,6 @@ def _cluster_ips(entry: ObjectReader, spec: dict[str, Any]) -> tuple[str, ...]:
 
 def _family_fields(entry: ObjectReader, spec: dict[str, Any], cluster_ips: tuple[str, ...]) -> None:
     path = ("spec",)
-    policy = entry.choice(spec, "ipFamilyPolicy", path, ("", *FAMILY_POLICIES), "")
     wanted = entry.items(spec, "ipFamilies", path)
     for index, family in enumerate(wanted):
         where = (*path, "ipFamilies", index)
@@ -207,7 +207,7 @@ def _family_fields(entry: ObjectReader, spec: dict[str, Any], cluster_ips: tuple
             entry.fault(where, f"{family} is there twice")
         elif index < len(cluster_ips) and addresses.family_of(cluster_ips[index]) != family:
             entry.fault(where, f"is {family}, but the cluster IP is {cluster_ips[index]}")
-    if policy == "SingleStack" and max(len(wanted), len(cluster_ips)) > 1:
+    if spec.get("ipFamilyPolicy") == "SingleStack" and max(len(wanted), len(cluster_ips)) > 1:
         entry.fault((*path, "ipFamilyPolicy"), "SingleStack is for one family, and two are named")
 
 

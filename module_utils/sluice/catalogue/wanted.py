@@ -66,7 +66,7 @@ def _families(entry: ObjectReader, service: Service, checks: Checks, had: Sequen
         return tuple(declared)
     named = [family for family in entry.items(spec, "ipFamilies", path) if family in addresses.FAMILIES]
     found = list(dict.fromkeys([*named, *declared])) or [*had, *there, *addresses.FAMILIES][:1]
-    policy = spec.get("ipFamilyPolicy")
+    policy = service.ip_family_policy
     if policy in ("PreferDualStack", "RequireDualStack"):
         found = list(dict.fromkeys([*found, *there, *had]))
     if policy == "RequireDualStack" and len(found) < len(addresses.FAMILIES):

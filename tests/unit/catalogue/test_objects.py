@@ -186,6 +186,9 @@ def again(*found: dict[str, Any]) -> Catalogue:
     return support.catalogue(*json.loads(json.dumps(found)))
 
 
+DUAL = ["PreferDualStack", "RequireDualStack"]
+
+
 @st.composite
 def catalogues(draw: st.DrawFn) -> Catalogue:
     """Of ``strategies.catalogues``, with what people ask of Services."""
@@ -198,6 +201,7 @@ def catalogues(draw: st.DrawFn) -> Catalogue:
             load_balancer_class=draw(st.sampled_from(["", "x/y"])) if service.type == "LoadBalancer" else "",
             publishes_not_ready=draw(st.booleans()),
             created=draw(st.sampled_from(["", "2026-01-02T03:04:05Z"])),
+            ip_family_policy=draw(st.sampled_from([["SingleStack"], DUAL][len(service.cluster_ips) - 1])),
             external_local=service.external_local and (service.type != "ClusterIP" or bool(service.external_ips)),
         )
         for service in found.services
