@@ -92,6 +92,8 @@ def _pool(entry: Any, index: int) -> Pool:
     if unknown:
         raise ValueError(f"{name}: there is no {unknown[0]!r}: a pool has {', '.join(_KEYS)}")
     texts = entry.get("addresses") or ()
+    if isinstance(texts, str):  # as in the other settings that are lists
+        texts = texts.split(",")
     blocks = [block(text) for text in texts] if _is_list(texts) else []
     if not blocks or not all(blocks):
         raise wrong("addresses", "must be a list of CIDRs, or of first-last")

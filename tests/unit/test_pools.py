@@ -56,6 +56,8 @@ def test_read_and_back() -> None:
     )
     assert pools.read(pools.to_value(found)) == found
     assert pools.read([]) == ()
+    (pool,) = pools.read([{"name": "a", "addresses": "10.0.0.0/24, 10.0.1.1-10.0.1.9"}])
+    assert pool.blocks == ("10.0.0.0/24", "10.0.1.1-10.0.1.9")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_read_and_back() -> None:
         (["public"], r"\[0\] must be a mapping with name and addresses, is 'public'"),
         ([{"addresses": ["10.0.0.0/24"]}], r"\[0\].name must be text, is None"),
         ([FULL, FULL], "two pools have the name 'public'"),
-        ([{**FULL, "addresses": "10.0.0.0/24"}], "public: addresses must be a list of CIDRs, or of first-last, is '10"),
+        ([{**FULL, "addresses": "web"}], "public: addresses must be a list of CIDRs, or of first-last, is 'web'"),
         ([{**FULL, "addresses": []}], "public: addresses must be a list"),
         ([{**FULL, "addresses": ["10.0.0.0/33"]}], "public: addresses must be a list"),
         ([{**FULL, "auto": "no"}], "public: auto must be true or false, is 'no'"),

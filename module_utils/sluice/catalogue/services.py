@@ -169,7 +169,7 @@ def _raw_cluster_ips(spec: dict[str, Any]) -> list[Any]:
 def _cluster_ips(entry: ObjectReader, spec: dict[str, Any]) -> tuple[str, ...]:
     """clusterIPs, or clusterIP where only that is given."""
     path = ("spec",)
-    several = [
+    several: list[tuple[Any, Path]] = [
         (value, (*path, "clusterIPs", index))
         for index, value in enumerate(entry.items(spec, "clusterIPs", path))
         if value != ""
@@ -181,13 +181,14 @@ def _cluster_ips(entry: ObjectReader, spec: dict[str, Any]) -> tuple[str, ...]:
             entry.fault((*path, "clusterIPs" if several else "clusterIP"), "None stands for no address at all")
         _family_fields(entry, spec, ())
         return ()
-    found = distinct(entry.outward(value, where) for value, where in several)
-    if single:
+    if single and (single == texts[0] or addresses.address(single) == addresses.address(texts[0]) != ""):
+        # In what an API server prints, the first of several is the single one: what is wrong with it is one fault.
+        several[:1] = [(single, (*path, "clusterIP"))]
+    elif single:
         address = entry.outward(single, (*path, "clusterIP"))
-        if found and address and address != found[0]:
-            entry.fault((*path, "clusterIPs"), f"must begin with clusterIP {address}, begins with {found[0]}")
-        elif address:
-            found = found or (address,)
+        if address and addresses.address(texts[0]):
+            entry.fault((*path, "clusterIPs"), f"must begin with clusterIP {address}, begins with {texts[0]}")
+    found = distinct(entry.outward(value, where) for value, where in several)
     families = [addresses.family_of(text) for text in found]
     for family in addresses.FAMILIES:
         if families.count(family) > 1:

@@ -152,6 +152,14 @@ CASES = {
         "is missing: of several ports, each has a name",
         line="  - {port: 81}",
     ),
+    "cluster IP that is there twice": Bad(
+        "clusterIP: 10.96.0.2",
+        "clusterIP: 10.96.0\n  clusterIPs: [10.96.0]",
+        "Service shop/other",
+        "spec.clusterIP",
+        "'10.96.0' is not an IP address",
+        line="  clusterIP: 10.96.0\n",
+    ),
     "no ports": Bad(
         "ports:\n  - port: 80\n", "ports: []\n", "Service shop/other", "spec.ports", "a Service needs a port"
     ),
