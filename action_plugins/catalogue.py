@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
                 given["path"],
                 manifests=given["manifests"],
                 hosts=given["endpoint_hosts"],
-                checks=render.checks_for([from_variables(node)[0] for node in given["nodes"]]),
+                checks=render.checks_for([from_variables(node)[0] for node in given["nodes"]])._replace(inventory=True),
                 optional=given["optional"],
                 allocations=given["allocations"],
                 check=self._task.check_mode,

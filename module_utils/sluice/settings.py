@@ -46,6 +46,7 @@ class Settings(NamedTuple):
     nodeport_addresses: tuple[str, ...] = ()
     localhost_nodeports: bool = True
     conntrack_tcp_be_liberal: bool = False
+    endpoints_without_node: str = "remote"
     endpoint_comments: str = "auto"
     iptables_variant: str = "auto"
     iptables_dispatch: str = "linear"
@@ -200,6 +201,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "nodeport_addresses": _several(_nodeport_address),
     "localhost_nodeports": _boolean,
     "conntrack_tcp_be_liberal": _boolean,
+    "endpoints_without_node": _choice("remote", "local"),
     "endpoint_comments": _choice("auto", "always", "never"),
     "iptables_variant": _choice("auto", "nft", "legacy"),
     "iptables_dispatch": _choice("linear", "prefix"),

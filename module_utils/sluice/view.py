@@ -6,12 +6,12 @@ the dialect's release knows them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from . import addresses, forms, names
 from .balancing import MAX_WEIGHT
-from .catalogue.model import ZONE_LABEL, Catalogue, Endpoint, HostPort, Service, ServicePort
+from .catalogue.model import EVERY_NODE, ZONE_LABEL, Catalogue, Endpoint, HostPort, Service, ServicePort
 from .faults import Fault, InputError
 from .forms import FormError, matching, optional, rows, several, whole
 from .release import RELEASES, Release
@@ -79,10 +79,24 @@ class View(NamedTuple):
     """How many endpoints kube-proxy counts against LARGE_CLUSTER."""
 
 
+class _Place(NamedTuple):
+    """Where a view is from. ``own``: the nodes whose endpoints are local here."""
+
+    release: Release
+    node: str
+    zone: str
+    own: Collection[str]
+
+
 def view(catalogue: Catalogue, settings: Settings, family: str) -> View:
     """The view of the node that ``settings`` describe, in ``family``. Services of other families are not in it."""
     release = RELEASES[settings.compat]
-    zone = {**catalogue.node_labels(settings.node_name), **settings.labels}.get(ZONE_LABEL, "")
+    place = _Place(
+        release=release,
+        node=settings.node_name,
+        zone={**catalogue.node_labels(settings.node_name), **settings.labels}.get(ZONE_LABEL, ""),
+        own={settings.node_name, EVERY_NODE, *([""] if settings.endpoints_without_node == "local" else [])},
+    )
     ports: list[PortView] = []
     count = 0
     for service in catalogue.services:
@@ -90,10 +104,7 @@ def view(catalogue: Catalogue, settings: Settings, family: str) -> View:
         count += sum(map(len, by_port.values()))
         cluster_ip = addresses.first(service.cluster_ips, family)
         if cluster_ip:
-            ports += (
-                _port_view(service, port, cluster_ip, by_port, release, settings.node_name, zone)
-                for port in service.ports
-            )
+            ports += (_port_view(service, port, cluster_ip, by_port, place) for port in service.ports)
     return View(family, tuple(ports), tuple(_host_ports(catalogue.host_ports, settings.node_name, family)), count)
 
 
@@ -132,10 +143,9 @@ def _port_view(
     port: ServicePort,
     cluster_ip: str,
     by_port: dict[tuple[str, str], list[Target]],
-    release: Release,
-    node: str,
-    zone: str,
+    place: _Place,
 ) -> PortView:
+    release = place.release
     family = addresses.family_of(cluster_ip)
     external_ips = _of_family(service.external_ips, family)
     vips = (entry.address for entry in service.ingress if entry.mode == "VIP" or not release.ip_mode)
@@ -162,22 +172,25 @@ def _port_view(
         endpoints=(),
         annotations=service.annotations,
     )
-    return _with_endpoints(seen, by_port.get((port.name, port.protocol), []), release, node, zone)
+    return _with_endpoints(seen, by_port.get((port.name, port.protocol), []), place)
 
 
-def _with_endpoints(port: PortView, targets: list[Target], release: Release, node: str, zone: str) -> PortView:
+def _with_endpoints(port: PortView, targets: list[Target], place: _Place) -> PortView:
     """``port`` with the targets that its traffic policies leave on this node.
 
     Policy Local needs the cluster's endpoints as well where the port is reached from outside: what the node itself
     sends to an external address goes to any of them. Hints narrow policy Cluster only.
     """
+    release = place.release
     usable = _usable(targets, release)
     uses_cluster = not port.internal_local or port.external
     # Up to 1.23 the chain of local endpoints was made whether anything led to it or not.
     external_local = port.external_local and (port.external or release.local_always)
     uses_local = port.internal_local or external_local
-    local = _usable([target for target in targets if target.endpoint.node == node], release) if uses_local else []
-    cluster = _near(usable, node, zone) if uses_cluster and release.hints else usable if uses_cluster else []
+    local = _usable([target for target in targets if target.endpoint.node in place.own], release) if uses_local else []
+    cluster = (
+        _near(usable, place.node, place.zone) if uses_cluster and release.hints else usable if uses_cluster else []
+    )
     return port._replace(
         cluster=tuple(cluster), local=tuple(local), has_endpoints=bool(usable), endpoints=tuple(targets)
     )

@@ -253,3 +253,20 @@ def test_a_node_s_name_is_of_small_letters() -> None:
     (port,) = seen(service(internalTrafficPolicy="Local"), endpoint_slice(*ends), node_name="lb_1").ports
     assert [target.address for target in port.local] == ["192.0.2.21"]
     assert node(node_name="LB_1").node_name == "lb_1"
+
+
+def test_an_endpoint_that_is_every_node_s_own() -> None:
+    """Of the inventory, and on no load balancer: policy Local means that the client's address is kept."""
+    hosts = [{"name": "web1", "labels": {"app": "web"}, "endpoint_ip": "10.0.0.1"}]
+    objects = [service(selector={"app": "web"}, type="LoadBalancer", ingress=["192.0.2.1"], **LOCAL)]
+    for name in ("node1", "node2"):
+        (port,) = view(catalogue(*objects, hosts=hosts), node(node_name=name), IPV4).ports
+        assert [target.address for target in port.local] == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize(("setting", "local"), [("remote", []), ("local", [THERE])])
+def test_an_endpoint_that_names_no_node(setting: str, local: list[str]) -> None:
+    """As kube-proxy has it, it is nobody's own; a setting makes it everybody's."""
+    slices = endpoint_slice(endpoint(THERE, ""))
+    (port,) = seen(service(internalTrafficPolicy="Local"), slices, endpoints_without_node=setting).ports
+    assert [target.address for target in port.local] == local

@@ -22,6 +22,7 @@ from .manifests import LISTS, Manifest
 from .model import Catalogue, Service
 from .nodes import read_node
 from .pods import read_host_ports
+from .reachability import unreachable
 from .reader import ObjectReader, plain_fault, short
 from .services import is_idle, read_service
 
@@ -90,6 +91,8 @@ def build(
     services = [(entry, service) for (entry, _before), service in zip(services, allocated.services)]
     service_conflicts(services, checks)
     forgotten_clients(services, checks)
+    if checks.inventory:
+        unreachable(services, checks)
     host_port_conflicts(host_ports)
     nodes = {node.name: node for node in (*checks.nodes, *map(read_node, by_kind["Node"]))}
     catalogue = Catalogue(

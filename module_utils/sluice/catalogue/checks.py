@@ -22,6 +22,10 @@ class Checks(NamedTuple):
     node_addresses: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
     """The nodes themselves, for those who ask which there are; a Node object says more."""
+    local_without_node: bool = False
+    """Whether an endpoint that names no node is every node's own."""
+    inventory: bool = False
+    """Whether all of an inventory is known, its hosts and nodes: what is not there is nowhere then."""
     schedulers: tuple[str, ...] = ()
     """What balances a Service that does not say, on the nodes whose backend has schedulers."""
     remembers_clients: int = 0

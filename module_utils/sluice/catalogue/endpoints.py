@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import addresses, balancing
 from .hosts import EndpointHost
-from .model import Endpoint, EndpointSlice, Service, SlicePort
+from .model import EVERY_NODE, Endpoint, EndpointSlice, Service, SlicePort
 from .reader import (
     PROTOCOLS,
     SERVICE_NAME_LABEL,
@@ -218,7 +218,7 @@ def selected(entry: ObjectReader, service: Service, hosts: Sequence[EndpointHost
                 ready,
                 ready,
                 zone_hints=(host.zone,) if near.startswith("Prefer") and host.zone else (),
-                node_hints=(host.node,) if near == "PreferSameNode" and host.node else (),
+                node_hints=(host.node,) if near == "PreferSameNode" and host.node != EVERY_NODE else (),
                 weight=host.weight,
             )
             found[(addresses.family_of(address), ports)].append(endpoint)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from .. import addresses
 from ..faults import Fault, InputError
-from .model import ZONE_LABEL
+from .model import EVERY_NODE, ZONE_LABEL
 
 
 class EndpointHost(NamedTuple):
@@ -23,11 +23,13 @@ class EndpointHost(NamedTuple):
     weight: int | None
 
 
-def endpoint_hosts(entries: Iterable[Mapping[str, Any]]) -> list[EndpointHost]:
+def endpoint_hosts(entries: Iterable[Mapping[str, Any]], nodes: Collection[str] = ()) -> list[EndpointHost]:
     """Inventory hosts that may be endpoints, from mappings of their variables.
 
     ``name`` is the host's; the others are variables without their prefix: ``labels``, ``endpoint_ip`` (an address, or
-    a list with one per family), ``ports``, ``node``, ``ready``, ``weight``. Raises InputError with every fault.
+    a list with one per family), ``ports``, ``node``, ``ready``, ``weight``. A host that names no node is itself one if
+    it is among ``nodes``; else it counts as every node's own, since no node is nearer to it than another. Raises
+    InputError with every fault.
     """
     found: list[EndpointHost] = []
     faults: list[Fault] = []
@@ -63,7 +65,7 @@ def endpoint_hosts(entries: Iterable[Mapping[str, Any]]) -> list[EndpointHost]:
                 labels=own,
                 addresses=tuple(dict.fromkeys(texts)),
                 ports={str(key): int(port) for key, port in ports.items()},
-                node=str(entry.get("node") or name).lower(),
+                node=str(entry.get("node") or (name if name.lower() in nodes else EVERY_NODE)).lower(),
                 zone=own.get(ZONE_LABEL, ""),
                 ready=ready is not False,
                 weight=weight,

@@ -17,6 +17,10 @@ AFFINITY_SECONDS = 10800
 """How long ClientIP affinity lasts where the Service does not say (Kubernetes' default, three hours)."""
 
 
+EVERY_NODE = "*"
+"""The node of an endpoint that counts as every node's own."""
+
+
 class Endpoint(NamedTuple):
     """One endpoint of an EndpointSlice.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .. import addresses
-from .model import Catalogue, EndpointSlice, Node, Service, ServicePort, SlicePort
+from .model import EVERY_NODE, Catalogue, EndpointSlice, Node, Service, ServicePort, SlicePort
 from .reader import ANNOTATION_PREFIX
 
 HEADLESS = "None"
@@ -66,7 +66,8 @@ def subsets(slices: Iterable[EndpointSlice]) -> list[Subset]:
     for piece in slices:
         for end in piece.endpoints:
             if end.ready or not end.terminating:
-                ports.setdefault(Address(end.address, end.node, end.ready), {}).update(dict.fromkeys(piece.ports))
+                node = "" if end.node == EVERY_NODE else end.node
+                ports.setdefault(Address(end.address, node, end.ready), {}).update(dict.fromkeys(piece.ports))
     by_ports: dict[tuple[SlicePort, ...], list[Address]] = {}
     for address, several in ports.items():
         by_ports.setdefault(tuple(several), []).append(address)

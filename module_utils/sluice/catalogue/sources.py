@@ -99,7 +99,7 @@ def built(
     try:
         if not isinstance(hosts, Iterable) or isinstance(hosts, (str, Mapping)):
             raise InputError([Fault("inventory", 0, "", "sluice_endpoint_hosts", "must be a list of hosts")])
-        selectable = endpoint_hosts(hosts)
+        selectable = endpoint_hosts(hosts, [node.name for node in checks.nodes])
     except InputError as error:
         faults, selectable = faults + error.faults, []
     result = build.build(found, selectable, checks, given)

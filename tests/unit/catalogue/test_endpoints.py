@@ -274,7 +274,7 @@ def test_hosts_become_endpoints_by_selector() -> None:
         for port in piece.ports
         for end in piece.endpoints
     }
-    assert ends == {("10.0.0.1", 8080, "a", True), ("fd00::1", 8080, "a", True), ("10.0.0.2", 81, "b", False)}
+    assert ends == {("10.0.0.1", 8080, "*", True), ("fd00::1", 8080, "*", True), ("10.0.0.2", 81, "*", False)}
     (warning,) = faults
     assert "host d has no port 'http'" in warning.message
 
@@ -333,7 +333,7 @@ def test_endpoints_become_a_slice_for_each_family() -> None:
 
 def test_a_host_is_a_hint_to_its_zone_where_that_is_preferred() -> None:
     labels = {"app": "web", "topology.kubernetes.io/zone": "a"}
-    host = {"name": "a", "labels": labels, "endpoint_ip": "10.0.0.1", "weight": 3}
+    host = {"name": "a", "labels": labels, "endpoint_ip": "10.0.0.1", "weight": 3, "node": "a"}
     for preference, zones, nodes in (("", (), ()), ("PreferClose", ("a",), ()), ("PreferSameNode", ("a",), ("a",))):
         web = service(selector={"app": "web"}, trafficDistribution=preference)
         found, faults = sources.catalogue_of(sources.read([], [web]), [host])

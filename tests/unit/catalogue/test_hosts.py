@@ -35,7 +35,9 @@ def test_bad_inventory_host(host: Any, field: str) -> None:
 
 def test_what_is_not_said() -> None:
     (host,) = hosts.endpoint_hosts([{"name": "a", "endpoint_ip": "FD00::1"}])
-    assert host == EndpointHost("a", {}, ("fd00::1",), {}, "a", "", True, None)
+    assert host == EndpointHost("a", {}, ("fd00::1",), {}, "*", "", True, None)
+    (node,) = hosts.endpoint_hosts([{"name": "LB1", "endpoint_ip": "FD00::1"}], ["lb1"])
+    assert node.node == "lb1", "a load balancer that is an endpoint as well"
 
 
 def test_what_is_said() -> None:

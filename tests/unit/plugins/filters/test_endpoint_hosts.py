@@ -41,7 +41,9 @@ def test_hosts_with_labels() -> None:
 
 def test_the_engine_takes_them() -> None:
     one, two = hosts.endpoint_hosts(endpoint_hosts(HOSTVARS))
-    assert (one.weight, one.node, two.ready, two.ports) == (0, "web1", False, {"http": 80})
+    assert (one.weight, one.node, two.ready, two.ports) == (0, "*", False, {"http": 80})
+    assert endpoint_hosts(HOSTVARS, ["web1", "web2"])[0]["node"] == "web1"
+    assert endpoint_hosts(HOSTVARS, ["web1", "web2"])[1]["node"] == "node2"
 
 
 def test_a_host_without_an_address_is_there_all_the_same() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.sluice.lb.plugins.action import catalogue as action
-from support import NODE, service
+from support import NODE, endpoint_slice, service
 
 from sluice.catalogue import sources
 
@@ -80,7 +80,8 @@ def test_what_services_are_given_is_kept(act: Any, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_a_warning(act: Any, tmp_path: Path) -> None:
-    given = {"manifests": [service(ip="")], "path": str(tmp_path / "catalogue.json")}
+    objects = [service(ip=""), endpoint_slice("10.244.1.1")]
+    given = {"manifests": objects, "path": str(tmp_path / "catalogue.json")}
     where = "/proc/sluice/allocations.yml"  # for root, too
     for _again in range(2):
         done = act("catalogue", **given, allocations=where)
