@@ -10,6 +10,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import render
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import compilation
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.settings import from_variables
+from ansible_collections.sluice.lb.plugins.plugin_utils import told
 
 OPTIONS = {
     "paths": {"type": "list", "elements": "path", "default": []},
@@ -23,7 +24,7 @@ OPTIONS = {
 
 
 class ActionModule(ActionBase):
-    """One call of the engine; its warnings are Ansible's."""
+    """One call of the engine."""
 
     _given: dict[str, Any] | None = None
 
@@ -43,16 +44,16 @@ class ActionModule(ActionBase):
                 check=self._task.check_mode,
             )
         except InputError as error:
-            lines = ["The catalogue is not valid; nothing was changed.", *map(str, error.faults)]
-            return {"failed": True, "msg": "\n".join(lines)}
+            return told.result(error.faults, "The catalogue is not valid; nothing was changed.")
         except OSError as error:
             return {"failed": True, "msg": f"{error.filename}: {error.strerror}"}
         return {
+            **told.result(done.warnings, ""),
             "changed": bool(done.diff),
             "diff": list(done.diff),
             "services": done.services,
             "endpoints": done.endpoints,
-            "warnings": [str(warning) for warning in done.warnings],
+            "not_ready": done.not_ready,
         }
 
     def _arguments(self) -> dict[str, Any]:

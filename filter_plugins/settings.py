@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.display import Display
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.registry import BACKENDS
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import Fault, InputError
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.forms import is_name
@@ -65,9 +64,7 @@ def settings(variables: Mapping[str, Any], facts: Mapping[str, Any] | None = Non
         faults.append(Fault(f"host {host}", 0, "", "inventory_hostname", "must be a name, without blanks and slashes"))
         found["sluice_node_name"] = given.get("sluice_node_name")
     try:
-        result, warnings = from_variables(found, f"host {host}", backends=BACKENDS)
-        for warning in warnings:
-            Display().warning(str(warning))
+        result, _warnings = from_variables(found, f"host {host}", backends=BACKENDS)
     except InputError as error:
         faults += error.faults
     if faults:

@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         manifests_help = "a file or folder of manifests, or a compiled catalogue"
         added.add_argument("manifests", nargs="+" if needs_manifests else "*", metavar="MANIFEST", help=manifests_help)
 
+    def with_inventory(added: argparse.ArgumentParser, summary: str) -> None:
+        added.add_argument("-i", "--inventory", metavar="PATH", help=summary)
+
     def with_folder(added: argparse.ArgumentParser) -> None:
         added.add_argument("--dir", default=files.DIRECTORY, metavar="DIR", help="default: %(default)s")
 
@@ -107,7 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--out", required=True, metavar="DIR", help="where the files go")
 
     validate = command("validate", _validate, "say what is wrong with manifests")
-    with_manifests(validate)
+    validate.add_argument("--strict", action="store_true", help="take what would be a warning for a fault")
+    with_inventory(validate, "an inventory of Ansible, without MANIFEST: what a run would say, and no node is asked")
+    with_manifests(validate, needs_manifests=False)
 
     allocate = command(
         "allocate", _allocate, "give Services the addresses and ports that their manifests do not declare"
@@ -123,8 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument("-l", "--selector", default="", metavar="SELECTOR", help=selector_help)
     get.add_argument("-o", "--output", choices=("wide", "yaml", "json", "name"), help="instead of a table")
     get.add_argument("--no-headers", action="store_true", help="a table without its first line")
-    inventory_help = "an inventory of Ansible, without MANIFEST; with neither, what this node was given (--dir)"
-    get.add_argument("-i", "--inventory", metavar="PATH", help=inventory_help)
+    with_inventory(get, "an inventory of Ansible, without MANIFEST; with neither, what this node was given (--dir)")
     with_manifests(get, needs_manifests=False)
     with_folder(get)
 
@@ -170,8 +174,21 @@ def _render(arguments: argparse.Namespace) -> int:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    _catalogue(arguments, {})
+    if arguments.manifests:
+        _catalogue(arguments, {})
+    elif arguments.inventory:
+        _of_inventory(arguments.inventory, strict=arguments.strict)
+    else:
+        raise NodeError("validate: name manifests, or an inventory (--inventory)")
     return FINE
+
+
+def _of_inventory(path: str, *, strict: bool = False) -> Catalogue:
+    from . import inventory
+
+    found, warnings = inventory.compiled(path, strict=strict)
+    _print_faults(warnings)
+    return found
 
 
 def _allocate(arguments: argparse.Namespace) -> int:
@@ -216,13 +233,12 @@ def _get(arguments: argparse.Namespace) -> int:
 
 def _asked_catalogue(arguments: argparse.Namespace) -> Catalogue:
     """That of the manifests, else of the inventory, else what this node was given."""
-    from . import inventory
     from .catalogue import sources
 
     if arguments.manifests:
         return _catalogue(arguments, {}, to_program=False)[0]
     if arguments.inventory:
-        return inventory.catalogue(arguments.inventory)
+        return _of_inventory(arguments.inventory)
     path = os.path.join(arguments.dir, files.CATALOGUE_FILE)
     if not os.path.lexists(path):
         raise NodeError(f"there is no {path}: name manifests, or an inventory (--inventory)")
@@ -324,6 +340,7 @@ def _built(
             built = sources.ready(ready)
         else:
             checks = render.checks_for([settings] if arguments.settings else [])
+            checks = checks._replace(strict=checks.strict or getattr(arguments, "strict", False))
             built = sources.built(sources.read(arguments.manifests), hosts, checks, before)
     except InputError as error:
         raise InputError(faults + error.faults) from None

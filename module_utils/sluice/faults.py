@@ -32,6 +32,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def strictly(faults: Iterable[Fault]) -> list[Fault]:
+    """``faults`` for whoever takes no warnings: each is more than one."""
+    return [fault._replace(warning=False) for fault in faults]
+
+
 class InputError(Exception):
     """The input cannot be used. ``faults`` holds every reason, warnings included."""
 

@@ -9,23 +9,35 @@ import re
 import subprocess
 import sys
 import tempfile
+from typing import NamedTuple
 
 from .catalogue import sources
 from .catalogue.model import Catalogue
+from .faults import Fault, InputError
 from .system.tools import NodeError
 
 _PLAYBOOK = "playbooks/allocate.yml"
 
 
-def catalogue(path: str) -> Catalogue:
+class Compiled(NamedTuple):
+    """The catalogue of an inventory, and what a run would warn of."""
+
+    catalogue: Catalogue
+    warnings: list[Fault]
+
+
+def compiled(path: str, *, strict: bool = False) -> Compiled:
     """The catalogue of the inventory at ``path``; nothing is written beside it, and no node is asked.
 
-    Raises NodeError where ansible-playbook, which knows variables and vaults, is not there or finds faults.
+    ``strict``: warnings are faults. Raises InputError with every fault that a run would find, and NodeError where
+    ansible-playbook, which knows variables and vaults, is not there or cannot read the inventory.
     """
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         target = os.path.join(folder, "catalogue.json")
         playbook = os.path.join(_project(), _PLAYBOOK)
         command = [_ansible_playbook(), "-i", path, playbook, "--check", "--extra-vars", f"catalogue_path={target}"]
+        if strict:
+            command += ["--extra-vars", "sluice_strict=true"]
         try:
             done = subprocess.run(
                 command,
@@ -37,13 +49,22 @@ def catalogue(path: str) -> Catalogue:
             )
         except OSError as error:
             raise NodeError(f"ansible-playbook: {error.strerror}") from None
+        warnings = [_fault(line) for line in done.stderr.splitlines() if ": warning: " in line]
+        reasons = _reasons(done.stdout)
+        if reasons:
+            raise InputError([*map(_fault, reasons), *warnings])
         if done.returncode or not os.path.exists(target):
-            raise NodeError("\n".join(_reasons(done.stdout)) or f"{path}: {(done.stderr or done.stdout).strip()}")
-        return sources.compiled(target)
+            raise NodeError(f"{path}: {(done.stderr or done.stdout).strip()}")
+        return Compiled(sources.compiled(target), warnings)
+
+
+def _fault(line: str) -> Fault:
+    """A line that says all of itself."""
+    return Fault(line, 0, "", "", "")
 
 
 def _environment() -> dict[str, str]:
-    """What has Ansible find the project's roles, and print each result on one line."""
+    """What has Ansible find the project's roles, print each result on one line, and each warning alone."""
     config = os.path.join(_project(), "ansible.cfg")
     return {
         **({"ANSIBLE_CONFIG": config} if os.path.exists(config) else {}),
@@ -51,15 +72,17 @@ def _environment() -> dict[str, str]:
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         "ANSIBLE_CALLBACK_FORMAT_PRETTY": "0",
         "ANSIBLE_NOCOLOR": "1",
+        "SLUICE_SUMMARY": "off",
     }
 
 
 def _reasons(output: str) -> list[str]:
-    """The messages of the tasks that failed, each once."""
+    """The faults in the messages of the tasks that failed, each once, without the head of each message."""
     found: dict[str, None] = {}
     for result in re.findall(r"^fatal: \[.*?\]: FAILED! => (\{.*\})$", output, re.MULTILINE):
         with contextlib.suppress(ValueError):
-            found.update(dict.fromkeys(str(json.loads(result).get("msg", "")).splitlines()))
+            head, *lines = str(json.loads(result).get("msg", "")).splitlines() or [""]
+            found.update(dict.fromkeys(lines or [head]))
     return list(filter(None, found))
 
 

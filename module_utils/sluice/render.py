@@ -57,6 +57,7 @@ def checks_for(nodes: Collection[Settings]) -> Checks:
         ip_families=tuple(dict.fromkeys(family for settings in nodes for family in settings.ip_families)),
         service_cidrs=tuple(dict.fromkeys(net for settings in nodes for net in settings.service_cidrs)),
         load_balancer_pools=_pools(nodes),
+        strict=any(settings.strict for settings in nodes),
         local_without_node=bool(nodes) and all(node.endpoints_without_node == "local" for node in nodes),
         nodes=tuple(_node(settings) for settings in nodes if settings.node_name),
         schedulers=tuple(filter(None, schedulers)),

@@ -53,6 +53,7 @@ class Settings(NamedTuple):
     affinity_clients: int = 0
     nodeport_range: tuple[int, int] = (30000, 32767)
     load_balancer_pools: tuple[Pool, ...] = ()
+    strict: bool = False
     takeover: bool = False
     confirm_timeout: int = 30
     repair_seconds: int = 0
@@ -208,6 +209,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "affinity_clients": _whole(0, 1_000_000),
     "nodeport_range": _port_range,
     "load_balancer_pools": _pools,
+    "strict": _boolean,
     "takeover": _boolean,
     "confirm_timeout": _whole(0, 3600),
     "repair_seconds": _whole(0, 86400),
@@ -235,9 +237,7 @@ def from_variables(
         if name in _NOT_ON_A_NODE or value is None:
             continue
         if name not in convert:
-            near = difflib.get_close_matches(name, convert, n=1)
-            hint = f", did you mean {PREFIX}{near[0]}?" if near else ""
-            faults.append(Fault(source, 0, "", variable, f"no such setting{hint}", warning=True))
+            faults.append(Fault(source, 0, "", variable, unknown(variable), warning=True))
             continue
         try:
             values[name] = convert[name](value)
@@ -251,6 +251,16 @@ def from_variables(
     if any(not fault.warning for fault in faults):
         raise InputError(faults)
     return Settings(**values), faults
+
+
+def unknown(variable: str) -> str:
+    """What is wrong with a variable that has the prefix, where no part of Sluice knows it; else ``""``."""
+    name = variable[len(PREFIX) :]
+    known = (*_CONVERT, *_NOT_ON_A_NODE)
+    if name in known:
+        return ""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"no such setting, did you mean {PREFIX}{near[0]}?" if near else "no such setting"
 
 
 def to_variables(settings: Settings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sluice import inventory
+from sluice.faults import InputError
 from sluice.system.tools import NodeError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +40,8 @@ def hosts(tmp_path: Path) -> Path:
 
 def test_what_a_run_would_compile(hosts: Path) -> None:
     before = sorted(hosts.parent.rglob("*"))
-    found = inventory.catalogue(str(hosts))
+    found, warnings = inventory.compiled(str(hosts))
+    assert warnings == []
     (web,) = found.services
     assert web.cluster_ips
     assert [end.address for piece in web.slices for end in piece.endpoints] == ["192.0.2.21"]
@@ -48,21 +50,38 @@ def test_what_a_run_would_compile(hosts: Path) -> None:
 
 
 def test_faults_are_told(hosts: Path) -> None:
-    (hosts.parent / "services" / "web.yml").write_text(WEB.replace("80", "0"))
-    with pytest.raises(NodeError) as caught:
-        inventory.catalogue(str(hosts))
-    assert str(caught.value).splitlines() == [
-        "The catalogue is not valid; nothing was changed.",
-        f"{hosts.parent}/services/web.yml:4: Service shop/web: spec.ports[0].port: 0 is not in 1-65535",
+    web = hosts.parent / "services" / "web.yml"
+    web.write_text(WEB.replace("80", "0"))
+    with pytest.raises(InputError) as caught:
+        inventory.compiled(str(hosts))
+    assert list(map(str, caught.value.faults)) == [
+        f"{web}:4: Service shop/web: spec.ports[0].port: 0 is not in 1-65535",
     ]
     with pytest.raises(NodeError):
-        inventory.catalogue(str(hosts.parent / "missing"))
+        inventory.compiled(str(hosts.parent / "missing"))
+
+
+def test_warnings_are_told_as_in_a_run(hosts: Path) -> None:
+    web = hosts.parent / "services" / "web.yml"
+    web.write_text(WEB.replace("app: web", "app: wob"))
+    hosts.write_text(HOSTS.replace("sluice_labels: {app", "sluice_redy: false, sluice_labels: {app"))
+    warnings = [
+        f"{hosts}:6: host web1: sluice_redy: {{}}no such setting, did you mean sluice_ready?",
+        (
+            f"{web}:4: Service shop/web: spec.selector: {{}}no host of the inventory has these labels: "
+            "connections are refused"
+        ),
+    ]
+    assert list(map(str, inventory.compiled(str(hosts)).warnings)) == [line.format("warning: ") for line in warnings]
+    with pytest.raises(InputError) as caught:
+        inventory.compiled(str(hosts), strict=True)
+    assert str(caught.value.faults[0]) == warnings[0].format("")
 
 
 def test_a_folder_with_what_lies_beside_the_hosts(hosts: Path) -> None:
     """Services and what they were given are no hosts, nor groups."""
     (hosts.parent / "allocations.yml").write_text("shop/web: {clusterIPs: [10.96.7.7]}\n")
-    found = inventory.catalogue(str(hosts.parent))
+    found, _warnings = inventory.compiled(str(hosts.parent))
     assert found.services[0].cluster_ips == ("10.96.7.7",)
     command = ["ansible-inventory", "-i", str(hosts.parent), "--graph"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
@@ -75,4 +94,4 @@ def test_no_ansible(hosts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory.sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(NodeError, match="ansible-playbook: No such file"):
-        inventory.catalogue(str(hosts))
+        inventory.compiled(str(hosts))

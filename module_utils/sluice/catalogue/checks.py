@@ -24,6 +24,8 @@ class Checks(NamedTuple):
     """The nodes themselves, for those who ask which there are; a Node object says more."""
     local_without_node: bool = False
     """Whether an endpoint that names no node is every node's own."""
+    strict: bool = False
+    """Whether what would be a warning is a fault."""
     inventory: bool = False
     """Whether all of an inventory is known, its hosts and nodes: what is not there is nowhere then."""
     schedulers: tuple[str, ...] = ()

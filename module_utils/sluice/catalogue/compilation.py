@@ -19,14 +19,15 @@ from .input_files import Unreadable
 
 
 class Compiled(NamedTuple):
-    """What was compiled: numbers, and the warnings (as text or Fault) that there were.
+    """What was compiled: numbers, and the warnings that there were.
 
     ``diff``: the file of allocations before and after, as Ansible's ``--diff`` wants it; nothing where it is the same.
     """
 
     services: int
     endpoints: int
-    warnings: Sequence[object]
+    not_ready: int
+    warnings: Sequence[Fault]
     diff: Sequence[Mapping[str, str]] = []
 
 
@@ -64,10 +65,12 @@ def compile_catalogue(
     found, warnings, allocated = sources.built(read, hosts, checks, before)
     warnings += sources.emptiness(found, paths)
     diff, unwritten = _keep_allocations(before, allocated, check=check)
+    endpoints = [end for service in found.services for piece in service.slices for end in piece.endpoints]
     done = Compiled(
         services=len(found.services),
-        endpoints=sum(len(piece.endpoints) for service in found.services for piece in service.slices),
-        warnings=[str(warning) for warning in warnings + unwritten],
+        endpoints=len(endpoints),
+        not_ready=sum(not endpoint.ready for endpoint in endpoints),
+        warnings=warnings + unwritten,
         diff=diff,
     )
     text = compiled.text(found)
@@ -104,7 +107,7 @@ def _kept(target: str, key: str) -> Compiled | None:
             return None
         if record.pop("content") != compiled.digest(input_files.own_content(target)):
             return None
-        return Compiled(**record)
+        return Compiled(**{**record, "warnings": [Fault(*warning) for warning in record["warnings"]]})
     except (Unreadable, ValueError, LookupError, TypeError):
         return None
 

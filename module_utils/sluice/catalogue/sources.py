@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..faults import Fault, InputError
+from ..faults import Fault, InputError, strictly
 from . import allocations_file, build, input_files, manifests
 from . import compiled as compiled_form
 from .allocation import Allocated
@@ -104,6 +104,8 @@ def built(
         faults, selectable = faults + error.faults, []
     result = build.build(found, selectable, checks, given)
     faults += result.faults
+    if checks.strict:
+        faults = strictly(faults)
     return result._replace(catalogue=build.checked(result.catalogue, faults), faults=faults)
 
 

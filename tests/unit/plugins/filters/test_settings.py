@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible.utils.display import Display
 from ansible_collections.sluice.lb.plugins.filter.settings import FilterModule
 
 from sluice.settings import Settings, to_variables
@@ -51,10 +50,3 @@ def test_a_host_whose_name_cannot_be_that_of_a_folder(name: str) -> None:
 @pytest.mark.parametrize("name", ["lb_1.example.com", "LB-1", "192.0.2.1", "fd00::1", "löb", "a..b"])
 def test_other_names_are_fine(name: str) -> None:
     assert settings({"inventory_hostname": name})["sluice_node_name"] == name.lower(), "as kube-proxy writes its own"
-
-
-def test_a_variable_that_nobody_knows_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(Display, "warning", lambda _self, text: said.append(text))
-    settings({"inventory_hostname": "lb1", "sluice_backed": "ipvs", "sluice_catalogue": "x"})
-    assert said == ["host lb1: sluice_backed: warning: no such setting, did you mean sluice_backend?"]

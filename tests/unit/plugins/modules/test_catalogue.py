@@ -18,7 +18,7 @@ def test_a_catalogue_is_compiled(act: Any, tmp_path: Path) -> None:
     hosts = [{"name": "a", "labels": {"app": "web"}, "endpoint_ip": "10.0.0.1"}]
     done = act("catalogue", manifests=[web], endpoint_hosts=hosts, nodes=[NODE], path=str(path))
     assert (done["changed"], done["services"], done["endpoints"]) == (False, 1, 1)
-    assert "10.0.0.10 is a node's own address" in str(done["warnings"])
+    assert "10.0.0.10 is a node's own address" in str(done["invocation"]["told"])
     assert [each.full_name for each in sources.compiled(str(path)).services] == ["shop/web"]
 
 
@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_written_is_a_warning(act: Any, tmp_path: Path) ->
     for _again in range(2):
         done = act("catalogue", **given, allocations=where)
         assert "failed" not in done
-        (warning,) = done["warnings"]
+        (warning,) = done["invocation"]["told"]
         assert warning.startswith(f"{where}: warning: cannot be written (")
         assert warning.endswith("1 Service has its addresses by hash and may move when others come: shop/web")
 

@@ -1,0 +1,114 @@
+"""Says at the end of a run what is: Services, endpoints, warnings, and what changed on which node.
+
+Ansible loads it because it lies beside the playbooks; it needs no configuration and prints beside any other callback.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible import constants as C
+from ansible.plugins.callback import CallbackBase
+from ansible_collections.sluice.lb.plugins.plugin_utils import told
+
+DOCUMENTATION = r"""
+name: sluice_summary
+type: aggregate
+author: The Sluice authors (!UNKNOWN)
+short_description: What a run found and changed, in a line
+description:
+  - Prints what is wrong or odd with settings and catalogue, each line once a run.
+  - The last line says how many Services and endpoints there are, and what changed on which node.
+"""
+
+
+class CallbackModule(CallbackBase):
+    """Collects the results of sluice.lb's tasks."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "sluice_summary"
+    CALLBACK_NEEDS_ENABLED = False
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._quiet = os.environ.setdefault(told.READER, told.ON) != told.ON
+        self._told: dict[str, None] = {}
+        self._catalogue: dict[str, Any] = {}
+        self._nodes: dict[str, str] = {}
+        # Then the default callback shows no warning of a task that has changed nothing.
+        shown = C.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name="default")
+        self._are_hidden = not shown
+
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        self._say(
+            "sluice: no host of this inventory is in the play's group (load_balancers): nothing was done", odd=True
+        )
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        self._collect(result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        self._collect(result)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        parts = [self._of_catalogue()] if self._catalogue else []
+        by_text: dict[str, list[str]] = {}
+        for host, text in self._nodes.items():
+            by_text.setdefault(text, []).append(host)
+        parts += [f"{', '.join(hosts)} {text}" for text, hosts in by_text.items()]
+        if parts:
+            self._say(f"sluice: {'; '.join(parts)}", odd=bool(self._catalogue) and not self._catalogue["services"])
+
+    def _collect(self, result: Any) -> None:
+        task, host, values = (_of(result, name) for name in ("task", "host", "result"))
+        action = str(task.resolved_action or task.action)
+        if not action.startswith("sluice.lb."):
+            return
+        for line in told.lines(values):
+            self._tell(line)
+        if self._are_hidden and not values.get("changed"):
+            for warning in values.get("warnings") or ():
+                self._tell(f"{host.get_name()}: warning: {warning}", warning)
+        if action == "sluice.lb.catalogue" and "services" in values:
+            self._catalogue = values
+        elif action == "sluice.lb.apply" and "counts" in values:
+            self._nodes[host.get_name()] = _of_node(values)
+
+    def _tell(self, line: str, key: str = "") -> None:
+        """Say a line that nobody has said yet in this run, of whatever node."""
+        if (key or line) not in self._told:
+            self._told[key or line] = None
+            self._say(line, odd=True)
+
+    def _of_catalogue(self) -> str:
+        found = self._catalogue
+        not_ready = f" ({found['not_ready']} not ready)" if found["not_ready"] else ""
+        warnings = [_number(len(self._told), "warning")] if self._told else []
+        nothing = [] if found["services"] else ["there is nothing to program"]
+        endpoints = _number(found["endpoints"], "endpoint") + not_ready
+        return ", ".join([_number(found["services"], "Service"), endpoints, *warnings, *nothing])
+
+    def _say(self, line: str, *, odd: bool = False) -> None:
+        if not self._quiet:
+            self._display.display(line, color=C.COLOR_WARN if odd else None)
+
+
+def _of(result: Any, name: str) -> Any:
+    """An attribute of a result, which before ansible-core 2.19 has an underscore before its name."""
+    return getattr(result, name) if hasattr(result, name) else getattr(result, f"_{name}")
+
+
+def _of_node(result: dict[str, Any]) -> str:
+    if not result.get("changed"):
+        return "unchanged"
+    counts = result["counts"]
+    changes = [
+        f"{counts[key]} {word}" for key, word in (("added", "added"), ("modified", "changed"), ("removed", "removed"))
+    ]
+    return f"changed ({', '.join(changes)})"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count:,} {what}s"

@@ -1,0 +1,96 @@
+"""What a run of our playbooks says: each fault and warning once, on a line of its own, and at the end what is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """The sample inventory, which an operator copies."""
+    shutil.copytree(ROOT / "inventory/sample", tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def render(inventory: Path, *words: str, **environment: str) -> tuple[int, list[str]]:
+    """The exit code and the lines of a run that asks no node."""
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("ansible-playbook"), "-i", inventory / "hosts.yml"),
+            *("playbooks/render.yml", *words),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, [line for line in done.stdout.splitlines() if line]
+
+
+def test_the_last_line_says_what_is(inventory: Path) -> None:
+    code, lines = render(inventory)
+    assert (code, lines[-1]) == (0, "sluice: 3 Services, 6 endpoints (1 not ready)")
+
+
+@pytest.mark.parametrize("shown", ["0", "1"])
+def test_a_warning_is_seen_once(inventory: Path, shown: str) -> None:
+    """Also where Ansible is told not to show tasks that are fine, and in check mode, and on the second run."""
+    change(inventory / "services/shop.yml", "tier: database}", "tier: datbase}")
+    change(inventory / "group_vars/load_balancers.yml", "sluice_service_cidrs", "sluice_servce_cidrs")
+    for words in ((), ("--check",), ()):
+        code, lines = render(inventory, *words, ANSIBLE_DISPLAY_OK_HOSTS=shown)
+        assert (code, lines[-1]) == (0, "sluice: 3 Services, 5 endpoints (1 not ready), 2 warnings")
+        variables, services = inventory / "group_vars/load_balancers.yml", inventory / "services/shop.yml"
+        typo = "sluice_servce_cidrs: warning: no such setting, did you mean sluice_service_cidrs?"
+        nobody = "spec.selector: warning: no host of the inventory has these labels: connections are refused"
+        for said in (f"{variables}:28: hosts lb1, lb2: {typo}", f"{services}:33: Service shop/database: {nobody}"):
+            assert lines.count(said) == 1, lines
+
+
+def test_a_fault_is_a_line_and_not_a_wall(inventory: Path) -> None:
+    change(inventory / "services/dns.yml", "clusterIP: 10.96.0.53", "clusterIP: 10.96.0.300")
+    code, lines = render(inventory)
+    said = f"{inventory}/services/dns.yml:9: Service infra/dns: spec.clusterIP: '10.96.0.300' is not an IP address"
+    assert (code, [line for line in lines if "10.96.0.300" in line]) == (2, [said])
+
+
+def test_wrong_settings_are_a_line_for_all_nodes(inventory: Path) -> None:
+    (inventory / "group_vars/load_balancers.yml").write_text("sluice_backend: iptabels\n")
+    code, lines = render(inventory)
+    said = "load_balancers.yml:1: hosts lb1, lb2: sluice_backend: must be one of iptables, ipvs, is 'iptabels'"
+    assert (code, [line for line in lines if "iptabels" in line]) == (2, [f"{inventory}/group_vars/{said}"])
+    assert len(lines) < 20
+
+
+def test_strict_takes_warnings_for_faults(inventory: Path) -> None:
+    change(inventory / "services/shop.yml", "tier: database}", "tier: datbase}")
+    assert render(inventory, "-e", "sluice_strict=true")[0] == 2
+
+
+def test_no_services_never_look_like_success(inventory: Path) -> None:
+    for path in (inventory / "services").iterdir():
+        path.unlink()
+    code, lines = render(inventory)
+    assert (code, lines[-1]) == (0, "sluice: 0 Services, 0 endpoints, 1 warning, there is nothing to program")
+
+
+def test_a_group_that_there_is_not_is_said(inventory: Path) -> None:
+    change(inventory / "hosts.yml", "load_balancers:", "loadbalancers:")
+    _code, lines = render(inventory)
+    assert any("no host of this inventory is in the play's group (load_balancers)" in line for line in lines)
