@@ -57,6 +57,9 @@ node:
       description: Packages, by the distribution's names, whose commands are not there.
       type: list
       elements: str
+    package_lists:
+      description: Whether the package manager knows what it could install; apt does not before its first update.
+      type: bool
     rivals:
       description: Processes of Kubernetes in this network namespace that program the same chains.
       type: list
@@ -81,6 +84,8 @@ node:
       elements: int
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
@@ -95,6 +100,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if os.geteuid() != 0:
+        module.fail_json(msg=f"needs root on the node, and is user {os.geteuid()}: ansible_become: true")
     try:
         found = facts.facts(module.params["backend"])
     except NodeError as error:
@@ -102,6 +109,9 @@ def main() -> None:
     given = module.params
     for warning in facts.warnings(found, given["backend"], strict_arp=given["strict_arp"], repairs=given["repairs"]):
         module.warn(warning)
+    if module.check_mode and found["missing_packages"] and not found["package_lists"]:
+        lacking = ", ".join(found["missing_packages"])
+        module.warn(f"{lacking} would be installed, if there are such packages: this node has no lists of them yet")
     module.exit_json(changed=False, node=found)
 
 

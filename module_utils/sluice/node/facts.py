@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ ANNOUNCERS = ("keepalived", "ucarp", "vrrpd", "kube-vip", "speaker")
 FLUSHERS = ("firewalld", "netfilter-persistent", "iptables", "ip6tables")
 """Units that load a rule set of their own, whole."""
 
+_APT_LISTS = "/var/lib/apt/lists"
 _PACKAGES = {
     "debian": {"ip": "iproute2", "nft": "nftables", "modprobe": "kmod"},
     "rhel": {"ip": "iproute", "iptables": "iptables-nft", "nft": "nftables", "modprobe": "kmod"},
@@ -27,8 +29,8 @@ _PACKAGES = {
 
 
 def facts(backend: str) -> dict[str, Any]:
-    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, rivals,
-    rolled_back, systemd, flushers, announcers, kernel. An unknown backend needs no packages: the settings refuse it.
+    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, package_lists, rivals, rolled_back,
+     systemd, flushers, announcers, kernel. An unknown backend needs no packages: the settings refuse it.
     Raises NodeError.
     """
     known = registry.BACKENDS.get(backend)
@@ -38,6 +40,7 @@ def facts(backend: str) -> dict[str, Any]:
     return {
         "addresses": links.own_addresses(links.prefixes(), registry.devices()) if has_ip else [],
         "ips": _primary_addresses() if has_ip else [],
+        "package_lists": _has_package_lists(),
         "missing_packages": sorted({names.get(command, command) for command in missing}),
         "rivals": linux.running(RIVALS),
         "announcers": linux.running(ANNOUNCERS),
@@ -46,6 +49,14 @@ def facts(backend: str) -> dict[str, Any]:
         "systemd": linux.has_systemd(),
         "flushers": flushers(),
     }
+
+
+def _has_package_lists() -> bool:
+    """Whether the package manager knows what it could install: apt does not before its first update (apt-get(8))."""
+    try:
+        return any("Packages" in name for name in os.listdir(_APT_LISTS))
+    except OSError:
+        return True
 
 
 def warnings(found: Mapping[str, Any], backend: str, *, strict_arp: bool, repairs: bool) -> list[str]:

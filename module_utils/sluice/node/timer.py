@@ -36,7 +36,9 @@ def arm(seconds: int, change: str) -> str:
     Raises NodeError: then no change may be made.
     """
     if not os.access(COMMAND, os.X_OK):
-        raise NodeError(f"{COMMAND} is not installed: nothing could take an unconfirmed change back")
+        raise NodeError(
+            f"{COMMAND} is not installed, so nothing could take an unconfirmed change back: run without --tags once"
+        )
     rollback = [COMMAND, "rollback", "--unconfirmed", change]
     if linux.has_systemd():
         unit = f"{UNIT}-{change}"

@@ -141,3 +141,16 @@ def test_an_unknown_backend_needs_no_packages(programs: Path) -> None:
     """The settings refuse it, with a better message."""
     script(programs / "ip", "case $1 in -json) echo '[]' ;; esac")
     assert facts.facts("nobody")["missing_packages"] == []
+
+
+@pytest.mark.parametrize(
+    ("names", "has"), [([], False), (["lock", "partial"], False), (["deb_dists_main_Packages.lz4"], True), (None, True)]
+)
+def test_lists_of_packages(names: list[str] | None, has: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None: there is no apt, and others get their lists themselves."""
+    monkeypatch.setattr(facts, "_APT_LISTS", str(tmp_path / "lists"))
+    if names is not None:
+        (tmp_path / "lists").mkdir()
+        for name in names:
+            (tmp_path / "lists" / name).touch()
+    assert facts._has_package_lists() is has
