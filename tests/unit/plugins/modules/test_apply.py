@@ -96,7 +96,7 @@ def test_what_cannot_be_done_is_one_line(run: Any, etc: Path) -> None:
     assert run("apply", path=str(etc))["msg"] == f"{etc}: there is no settings.json"
     put(etc, "web a\n")
     done = run("apply", path=str(etc), confirm_timeout=30)
-    assert "is not installed: nothing could take an unconfirmed change back" in done["msg"]
+    assert "is not installed, so nothing could take an unconfirmed change back" in done["msg"]
     assert held() == {}
 
 
