@@ -34,9 +34,9 @@ def lines(before: Catalogue, after: Catalogue) -> list[str]:
     return list(map(printable, found))
 
 
-def cut(found: Sequence[str], most: int) -> list[str]:
-    """The first ``most`` of ``found``, and how many more there are."""
-    return [*found[:most], f"… and {len(found) - most} more"] if len(found) > most else list(found)
+def cut(found: Sequence[str], most: int, hint: str = "") -> list[str]:
+    """The first ``most`` of ``found``, and how many more there are, with a ``hint`` at how to see them."""
+    return [*found[:most], f"… and {len(found) - most} more{hint}"] if len(found) > most else list(found)
 
 
 def _differing(was: Mapping[Thing, Any], now: Mapping[Thing, Any]) -> list[Thing]:

@@ -71,7 +71,9 @@ class Brought(NamedTuple):
 
         reasons, lines = self.kernel.reasons(), self.kernel.diff()
         if rules is not None:
-            reasons, lines = changes.cut(reasons, MOST_REASONS), changes.cut(lines, rules) if rules else []
+            hint = ", which -v shows"
+            reasons = changes.cut(reasons, MOST_REASONS, hint)
+            lines = changes.cut(lines, rules, hint) if rules else []
         return [*_prepared(reasons), *self.settings, *_prepared(lines)]
 
 

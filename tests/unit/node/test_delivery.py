@@ -70,7 +70,7 @@ def test_settings_are_shown_and_rules_where_they_are_asked_for(tmp_path: Path) -
     assert settings["before_header"] == settings["after_header"] == f"{etc}/settings.json"
     assert len(brought.files) == 2
     rules = "change folder web\n  - a\n"
-    assert brought.diff(2) == [why, settings, {"prepared": f"{rules}… and 1 more\n"}]
+    assert brought.diff(2) == [why, settings, {"prepared": f"{rules}… and 1 more, which -v shows\n"}]
     assert brought.diff(None) == [why, settings, {"prepared": f"{rules}  + b\n"}]
 
 
@@ -80,7 +80,7 @@ def test_many_services_are_cut(tmp_path: Path) -> None:
     catalogue = {files.CATALOGUE_FILE: compiled.text(support.catalogue(*several))}
     brought = delivery.bring(str(tmp_path / "etc"), files.parse({**wanted("").contents, **catalogue}))
     assert len(brought.kernel.services()) == 59
-    assert brought.diff(0)[0]["prepared"].splitlines()[delivery.MOST_REASONS :] == ["… and 19 more"]
+    assert brought.diff(0)[0]["prepared"].splitlines()[delivery.MOST_REASONS :] == ["… and 19 more, which -v shows"]
     assert len(brought.diff(None)[0]["prepared"].splitlines()) == 59
 
 

@@ -63,7 +63,7 @@ def test_by_service_before_rules(run: Any, etc: Path) -> None:
     put(etc, f"web {ends[0]}\n", of(support.service(), support.endpoint_slice(ends[0])))
     back = "shop/web: + 10.0.0.1:8080, - 10.0.0.2:8080\n"
     for more, rules in (
-        ({"diff_rules": 2}, "change folder web\n  - 10.0.0.2\n… and 1 more\n"),
+        ({"diff_rules": 2}, "change folder web\n  - 10.0.0.2\n… and 1 more, which -v shows\n"),
         ({"_ansible_verbosity": 1}, "change folder web\n  - 10.0.0.2\n  + 10.0.0.1\n"),
     ):
         shown = run("apply", path=str(etc), check=True, **more)
