@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from typing import Any
 
+from ansible.constants import DEFAULT_LOCAL_TMP
 from ansible.plugins.action import ActionBase
 
 
@@ -17,6 +19,22 @@ def checksums(folder: str) -> dict[str, str]:
         with open(os.path.join(folder, name), "rb") as stream:
             found[name] = hashlib.sha256(stream.read()).hexdigest()
     return found
+
+
+def once(diff: list[dict[str, Any]], host: str, folder: str) -> list[dict[str, Any]]:
+    """``diff``, or where another host of this run has the same one, a line that names it.
+
+    Each host's task is a process of its own: they meet in ``folder``, the run's temporary one. A link is there with
+    its target at once, so one host has it and all others read its name.
+    """
+    digest = hashlib.sha256(json.dumps(diff, sort_keys=True).encode()).hexdigest()
+    path = os.path.join(folder, f"sluice-diff-{digest}")
+    try:
+        os.symlink(host, path)
+        first = host
+    except OSError:
+        first = os.readlink(path) if os.path.islink(path) else host
+    return diff if first == host else [{"prepared": f"the same as on {first}\n"}]
 
 
 class ActionModule(ActionBase):
@@ -37,6 +55,8 @@ class ActionModule(ActionBase):
             # The temporary folder goes when the task ends (ActionBase.cleanup).
             arguments["source"] = self._send(source, lacking)
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        if result.get("diff"):
+            result["diff"] = once(result["diff"], str((task_vars or {}).get("inventory_hostname")), DEFAULT_LOCAL_TMP)
         return result
 
     def _send(self, source: str, names: Iterable[str]) -> str:

@@ -40,6 +40,11 @@ options:
     type: str
     choices: [present, absent, previous]
     default: present
+  diff_rules:
+    description:
+      - How many lines of rules C(--diff) shows below what changes by Service. With C(-v) it shows all.
+    type: int
+    default: 0
   force:
     description:
       - Take the files in O(path) as they are, also where they are not what Sluice wrote. Without it, files that were
@@ -60,7 +65,9 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: Shows C(settings.json), and of the rules what changes in the kernel, chain by chain.
+    details: >-
+      Shows what changes by Service, C(settings.json), and of the rules what changes in the kernel, chain by chain
+      (O(diff_rules)). What is the same on several nodes is shown for one of them.
   platform:
     platforms: linux
 """
@@ -96,6 +103,20 @@ pending:
   description: Whether the change waits to be confirmed.
   returned: success
   type: bool
+backend:
+  description: The backend that the node is to have, or V("") for none.
+  returned: success
+  type: str
+generation:
+  description: The number of the generation in force, which RV(services) were compared with in check mode.
+  returned: success
+  type: int
+services:
+  description: What changed by Service, or in check mode would change, one line per Service and service port.
+  returned: success
+  type: list
+  elements: str
+  sample: ["shop/web:http: + 10.78.0.24:8080, - 10.78.0.21:8080"]
 differences:
   description: In check mode, how the kernel differs, one line per chain and per rule.
   returned: success
@@ -106,7 +127,14 @@ differences:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import apply, delivery, files, rollback, state
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import (
+    apply,
+    delivery,
+    difference,
+    files,
+    rollback,
+    state,
+)
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
 
@@ -117,6 +145,7 @@ def main() -> None:
             "source": {"type": "path"},
             "checksums": {"type": "dict"},
             "confirm_timeout": {"type": "int", "default": 0},
+            "diff_rules": {"type": "int", "default": 0},
             "force": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
         },
@@ -140,15 +169,16 @@ def main() -> None:
     result = brought.kernel
     for warning in result.warnings:
         module.warn(warning)
-    lines = result.diff() if check or module._diff else []
-    diff = [*brought.diff, {"prepared": "".join(f"{line}\n" for line in lines)}]
     module.exit_json(
         changed=brought.changed,
-        differences=lines if check else [],
+        backend=difference.backend(result.wanted),
+        generation=state.active(),
+        services=result.services(),
+        differences=result.diff() if check else [],
         **result.details,
         counts=result.counts(),
         pending=result.pending,
-        diff=diff if module._diff else [],
+        diff=brought.diff(None if module._verbosity else given["diff_rules"]) if module._diff else [],
     )
 
 

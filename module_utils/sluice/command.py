@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .catalogue.allocations_file import Allocations
     from .catalogue.build import Built
     from .catalogue.model import Catalogue
+    from .node.result import Result
     from .settings import Settings
 
 # What reads manifests and renders is imported where it is used: an apply does neither, and starts faster without.
@@ -134,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
 
     apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
     with_check(apply)
-    apply.add_argument("--diff", action="store_true", help="show what is removed and added, chain by chain")
+    apply.add_argument("--diff", action="store_true", help="show what changes by Service, then chain by chain")
     apply.add_argument("--json", action="store_true", help="print the result as JSON")
     apply.add_argument("--backend", choices=BACKENDS, help="instead of the one in settings.json")
     confirm_help = "take the change back unless it is confirmed by then"
@@ -257,10 +258,10 @@ def _apply(arguments: argparse.Namespace) -> int:
     _warn(result.warnings)
     if arguments.json:
         shown = {"changed": result.changed, **result.details, **result.counts(), "diff": result.diff()}
-        _say(json.dumps(shown))
+        _say(json.dumps({**shown, "services": result.services()}))
         return FINE
     if arguments.diff:
-        _say("\n".join(result.diff()))
+        _say_difference(result)
     _say(result.summary())
     return FINE
 
@@ -291,9 +292,14 @@ def _roll_back(arguments: argparse.Namespace) -> int:
 def _diff(arguments: argparse.Namespace) -> int:
     result = apply.apply(lambda: files.load(arguments.dir, force=arguments.force), check=True)
     _warn(result.warnings)
-    for line in result.diff():
-        _say(line)
+    _say_difference(result)
     return NO if result.changed else FINE
+
+
+def _say_difference(result: Result) -> None:
+    """Why the kernel differs, then how."""
+    for line in (*result.reasons(), *result.diff()) if result.changed else ():
+        _say(line)
 
 
 def _catalogue(

@@ -57,6 +57,7 @@ class Settings(NamedTuple):
     takeover: bool = False
     confirm_timeout: int = 30
     repair_seconds: int = 0
+    diff_rules: int = 0
     ipvs_scheduler: str = "rr"
     ipvs_strict_arp: bool = False
     ipvs_drain_seconds: int = 900
@@ -213,6 +214,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "takeover": _boolean,
     "confirm_timeout": _whole(0, 3600),
     "repair_seconds": _whole(0, 86400),
+    "diff_rules": _whole(0, 1_000_000),
     "ipvs_scheduler": _choice(*SCHEDULERS),
     "ipvs_strict_arp": _boolean,
     "ipvs_drain_seconds": _whole(0, 86400),

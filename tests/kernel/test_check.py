@@ -9,8 +9,11 @@ from typing import Any
 import cases
 import hosts
 import pytest
+import support
 
+from sluice import names, render
 from sluice.backends.iptables import text as ruleset
+from sluice.catalogue import compiled
 
 NUMBERS = range(40)
 BOTH = ["IPv4", "IPv6"]
@@ -65,3 +68,23 @@ def test_command_says_the_same(node: hosts.Node, variant: str) -> None:
     assert node.installed("apply", "--diff").stdout == shown
     assert f"remove iptables-{variant} -t nat KUBE-SVC-" in shown
     assert node.installed("diff").returncode == 0
+
+
+def test_services_come_first(node: hosts.Node, variant: str) -> None:
+    """Before and after an apply as in its JSON; and rules that somebody has changed are drift."""
+    web, other = (support.endpoint_slice(address) for address in ("10.0.0.1", "10.0.0.2"))
+    changed = "shop/web: + 10.0.0.2:8080, - 10.0.0.1:8080"
+    settings = support.node(iptables_variant=variant)
+    for piece in (web, other):
+        catalogue = support.catalogue(support.service(), piece)
+        node.write(render.render(render.views(catalogue, settings), settings, compiled.text(catalogue)))
+        shown = node.sluice("diff", check=False).stdout.splitlines()
+        told = json.loads(node.sluice("apply", "--json").stdout)["services"]
+        assert shown[0] == told[0]
+        assert shown[1].startswith(("add iptables-", "change iptables-"))
+    assert told == [changed]
+    node.shell(f"iptables-{variant} -t nat -F KUBE-SVC-{names.hashed('shop/webtcp')}")
+    shown = node.sluice("diff", check=False).stdout.splitlines()
+    assert shown[0] == "drift: the catalogue is the same, the kernel's rules are not: shop/web"
+    assert node.sluice("apply", "--diff").stdout.splitlines()[0] == shown[0]
+    assert node.sluice("diff").stdout == ""

@@ -81,10 +81,12 @@ def overdue(directory: str) -> Converged | None:
 
 def _take_back(waiting: Pending, directory: str, reason: str) -> Converged:
     wanted, files_before = _before(waiting)
+    in_force = state.last().files
     with contextlib.suppress(OSError):
         state.set_active(waiting.generation)
     # A generation is made of what the files say, never of what strangers had in the kernel.
     done = converge.converge(wanted, keep=wanted.contents == files_before)
+    done = done._replace(result=done.result._replace(before=in_force))
     try:
         files.put(directory, files_before)
         # Not before it is true; a full disk is no reason to go on waiting.

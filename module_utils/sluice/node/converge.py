@@ -52,8 +52,9 @@ class Converged(NamedTuple):
 def compare(wanted: Wanted) -> Result:
     """What it would change to bring the kernel to ``wanted``. Raises NodeError."""
     warnings = [*state.mend(registry.layers(), check=True), *pending.mend(check=True)]
-    with _looking(wanted, state.last(), check=True) as looks:
-        return _result(looks, warnings)
+    last = state.last()
+    with _looking(wanted, last, check=True) as looks:
+        return _result(looks, last, wanted, warnings)
 
 
 def converge(wanted: Wanted, confirm: int = 0, *, keep: bool = True) -> Converged:
@@ -101,7 +102,7 @@ def converge(wanted: Wanted, confirm: int = 0, *, keep: bool = True) -> Converge
     with notes.of_what_cannot_be_kept():
         _keep(prepared(), memories, last, changes=changes)
     # A change of an earlier run may still wait: this run is as good to confirm it.
-    result = _result(looks, notes, pending=bool(confirm) and pending.exists())
+    result = _result(looks, last, wanted, notes, pending=bool(confirm) and pending.exists())
     left = [each for each in (before if udp else {}, *unfinished) if each]
     return Converged(wanted, left, name, result)
 
@@ -227,11 +228,13 @@ def _changes(looks: Looks) -> bool:
     return any(look.changes for look in looks.values())
 
 
-def _result(looks: Looks, warnings: Sequence[str], *, pending: bool = False) -> Result:
+def _result(looks: Looks, last: Last, wanted: Wanted, warnings: Sequence[str], *, pending: bool = False) -> Result:
     return Result(
         changes=tuple(change for look in looks.values() for change in look.changes),
         texts=tuple(text for look in looks.values() for text in look.texts),
         details={name: value for look in looks.values() for name, value in look.details.items()},
         warnings=(*(warning for look in looks.values() for warning in look.warnings), *warnings),
         pending=pending,
+        before=last.files,
+        wanted=wanted.contents,
     )

@@ -41,20 +41,44 @@ def _versions(name: str, folders: Iterable[str]) -> Iterator[bytes]:
             yield owned_files.read(os.path.join(folder, name))
 
 
+MOST_REASONS = 40
+"""How many lines by Service a diff has, unless it is to have all."""
+
+
 class Brought(NamedTuple):
     """What was changed on a node, or in check mode would be.
 
-    ``diff``: before and after of the settings, as Ansible's ``--diff`` wants them. The other files are thousands of
-    lines, and the kernel's diff shows the same chain by chain.
+    ``settings``: their before and after, as Ansible's ``--diff`` wants them. The other files are thousands of lines,
+    and the kernel's diff shows the same chain by chain.
     """
 
     kernel: Result
     files: Mapping[str, str | None] = {}
-    diff: Sequence[Mapping[str, Any]] = ()
+    settings: Sequence[Mapping[str, Any]] = ()
 
     @property
     def changed(self) -> bool:
         return self.kernel.changed or bool(self.files)
+
+    def diff(self, rules: int | None) -> list[Mapping[str, Any]]:
+        """What Ansible's ``--diff`` shows: why the node changes, first by Service, then its settings, then its rules.
+
+        ``rules``: how many lines of these, None for all of them, and then all Services, too.
+        """
+        if not self.changed:
+            return []
+        from ..catalogue import changes
+
+        reasons, lines = self.kernel.reasons(), self.kernel.diff()
+        if rules is not None:
+            hint = ", which -v shows"
+            reasons = changes.cut(reasons, MOST_REASONS, hint)
+            lines = changes.cut(lines, rules, hint) if rules else []
+        return [*_prepared(reasons), *self.settings, *_prepared(lines)]
+
+
+def _prepared(lines: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"prepared": "".join(f"{line}\n" for line in lines)}] if lines else []
 
 
 def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm: int = 0) -> Brought:
@@ -64,7 +88,7 @@ def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm:
     ``check`` and ``confirm`` are those of ``apply.apply``. Raises NodeError, OSError.
     """
     changed: owned_files.Contents = {}
-    diff = _diff(os.path.join(directory, files.SETTINGS_FILE), wanted.contents[files.SETTINGS_FILE])
+    settings = _settings(os.path.join(directory, files.SETTINGS_FILE), wanted.contents[files.SETTINGS_FILE])
 
     def put() -> files.Wanted:
         changed.update(files.differing(directory, wanted.contents))
@@ -80,10 +104,10 @@ def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm:
     kernel = apply.apply(put, check=check, confirm=confirm, directory=directory)
     if not check:
         owned_files.write({path: None for path, text in changed.items() if text is None})
-    return Brought(kernel, changed, diff)
+    return Brought(kernel, changed, settings)
 
 
-def _diff(path: str, after: str) -> list[dict[str, Any]]:
+def _settings(path: str, after: str) -> list[dict[str, Any]]:
     """Before and after of the settings, without their proof: that changes with every rule."""
     before = files.without_proof(owned_files.shown(path))
     after = files.without_proof(after)

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..backends.interface import Change
+from . import difference
 
 
 class Result(NamedTuple):
     """What an apply changed, or in check mode would change.
 
     ``texts``: what was sent to the kernel; ``details``: what layers say besides, such as iptables' ``variant``;
-    ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation.
+    ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation. ``before`` are the files
+    that were in force, none where nothing was; ``wanted`` those that are now.
     """
 
     changes: tuple[Change, ...] = ()
@@ -21,6 +23,8 @@ class Result(NamedTuple):
     flows: int = 0
     warnings: tuple[str, ...] = ()
     pending: bool = False
+    before: Mapping[str, str] = {}
+    wanted: Mapping[str, str] = {}
 
     @property
     def changed(self) -> bool:
@@ -37,6 +41,14 @@ class Result(NamedTuple):
             "bytes": sum(map(len, self.texts)),
             "flows": self.flows,
         }
+
+    def services(self) -> list[str]:
+        """What changed by Service, a line each."""
+        return difference.services(self.before, self.wanted)
+
+    def reasons(self) -> list[str]:
+        """What a person wants to know before any rule: another backend, the changes by Service, or that it is drift."""
+        return difference.lines(self.before, self.wanted, self.changes)
 
     def diff(self) -> list[str]:
         """How the kernel differed: a line per thing, and below it its lines."""

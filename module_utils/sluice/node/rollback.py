@@ -22,7 +22,7 @@ def roll_back(directory: str = files.DIRECTORY, *, check: bool = False) -> Resul
         return converge.compare(_before()[1])
     with locks.one_apply():
         target, wanted = _before()
-        now = state.active()
+        now, before = state.active(), state.last().files
         state.set_active(target)
         try:
             done = converge.converge(wanted)
@@ -31,7 +31,7 @@ def roll_back(directory: str = files.DIRECTORY, *, check: bool = False) -> Resul
                 state.set_active(now)
             raise
         files.put(directory, wanted.contents)
-    return done.finish()
+    return done.finish()._replace(before=before)
 
 
 def _before() -> tuple[int, files.Wanted]:

@@ -9,6 +9,7 @@ import folder_backend
 import pytest
 
 from sluice.node import apply, confirmation, files, pending, state
+from sluice.node.result import Result
 from sluice.system import linux
 from sluice.system.tools import NodeError
 
@@ -92,7 +93,7 @@ def test_the_clock_may_be_set(folder: Path, etc: Path, monkeypatch: pytest.Monke
 
 
 def test_boot(folder: Path, etc: Path) -> None:
-    assert apply.boot(str(etc)) == ((), (), {}, 0, (), False), "there is nothing"
+    assert apply.boot(str(etc)) == Result(), "there is nothing"
     files.put(str(etc), contents("web a\n"))
     assert apply.boot(str(etc)).changed
     assert held(folder) == {"web": "a\n"}

@@ -10,7 +10,9 @@ from typing import Any
 
 import folder_backend
 import pytest
+import support
 
+from sluice.catalogue import compiled
 from sluice.node import apply, delivery, files
 from sluice.node.result import Result
 from sluice.system.tools import NodeError
@@ -55,16 +57,31 @@ def test_nothing_is_written_in_check_mode(folder: Path, tmp_path: Path) -> None:
     assert (set(held(etc)), held(folder)) == ({"settings.json", folder_backend.FILE}, {"web": "a\n"})
     assert etc.stat().st_mode & 0o777 == 0o755
     again = delivery.bring(str(etc), wanted("web a\n"))
-    assert (again.changed, again.files, list(again.diff)) == (False, {}, [])
+    assert (again.changed, again.files, again.diff(None)) == (False, {}, [])
 
 
 @pytest.mark.usefixtures("folder")
-def test_settings_are_shown_and_rules_are_not(tmp_path: Path) -> None:
+def test_settings_are_shown_and_rules_where_they_are_asked_for(tmp_path: Path) -> None:
     etc = tmp_path / "etc"
     delivery.bring(str(etc), wanted("web a\n"))
     brought = delivery.bring(str(etc), wanted("web b\n", compat="1.20"))
-    assert [Path(entry["after_header"]).name for entry in brought.diff] == ["settings.json"]
+    why, settings = brought.diff(0)
+    assert why["prepared"].startswith("no Service was changed: other settings, ")
+    assert settings["before_header"] == settings["after_header"] == f"{etc}/settings.json"
     assert len(brought.files) == 2
+    rules = "change folder web\n  - a\n"
+    assert brought.diff(2) == [why, settings, {"prepared": f"{rules}… and 1 more, which -v shows\n"}]
+    assert brought.diff(None) == [why, settings, {"prepared": f"{rules}  + b\n"}]
+
+
+@pytest.mark.usefixtures("folder")
+def test_many_services_are_cut(tmp_path: Path) -> None:
+    several = [support.service(f"web{number}", ip=f"10.96.0.{number}") for number in range(1, 60)]
+    catalogue = {files.CATALOGUE_FILE: compiled.text(support.catalogue(*several))}
+    brought = delivery.bring(str(tmp_path / "etc"), files.parse({**wanted("").contents, **catalogue}))
+    assert len(brought.kernel.services()) == 59
+    assert brought.diff(0)[0]["prepared"].splitlines()[delivery.MOST_REASONS :] == ["… and 19 more, which -v shows"]
+    assert len(brought.diff(None)[0]["prepared"].splitlines()) == 59
 
 
 def test_files_come_before_the_change_and_leave_after_it(

@@ -41,3 +41,10 @@ def test_lines() -> None:
             "remove chain D",
         ]
     )
+
+
+def test_why() -> None:
+    """As module difference says it, of the files before and after."""
+    before, after = {"settings.json": '{"backend": "a"}'}, {"settings.json": '{"backend": "b"}'}
+    assert Result(CHANGES, before=before, wanted=after).reasons() == ["backend: a is in force, b is wanted"]
+    assert Result(CHANGES, before=before, wanted=after).services() == Result().reasons() == []

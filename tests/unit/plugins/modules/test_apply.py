@@ -9,8 +9,10 @@ from typing import Any
 
 import folder_backend
 import pytest
+import support
 from ansible_collections.sluice.lb.plugins.action import apply as action
 
+from sluice.catalogue import compiled
 from sluice.node import delivery, files
 
 
@@ -19,12 +21,17 @@ def etc(tmp_path: Path) -> Path:
     return tmp_path / "etc"
 
 
-def put(folder: Path, text: str) -> Path:
+def put(folder: Path, text: str, more: dict[str, str] | None = None) -> Path:
     folder.mkdir(exist_ok=True)
-    contents = {"settings.json": json.dumps({"backend": "folder"}), folder_backend.FILE: text}
+    contents = {"settings.json": json.dumps({"backend": "folder"}), folder_backend.FILE: text, **(more or {})}
     for name, sealed in files.sealed(contents).items():
         (folder / name).write_text(sealed)
     return folder
+
+
+def of(*objects: dict[str, Any]) -> dict[str, str]:
+    """The file of the catalogue of ``objects``."""
+    return {files.CATALOGUE_FILE: compiled.text(support.catalogue(*objects))}
 
 
 def held() -> dict[str, str]:
@@ -35,11 +42,41 @@ def test_files_that_are_on_the_node(run: Any, etc: Path) -> None:
     put(etc, "web a\n")
     predicted = run("apply", path=str(etc), check=True)
     assert (held(), predicted["changed"], predicted["differences"]) == ({}, True, ["add folder web", "  + a"])
-    done = run("apply", path=str(etc))
+    assert predicted["diff"] == []
+    predicted = run("apply", path=str(etc), check=True, diff_rules=9)
+    done = run("apply", path=str(etc), diff_rules=9)
     assert (held(), done["changed"], done["counts"]["added"]) == ({"web": "a\n"}, True, 1)
     assert done["diff"] == predicted["diff"] == [{"prepared": "add folder web\n  + a\n"}]
     again = run("apply", path=str(etc))
     assert (again["changed"], again["pending"]) == (False, False)
+
+
+def test_by_service_before_rules(run: Any, etc: Path) -> None:
+    """Rules where they are asked for: by a number of lines, or by -v."""
+    ends = "10.0.0.1", "10.0.0.2"
+    for end in ends:
+        put(etc, f"web {end}\n", of(support.service(), support.endpoint_slice(end)))
+        done = run("apply", path=str(etc))
+    services = ["shop/web: + 10.0.0.2:8080, - 10.0.0.1:8080"]
+    assert (done["backend"], done["generation"], done["services"]) == ("folder", 2, services)
+    assert done["diff"] == [{"prepared": f"{services[0]}\n"}]
+    put(etc, f"web {ends[0]}\n", of(support.service(), support.endpoint_slice(ends[0])))
+    back = "shop/web: + 10.0.0.1:8080, - 10.0.0.2:8080\n"
+    for more, rules in (
+        ({"diff_rules": 2}, "change folder web\n  - 10.0.0.2\n… and 1 more, which -v shows\n"),
+        ({"_ansible_verbosity": 1}, "change folder web\n  - 10.0.0.2\n  + 10.0.0.1\n"),
+    ):
+        shown = run("apply", path=str(etc), check=True, **more)
+        assert (shown["diff"], shown["generation"]) == ([{"prepared": back}, {"prepared": rules}], 2)
+
+
+def test_drift_is_said(run: Any, etc: Path) -> None:
+    put(etc, "web a\n", of(support.service()))
+    run("apply", path=str(etc))
+    (folder_backend.KERNEL / "web").write_text("b\n")
+    done = run("apply", path=str(etc))
+    assert (done["services"], done["changed"]) == ([], True)
+    assert done["diff"] == [{"prepared": "drift: the catalogue is the same, the kernel's rules are not\n"}]
 
 
 def test_what_the_node_lacks_is_asked_for(run: Any, etc: Path, tmp_path: Path) -> None:
@@ -118,3 +155,12 @@ def test_the_node_finds_files_by_these_checksums(tmp_path: Path) -> None:
 def test_a_source_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         action.checksums(str(tmp_path / "nowhere"))
+
+
+def test_a_difference_is_shown_once_a_run(tmp_path: Path) -> None:
+    one, other = [{"prepared": "a\n"}], [{"prepared": "b\n"}]
+    assert action.once(one, "lb1", str(tmp_path)) == one
+    assert action.once(one, "lb2", str(tmp_path)) == [{"prepared": "the same as on lb1\n"}]
+    assert action.once(other, "lb2", str(tmp_path)) == other
+    assert action.once(one, "lb1", str(tmp_path)) == one, "a host is not told of itself"
+    assert action.once(one, "lb2", str(tmp_path / "missing")) == one
