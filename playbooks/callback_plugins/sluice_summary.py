@@ -6,6 +6,7 @@ Ansible loads it because it lies beside the playbooks; it needs no configuration
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from ansible import constants as C
@@ -21,6 +22,9 @@ description:
   - Prints what is wrong or odd with settings and catalogue, each line once a run.
   - The last line says how many Services and endpoints there are, and what changed on which node.
 """
+
+
+_SERVICE = re.compile(r"(?<![^ ])[a-z0-9-]+/[a-z0-9-]+")
 
 
 class CallbackModule(CallbackBase):
@@ -74,7 +78,7 @@ class CallbackModule(CallbackBase):
         if action == "sluice.lb.catalogue" and "services" in values:
             self._catalogue = values
         elif action == "sluice.lb.apply" and "counts" in values:
-            self._nodes[host.get_name()] = _of_node(values)
+            self._nodes[host.get_name()] = _of_node(values, check=bool(task.check_mode))
 
     def _tell(self, line: str, key: str = "") -> None:
         """Say a line that nobody has said yet in this run, of whatever node."""
@@ -100,14 +104,16 @@ def _of(result: Any, name: str) -> Any:
     return getattr(result, name) if hasattr(result, name) else getattr(result, f"_{name}")
 
 
-def _of_node(result: dict[str, Any]) -> str:
+def _of_node(result: dict[str, Any], *, check: bool) -> str:
+    """``iptables generation 7: 2 Services changed``."""
+    state = f"{result['backend']} generation {result['generation']}" if result.get("backend") else "holds nothing"
     if not result.get("changed"):
-        return "unchanged"
+        return f"{state}: nothing {'would change' if check else 'changed'}"
+    # A line is of a Service (`+ shop/new (…)`) or of one of its ports (`shop/web:http: …`).
+    names = {match[0] for line in result.get("services") or () if (match := _SERVICE.search(line))}
     counts = result["counts"]
-    changes = [
-        f"{counts[key]} {word}" for key, word in (("added", "added"), ("modified", "changed"), ("removed", "removed"))
-    ]
-    return f"changed ({', '.join(changes)})"
+    what = _number(len(names), "Service") if names else _number(counts["added"] + counts["modified"], "chain or set")
+    return f"{state}: {what} {'would change' if check else 'changed'}"
 
 
 def _number(count: int, what: str) -> str:
