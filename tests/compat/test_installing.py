@@ -1,0 +1,101 @@
+"""A controller as README says to make one: without root, without Debian's packages, from a checkout or by pip."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import release_tree
+
+ROOT = release_tree.ROOT
+PYTHON = "/usr/bin/python3"
+
+
+class User:
+    """Somebody who is not root, has a checkout of the project, and a computer that knows nothing of apt."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.checkout = home / "checkout"
+        for name in release_tree.tracked(ROOT, "."):
+            (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, self.checkout / name, follow_symlinks=False)
+        (home / "bin").mkdir()
+        for program in Path("/usr/bin").iterdir():
+            if not program.name.startswith(("apt", "dpkg")):
+                (home / "bin" / program.name).symlink_to(program)
+        # Root runs the commands as somebody else; whoever is not root, as himself.
+        self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self.own(home)
+
+    def own(self, folder: Path) -> None:
+        """Give the user what was put there."""
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
+
+    def run(self, *command: str | Path, where: str = "checkout") -> subprocess.CompletedProcess[str]:
+        """Run a command below the user's home; what it printed is in ``stdout``."""
+        others = ("ANSIBLE_", "MAKE", "PYTHON", "VIRTUAL_ENV")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+        return subprocess.run(
+            command,
+            cwd=self.home / where,
+            env={**kept, "HOME": str(self.home), "LC_ALL": "C.UTF-8", "PATH": str(self.home / "bin")},
+            **({"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def printed(self, *command: str | Path, where: str = "checkout") -> str:
+        """What a command prints; it has to succeed."""
+        done = self.run(*command, where=where)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def user() -> Iterator[User]:
+    with tempfile.TemporaryDirectory() as home:  # where others may go, unlike to pytest's own
+        yield User(Path(home))
+
+
+def test_make_install(user: User) -> None:
+    said = user.printed("make", "install", f"PYTHON={PYTHON}")
+    assert "apt" not in said
+    following = said[said.index("Next:") :].splitlines()
+    assert len(following) <= 4
+    programs = user.checkout / ".venv/bin"
+    assert user.printed(programs / "sluice", "--version").startswith("sluice ")
+    assert "cp -r inventory/sample inventory/mine" in said
+    user.printed("cp", "-r", "inventory/sample", "inventory/mine")
+    user.printed(programs / "ansible-playbook", "-i", "inventory/mine/hosts.yml", "playbooks/render.yml")
+    assert "192.0.2.22:8080" in (user.checkout / "inventory/mine/rendered/lb1/iptables.rules").read_text()
+
+
+@pytest.mark.parametrize(("target", "package"), [("lab", "iproute2"), ("test", "podman"), ("bench", "podman")])
+def test_what_needs_packages_says_which(target: str, package: str, user: User) -> None:
+    done = user.run("make", target, f"PYTHON={PYTHON}")
+    assert done.returncode != 0
+    assert f" {package}" in done.stdout
+    assert len(done.stdout.splitlines()) <= 4, done.stdout
+
+
+def test_a_python_that_is_too_old_is_told(user: User) -> None:
+    old = user.home / "old-python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    shutil.rmtree(user.checkout / ".venv", ignore_errors=True)
+    done = user.run("make", "install", f"PYTHON={old}")
+    assert done.returncode != 0
+    assert "Python 3.11" in done.stdout
+    assert not (user.checkout / ".venv").exists()
