@@ -81,17 +81,6 @@ def oldest() -> Path:
     return venv / "bin"
 
 
-@pytest.fixture(scope="module")
-def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection, built from its release tree."""
-    folder = tmp_path_factory.mktemp("release")
-    tree = release_tree.write(ROOT, folder)
-    galaxy = Path(sys.executable).with_name("ansible-galaxy")
-    subprocess.run([galaxy, "collection", "build", tree, "--output-path", folder], check=True, capture_output=True)
-    (built,) = folder.glob("*.tar.gz")
-    return built
-
-
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def ansible(request: pytest.FixtureRequest, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Ansible:
     """Each of them, with the collection installed. The newest is what the project itself uses."""

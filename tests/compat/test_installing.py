@@ -98,3 +98,35 @@ def test_a_python_that_is_too_old_is_told(user: User) -> None:
     assert done.returncode != 0
     assert "Python 3.11" in done.stdout
     assert not (user.checkout / ".venv").exists()
+
+
+@pytest.fixture(scope="module")
+def pip(user: User) -> Path:
+    """The programs of a virtual environment into which the project was installed by pip, in a folder of its own."""
+    folder = user.home / "by-pip"
+    folder.mkdir()
+    user.own(folder)
+    user.printed(PYTHON, "-m", "venv", "venv", where="by-pip")
+    quietly = ("--quiet", "--no-input", "--disable-pip-version-check")
+    before = set(user.checkout.rglob("*"))
+    user.printed("venv/bin/python", "-m", "pip", *quietly, "install", f"{user.checkout}[ansible]", where="by-pip")
+    left = set(user.checkout.rglob("*")) - before
+    assert not {path.parts[len(user.checkout.parts)] for path in left} - {".cache", "sluice_lb.egg-info"}
+    return folder / "venv/bin"
+
+
+def test_pip_and_the_collection(pip: Path, user: User, tarball: Path) -> None:
+    shutil.copytree(ROOT / "inventory/sample", user.home / "by-pip/mine")
+    shutil.copy(tarball, user.home / "by-pip")
+    user.own(user.home / "by-pip")
+    get = (pip / "sluice", "get", "services", "-A", "-i", "mine/hosts.yml", "-o", "name")
+
+    done = user.run(*get, where="by-pip")
+    assert (done.returncode, len(done.stdout.splitlines())) == (2, 1)
+    assert "collection sluice.lb" in done.stdout
+    assert "ansible-galaxy collection install" in done.stdout
+
+    user.printed(pip / "ansible-galaxy", "collection", "install", "--offline", tarball.name, where="by-pip")
+    assert "service/web" in user.printed(*get, where="by-pip")
+    user.printed(pip / "ansible-playbook", "-i", "mine/hosts.yml", "sluice.lb.render", where="by-pip")
+    assert "192.0.2.22:8080" in (user.home / "by-pip/mine/rendered/lb1/iptables.rules").read_text()
