@@ -115,6 +115,14 @@ def pip(user: User) -> Path:
     return folder / "venv/bin"
 
 
+def test_pip_installs_what_is_there_to_be_read(pip: Path, user: User) -> None:
+    share = pip.parent / "share"
+    complete = f"source {share}/bash-completion/completions/sluice.bash; complete -p sluice"
+    assert user.printed("bash", "-c", complete) == "complete -F _sluice sluice\n"
+    assert (share / "zsh/site-functions/_sluice").is_file()
+    assert (share / "man/man1/sluice.1").read_text() == (ROOT / "docs/sluice.1").read_text()
+
+
 def test_pip_and_the_collection(pip: Path, user: User, tarball: Path) -> None:
     shutil.copytree(ROOT / "inventory/sample", user.home / "by-pip/mine")
     shutil.copy(tarball, user.home / "by-pip")
