@@ -1,5 +1,6 @@
 # Two commands on a fresh Debian 12, as root, with git, make and python3: `make lab` and `make test`.
 # Either installs what it needs first: Debian packages that are missing, and pinned Python packages in .venv.
+# A controller needs the latter only, and no root: `make install`.
 
 PYTHON  := $(shell command -v python3)
 BIN     := .venv/bin
@@ -38,7 +39,7 @@ help: ## say what there is to make
 ##### The lab
 
 .PHONY: lab lab-down site
-lab: $(RUNTIME) | $(if $(MACHINES),vm-packages) ## bring up the embedded lab, run site.yml, send traffic and say where it went
+lab: packages $(if $(MACHINES),vm-packages) $(RUNTIME) ## bring up the embedded lab, run site.yml, send traffic and say where it went
 	$(STEP) lab/up ansible-playbook $(LAB) playbooks/lab.yml
 	ansible-playbook $(LAB) $(SITE) site.yml
 	$(BIN)/python lab/traffic.py $(if $(BACKEND),--backend $(BACKEND))
@@ -82,7 +83,7 @@ unit golden property kernel: $(DEV) ## one part of the tests
 pytest: $(DEV) ## unit, golden, property and kernel tests in one run
 	pytest tests/unit tests/golden tests/property tests/kernel
 
-compat: $(DEV) ## the collection, installed, on a node that is a namespace, with each ansible-core that it is for
+compat: $(DEV) ## controllers as users install them, and the collection on a namespace, with each ansible-core it is for
 	$(STEP) compat pytest tests/compat
 
 # Molecule's own folder would be another checkout's too, if that is a folder of the same name.
@@ -106,7 +107,11 @@ bench: $(DEV) ## benchmarks; writes docs/benchmarks.md and its plots
 ##### Installation
 
 .PHONY: install install-dev packages dev-packages vm-packages
-install: $(RUNTIME) ## only install what `make lab` needs
+install: $(RUNTIME) ## make this checkout a controller: .venv with Ansible and the sluice command; needs no root
+	echo 'Next: . .venv/bin/activate'
+	echo '      cp -r inventory/sample inventory/mine     # and put your hosts and Services in'
+	echo '      ansible-playbook -i inventory/mine/hosts.yml site.yml --check --diff'
+
 install-dev: $(DEV) ## only install what `make test` needs
 
 packages:
@@ -118,17 +123,20 @@ dev-packages:
 vm-packages:
 	tools/apt-need $(VM_PACKAGES)
 
-$(BIN)/pip: | packages
-	$(STEP) install/venv $(PYTHON) -m venv .venv
+$(BIN)/pip:
+	tools/make-venv $(PYTHON)
 
-$(RUNTIME): $(BIN)/pip | packages
+$(RUNTIME): $(BIN)/pip
 	mkdir -p .cache
 	$(STEP) install/runtime $(PIP) -r requirements.txt -e .
 	rm -f .venv/.runtime-* && touch $@
 
-$(DEV): $(RUNTIME) | dev-packages
+# In two rules, as make asks for the prerequisites of the one with the commands first: packages, if any are missing,
+# come before a minute of pip.
+$(DEV): | dev-packages
 	$(STEP) install/dev $(PIP) -r requirements-dev.txt
 	rm -f .venv/.dev-* && touch $@
+$(DEV): $(RUNTIME)
 
 .PHONY: pins
 pins: ## write constraints.txt anew, from a fresh venv and requirements-dev.txt

@@ -47,6 +47,9 @@ PLACES = (
     "/etc/systemd/system/*.wants",
     "/usr/local/lib",
     "/usr/local/sbin",
+    "/usr/local/share/bash-completion/completions",
+    "/usr/local/share/man/man1",
+    "/usr/local/share/zsh/site-functions",
     "/var/lib",
 )
 PYTHON = "/usr/bin/python3"

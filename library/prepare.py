@@ -16,8 +16,8 @@ description:
     if nobody uses it, else a warning says what is in force.
   - Tells NetworkManager and systemd-networkd which devices are not theirs.
   - Installs the engine and the C(sluice) command, which every module carries with it, so that whoever logs in to the
-    node can use them without Ansible. Where systemd runs the node, a unit restores the rules at boot, before the
-    network is up.
+    node can use them without Ansible. C(man sluice) and what bash and zsh complete come with them. Where systemd runs
+    the node, a unit restores the rules at boot, before the network is up.
   - Needs nothing but Python's standard library.
 options:
   sysctls:
@@ -83,6 +83,7 @@ import sys
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils import sluice
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import __main__ as _entry  # noqa: F401  ships the command with the engine
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import command
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, preparation
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import linux
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
@@ -116,6 +117,7 @@ def main() -> None:
             present=present,
             systemd=linux.has_systemd(),
             repair_seconds=given["repair_seconds"],
+            documents=command.documents(),
         )
         if installed and not check:
             installation.perform(installed)

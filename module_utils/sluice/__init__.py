@@ -6,6 +6,7 @@ nodes and the ``sluice`` command. The data goes one way: manifests, catalogue, v
 The rooms, from the top. A module may import from its own room and from those below it::
 
     command     the sluice command: arguments in, one call, lines out
+    manual      what the command says of itself: help, manual page, what shells complete
     inventory   the catalogue of an inventory, by Ansible
     render      catalogue and settings to a node's files
     node        one node: its files, changes, memory; knows no backend by name

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Callable
 from . import __version__
 from .backends.registry import BACKENDS
 from .faults import Fault, InputError, printable
+from .manual import usage
 from .node import apply, confirmation, files, rollback, settling
 from .system import owned_files
 from .system.tools import NodeError
@@ -57,6 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def documents() -> dict[str, str]:
+    """The manual page, and what bash and zsh complete, by their places below a folder ``share``."""
+    from .manual import completion, page
+
+    parser = _parser()
+    return {
+        "man/man1/sluice.1": page.page(parser),
+        "bash-completion/completions/sluice.bash": completion.bash(parser),
+        "zsh/site-functions/_sluice": completion.zsh(parser),
+    }
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
@@ -69,12 +82,16 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sluice", description="Services for plain Linux hosts: kube-proxy's rules.")
+    lines_kept = argparse.RawDescriptionHelpFormatter
+    description = "Services for plain Linux hosts: kube-proxy's rules."
+    parser = argparse.ArgumentParser(
+        prog="sluice", description=description, epilog=usage.epilog(""), formatter_class=lines_kept
+    )
     parser.add_argument("--version", action="version", version=f"sluice {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], summary: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=summary)
+        added = commands.add_parser(name, help=summary, epilog=usage.epilog(name), formatter_class=lines_kept)
         added.set_defaults(run=run)
         return added
 
@@ -136,6 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
     with_check(apply)
     apply.add_argument("--diff", action="store_true", help="show what changes by Service, then chain by chain")
+    exit_code_help = "exit with 1 where something changes, as git diff does; with --check: where it would"
+    apply.add_argument("--exit-code", action="store_true", help=exit_code_help)
     apply.add_argument("--json", action="store_true", help="print the result as JSON")
     apply.add_argument("--backend", choices=BACKENDS, help="instead of the one in settings.json")
     confirm_help = "take the change back unless it is confirmed by then"
@@ -259,11 +278,11 @@ def _apply(arguments: argparse.Namespace) -> int:
     if arguments.json:
         shown = {"changed": result.changed, **result.details, **result.counts(), "diff": result.diff()}
         _say(json.dumps({**shown, "services": result.services()}))
-        return FINE
-    if arguments.diff:
-        _say_difference(result)
-    _say(result.summary())
-    return FINE
+    else:
+        if arguments.diff:
+            _say_difference(result)
+        _say(result.summary())
+    return NO if arguments.exit_code and result.changed else FINE
 
 
 def _confirm(_arguments: argparse.Namespace) -> int:

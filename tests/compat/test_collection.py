@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -21,7 +22,10 @@ NETWORK = ROOT / "lab/network.py"
 INVENTORY = HERE / "hosts.yml"
 SAMPLE = ROOT / "inventory/sample"
 OLDEST = HERE / "requirements-2.16.txt"
-FETCH = "import urllib.request as web; print(web.urlopen('http://10.96.0.10', timeout=10).read().decode())"
+PAGE = ROOT / "docs/collection.md"
+LAB = HERE / "page.yml"
+"""The hosts of that page, as namespaces."""
+FETCH = "import urllib.request as web; print(web.urlopen('http://ADDRESS', timeout=10).read().decode())"
 """For the system's Python, on a host of the lab."""
 
 
@@ -36,9 +40,14 @@ class Ansible(NamedTuple):
         """What a program of this ansible-core prints."""
         return output([self.programs / program, *arguments], self.environment(), self.folder)
 
-    def lab(self, *arguments: str | Path) -> str:
+    def shell(self, command: str, folder: Path) -> str:
+        """What a line of a shell prints, with these programs before those of the project."""
+        path = f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return output(["sh", "-c", command], {**self.environment(), "PATH": path}, folder)
+
+    def lab(self, *arguments: str | Path, first: Path = INVENTORY) -> str:
         """What lab/network.py prints, about hosts that are this one's alone."""
-        return output([sys.executable, NETWORK, "--inventory", INVENTORY, *arguments], self.environment(), self.folder)
+        return output([sys.executable, NETWORK, "--inventory", first, *arguments], self.environment(), self.folder)
 
     def environment(self) -> dict[str, str]:
         others = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
@@ -79,17 +88,6 @@ def oldest() -> Path:
         subprocess.run([*pip, "install", "-r", OLDEST], check=True)
         complete.touch()
     return venv / "bin"
-
-
-@pytest.fixture(scope="module")
-def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection, built from its release tree."""
-    folder = tmp_path_factory.mktemp("release")
-    tree = release_tree.write(ROOT, folder)
-    galaxy = Path(sys.executable).with_name("ansible-galaxy")
-    subprocess.run([galaxy, "collection", "build", tree, "--output-path", folder], check=True, capture_output=True)
-    (built,) = folder.glob("*.tar.gz")
-    return built
 
 
 @pytest.fixture(scope="module", params=["oldest", "newest"])
@@ -137,8 +135,47 @@ def test_playbook_renders_the_sample(ansible: Ansible) -> None:
 def test_playbook_programs_a_node(ansible: Ansible) -> None:
     playbook = ("ansible-playbook", "-i", INVENTORY, "sluice.lb.site")
     assert changed(ansible.run(*playbook)) > 0
-    assert ansible.lab("enter", "client", "/usr/bin/python3", "-c", FETCH).split()[0] == "web1"
+    assert fetched(ansible, "10.96.0.10") == "web1"
     assert changed(ansible.run(*playbook)) == 0
+
+
+def blocks(kind: str) -> list[str]:
+    """What the page has in blocks of a kind, in their order."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def project(ansible: Ansible, needs_root: None) -> Iterator[Path]:
+    """The files of the page in a folder, and its hosts."""
+    folder = ansible.folder / "project"
+    for block in blocks("yaml"):
+        file = folder / re.match(r"# (\S+)\n", block)[1]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block)
+    # How to reach namespaces, which is nothing for a page.
+    (folder / "group_vars").mkdir()
+    reached = {"ansible_connection": "sluice.lb.netns", "ansible_python_interpreter": "/usr/bin/python3"}
+    (folder / "group_vars/all.yml").write_text(json.dumps(reached))
+    try:
+        ansible.lab("--inventory", LAB, "up", first=folder / "hosts.yml")
+        yield folder
+    finally:
+        ansible.lab("down")
+
+
+def test_the_page_runs_as_printed(ansible: Ansible, project: Path) -> None:
+    commands = blocks("sh")[-1].splitlines()
+    printed = [ansible.shell(command, project) for command in commands]
+    assert "203.0.113.10" in printed[-1]
+    assert changed(printed[2]) > 0
+    assert {fetched(ansible, "203.0.113.10") for _ in range(40)} == {"web1", "web2"}
+    assert changed(ansible.shell(commands[2], project)) == 0
+
+
+def fetched(ansible: Ansible, address: str) -> str:
+    """Who answers the client at an address."""
+    words = ["enter", "client", "/usr/bin/python3", "-c", FETCH.replace("ADDRESS", address)]
+    return ansible.lab(*words).split()[0]
 
 
 def changed(recap: str) -> int:

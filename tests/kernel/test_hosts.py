@@ -14,6 +14,7 @@ import pytest
 import support
 
 import sluice
+from sluice import command
 from sluice.backends.iptables import kernel as iptables_kernel
 from sluice.node import installation
 from sluice.node.preparation import MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE, SYSCTL_FILE
@@ -35,7 +36,9 @@ def test_a_sluice_of_the_machine_is_not_seen(node: hosts.Node) -> None:
 
 
 def install_all() -> None:
-    installed = installation.change(sluice, namespaces.PYTHON, present=True, systemd=True, repair_seconds=60)
+    installed = installation.change(
+        sluice, namespaces.PYTHON, present=True, systemd=True, repair_seconds=60, documents=command.documents()
+    )
     installation.perform(installed)
     for name in (SYSCTL_FILE, MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE):
         path = Path(name)

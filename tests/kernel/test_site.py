@@ -6,6 +6,7 @@ import base64
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -316,6 +317,27 @@ def test_services_are_given_addresses_for_ever(converged: Site) -> None:
         services.unlink()
         kept.unlink(missing_ok=True)
         converged.as_declared = False
+
+
+# IPVS is programmed by a kernel that has it; its files are rendered by any.
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [("catalogue", ()), ("node", ()), ("iptables", ()), ("services", ()), ("ipvs", ("--syntax-check",))],
+)
+def test_the_example_of_a_role_runs_as_printed(role: str, words: tuple[str, ...], converged: Site) -> None:
+    page = (ROOT / f"roles/{role}/README.md").read_text()
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    playbook = converged.folder / f"{role}.yml"
+    playbook.write_text(example)
+    shutil.copytree(converged.folder / "services", converged.folder / "catalogue", dirs_exist_ok=True)
+    converged.declare("new")
+    converged.play(str(playbook), *words)
+    if role == "catalogue":
+        assert '"api"' in (converged.folder / ".sluice/catalogue.json").read_text(), "of the folder that it names"
+    elif role == "iptables":
+        assert "shop/new" in (converged.folder / "files/node/iptables.rules").read_text()
+    elif role == "services":
+        assert "shop/new" in converged.shell("iptables-save")
 
 
 def test_a_backend_that_nobody_knows_is_refused(site: Site) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,30 @@ def test_no_ansible(hosts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(NodeError, match="ansible-playbook: No such file"):
         inventory.compiled(str(hosts))
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_engine_alone_asks_the_collection(installed: bool, hosts: Path, tmp_path: Path) -> None:
+    """As pip installs it: the playbooks are not beside it."""
+    shutil.copytree(Path(inventory.__file__).parent, tmp_path / "alone/lib/sluice")
+    (tmp_path / "empty.cfg").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "sluice", "get", "services", "-A", "-o", "name", "-i", hosts],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(tmp_path / "empty.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections" if installed else tmp_path),
+            "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": str(tmp_path / "alone/lib"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if installed:
+        assert (done.returncode, done.stdout) == (0, "service/web\n"), done.stderr
+    else:
+        install = "ansible-galaxy collection install sluice-lb-*.tar.gz"
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"sluice: the collection sluice.lb is not installed: {install}\n"

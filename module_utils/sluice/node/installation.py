@@ -6,6 +6,7 @@ import compileall
 import os
 import pkgutil
 import shutil
+from collections.abc import Mapping
 from types import ModuleType
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from . import units
 from .units import COMMAND
 
 LIBRARY = "/usr/local/lib/sluice"
+SHARE = "/usr/local/share"
 
 # Isolated (-I): neither the current directory nor PYTHONPATH may bring somebody else's code to root.
 _SCRIPT = """\
@@ -49,15 +51,25 @@ class Change(NamedTuple):
         return bool(self.files or self.links)
 
 
-def change(package: ModuleType, python: str, *, present: bool, systemd: bool, repair_seconds: int = 0) -> Change:
+def change(
+    package: ModuleType,
+    python: str,
+    *,
+    present: bool,
+    systemd: bool,
+    repair_seconds: int = 0,
+    documents: Mapping[str, str] | None = None,
+) -> Change:
     """The files of the installation that are not yet (or, without ``present``, still) there. Raises NodeError.
 
     ``systemd``: whether the node runs it; without it there is nobody to call units. ``repair_seconds``: how often the
-    node looks for drift by itself, 0 for never.
+    node looks for drift by itself, 0 for never. ``documents``: what is there to be read, by its name below SHARE.
     """
-    engine: owned_files.Contents = dict.fromkeys([*_installed(), COMMAND])
+    documents = {os.path.join(SHARE, name): text for name, text in (documents or {}).items()}
+    engine: owned_files.Contents = dict.fromkeys([*_installed(), COMMAND, *documents])
     if present:
         engine.update({os.path.join(LIBRARY, name): text for name, text in _sources(package).items()})
+        engine.update(documents)
         engine[COMMAND] = _SCRIPT.format(python=_interpreter(python), library=LIBRARY)
     wanted_units = units.contents(repair_seconds, present=present) if systemd else {}
     anew = present and _may_be_others()

@@ -96,6 +96,19 @@ def test_an_interpreter_that_others_could_replace_is_not_root_s(
         installation.change(sluice, str(theirs), present=True, systemd=False)
 
 
+def test_documents_come_and_go(node_root: Path) -> None:
+    documents = {"man/man1/sluice.1": ".TH SLUICE 1\n", "zsh/site-functions/_sluice": "#compdef sluice\n"}
+
+    def change(*, present: bool) -> installation.Change:
+        return installation.change(sluice, sys.executable, present=present, systemd=False, documents=documents)
+
+    installation.perform(change(present=True))
+    assert {name: Path(installation.SHARE, name).read_text() for name in documents} == documents
+    assert not change(present=True)
+    installation.perform(change(present=False))
+    assert files(node_root) == []
+
+
 def test_units_are_for_systemd(node_root: Path) -> None:
     assert not any(name.endswith(".service") for name in install().files)
     assert {os.path.basename(path) for path in install(systemd=True, repair_seconds=30).files} == {

@@ -173,7 +173,7 @@ def test_entry_points_are_those_that_playbooks_and_roles_use() -> None:
 # --- pages
 
 
-@pytest.mark.parametrize("tool", ["write_tables", "draw_packet_way", "run_examples"])
+@pytest.mark.parametrize("tool", ["write_tables", "draw_packet_way", "run_examples", "write_manual"])
 def test_what_is_made_by_a_tool_is_current(tool: str) -> None:
     command = [sys.executable, f"tools/{tool}.py", "--check"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.sluice.lb.plugins.module_utils import sluice
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import preparation, units
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, preparation, units
 
 WANTED = {
     "sysctls": {"kernel.ostype": "Linux"},
     "modules": ["kernel"],
     "module_options": {"no_such_module": {"a": 1}},
 }
+DOCUMENTS = {"_sluice", "sluice.1", "sluice.bash"}
 
 
 def files(root: Path) -> list[str]:
@@ -29,6 +30,7 @@ def test_a_node_is_prepared_once(run: Any, node_root: Path) -> None:
     printed = subprocess.run([units.COMMAND, "--version"], env={}, capture_output=True, text=True, check=True).stdout
     assert printed == f"sluice {sluice.__version__}\n"
     assert Path(preparation.OPTIONS_FILE).read_text().endswith("\noptions no_such_module a=1\n")
+    assert {path.name for path in Path(installation.SHARE).rglob("*") if path.is_file()} == DOCUMENTS
     assert not run("prepare", **WANTED)["changed"]
 
 

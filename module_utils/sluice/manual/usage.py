@@ -1,0 +1,111 @@
+"""Examples and exit codes of each command: what ``--help`` says after the options, and the manual page as well."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Usage(NamedTuple):
+    """What a command is called for, and what its exit code says.
+
+    ``examples``: lines of a shell, and what each is good for. ``codes``: by number.
+    """
+
+    examples: tuple[tuple[str, str], ...]
+    codes: dict[int, str]
+
+
+_NO_MANIFESTS = "manifests or settings are not valid: each fault is a line on stderr"
+_NOT_READ = "something could not be read or written: stderr says what"
+_NOT_DONE = "it could not be done: stderr says why"
+
+USAGES = {
+    "render": Usage(
+        (
+            ("sluice render --settings group_vars/load_balancers.yml --out lb1 services", "to look at the rules"),
+            ("sluice render --settings settings.yml --backend ipvs --out lb1 web.yml dns.yml", "with another backend"),
+        ),
+        {0: "the files are written", 1: f"{_NO_MANIFESTS}, and nothing was written", 2: _NOT_READ},
+    ),
+    "validate": Usage(
+        (
+            ("sluice validate services", "before a commit"),
+            ("sluice validate --settings group_vars/load_balancers.yml services", "with the networks of the settings"),
+        ),
+        {0: "they are valid; warnings are lines on stderr", 1: _NO_MANIFESTS, 2: _NOT_READ},
+    ),
+    "allocate": Usage(
+        (
+            ("sluice allocate --check --allocations allocations.yml services", "what would be given, and freed"),
+            ("sluice allocate --allocations allocations.yml services", "give it, and keep it in the file"),
+        ),
+        {0: "each Service has what it needs", 1: f"{_NO_MANIFESTS}, and nothing was written", 2: _NOT_READ},
+    ),
+    "get": Usage(
+        (
+            ("sluice get services -A", "what this node was given"),
+            ("sluice get endpoints -n shop -o yaml services", "of manifests, to be read again"),
+            ("sluice get svc -i inventory/mine/hosts.yml -l app=web", "of an inventory, where Ansible is"),
+        ),
+        {0: "it is printed, also where there is none", 1: _NO_MANIFESTS, 2: _NOT_READ},
+    ),
+    "apply": Usage(
+        (
+            ("sluice apply --check --diff", "what would change, chain by chain"),
+            ("sluice apply --check --exit-code", "for scripts: whether anything would change"),
+            ("sluice apply --confirm 30", "taken back in 30 seconds, unless sluice confirm comes before"),
+        ),
+        {
+            0: "the kernel is as the files say, or with --check could be made so",
+            1: "with --exit-code: something changed, or with --check would change",
+            2: _NOT_DONE,
+        },
+    ),
+    "confirm": Usage(
+        (("sluice confirm", "after sluice apply --confirm"),),
+        {0: "the change stays, or none waited", 2: "it was too late, the change is taken back"},
+    ),
+    "drain": Usage(
+        (("sluice drain", "after a server was taken out: IPVS keeps its connections"),),
+        {0: "what could go is gone; the line says whether anything is left", 2: _NOT_DONE},
+    ),
+    "rollback": Usage(
+        (
+            ("sluice rollback --check", "what it would change"),
+            ("sluice rollback", "the rules that were in force before"),
+        ),
+        {0: "they are in force again", 2: "there are none, or it could not be done: stderr says why"},
+    ),
+    "diff": Usage(
+        (
+            ("sluice diff", "whether somebody has changed our rules"),
+            ("sluice diff --dir lb1", "what other files would change"),
+        ),
+        {
+            0: "the kernel is as the files say",
+            1: "it differs: the lines say how",
+            2: "it could not be asked: stderr says why",
+        },
+    ),
+}
+
+CODES = {0: "fine", 1: "the answer is no: not valid, differs", 2: "it could not be asked or done"}
+"""What an exit code means, whatever the command."""
+
+
+def epilog(command: str) -> str:
+    """The end of a command's help. Without a command, of that of them all."""
+    if not command:
+        return _titled("exit codes", _listed(CODES)) + "\n\nMore: sluice COMMAND --help, man sluice"
+    usage = USAGES.get(command, Usage((), CODES))
+    lines = [line for example, purpose in usage.examples for line in (f"  {example}", f"      {purpose}")]
+    examples = _titled("examples", lines) + "\n\n" if lines else ""
+    return examples + _titled("exit codes", _listed(usage.codes))
+
+
+def _listed(codes: dict[int, str]) -> list[str]:
+    return [f"  {code}  {meaning}" for code, meaning in codes.items()]
+
+
+def _titled(title: str, lines: list[str]) -> str:
+    return "\n".join([f"{title}:", *lines])
