@@ -296,7 +296,7 @@ def test_sample_renders(tmp_path: Path) -> None:
 
     variables = yaml.safe_load((SAMPLE / "group_vars/load_balancers.yml").read_text())
     nodes = {}
-    for name in ("lb1", "lb2"):
+    for name in ("edge1", "edge2"):
         nodes[name], warnings = settings.from_variables({**variables, "sluice_node_name": name})
         assert warnings == []
     given = sources.read([str(SAMPLE / "services")])
