@@ -63,7 +63,7 @@ def test_removal(folder: Path) -> None:
 
 def test_a_removal_leaves_nothing_behind_where_there_was_nothing(folder: Path) -> None:
     assert not apply.remove().changed
-    assert not os.path.exists(state.ROOT)
+    assert os.listdir(state.ROOT) == []
 
 
 def apply_files(etc: Path, text: str, confirm: int = 0) -> None:
