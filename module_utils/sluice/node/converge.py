@@ -199,7 +199,7 @@ class _Prepared(NamedTuple):
 
 
 def _prepare(wanted: Wanted, last: Last, *, keep: bool) -> _Prepared | None:
-    """Write the generation that is to be kept; None where nothing is, as on a node that never had any. Raises OSError."""
+    """Write the generation that is to be kept; None where nothing is, as where there never was any. Raises OSError."""
     generation = state.active()
     if not keep or not (generation or wanted.layers):
         return None
