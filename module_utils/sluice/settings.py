@@ -54,7 +54,7 @@ class Settings(NamedTuple):
     load_balancer_pools: tuple[Pool, ...] = ()
     takeover: bool = False
     confirm_timeout: int = 30
-    repair_seconds: int = 0
+    repair_seconds: int = 60
     ipvs_scheduler: str = "rr"
     ipvs_strict_arp: bool = False
     ipvs_drain_seconds: int = 900
