@@ -21,7 +21,7 @@ description:
   - Needs nothing but Python's standard library.
 options:
   sysctls:
-    description: Values by sysctl.
+    description: Values by sysctl. A V(*) in its name stands for all interfaces.
     type: dict
     default: {}
   modules:

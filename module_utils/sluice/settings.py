@@ -46,6 +46,8 @@ class Settings(NamedTuple):
     nodeport_addresses: tuple[str, ...] = ()
     localhost_nodeports: bool = True
     conntrack_tcp_be_liberal: bool = False
+    send_redirects: bool = False
+    accept_redirects: bool = False
     endpoint_comments: str = "auto"
     iptables_variant: str = "auto"
     iptables_dispatch: str = "linear"
@@ -200,6 +202,8 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "nodeport_addresses": _several(_nodeport_address),
     "localhost_nodeports": _boolean,
     "conntrack_tcp_be_liberal": _boolean,
+    "send_redirects": _boolean,
+    "accept_redirects": _boolean,
     "endpoint_comments": _choice("auto", "always", "never"),
     "iptables_variant": _choice("auto", "nft", "legacy"),
     "iptables_dispatch": _choice("linear", "prefix"),

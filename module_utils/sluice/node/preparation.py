@@ -48,6 +48,7 @@ def prepare(
 ) -> Prepared:
     """Load ``modules`` and set ``sysctls``, now and at each boot; tell network managers to leave devices alone.
 
+    A ``*`` in the name of a sysctl stands for all interfaces there are, and at boot for those that come.
     A module with options that is loaded with others is loaded anew, unless somebody uses it. What is not needed is
     removed from the files. The running kernel keeps its modules and values then: nobody knows who else needs them.
     Raises NodeError where the kernel lacks a module (nothing is changed then) or refuses a value,
@@ -68,13 +69,14 @@ def prepare(
     missing = [name for name in modules if not linux.module_present(name)]
     # Modules first: they bring sysctls with them.
     loaded = missing if check else [name for name in missing if linux.load_module(name)]
-    before = {name: linux.sysctl(name) for name in sysctls}
-    differing = {name: value for name, value in sysctls.items() if before[name] not in (value, None)}
+    named = {name: value for pattern, value in sysctls.items() for name in linux.sysctls(pattern)}
+    before = {name: linux.sysctl(name) for name in named}
+    differing = {name: value for name, value in named.items() if before[name] not in (value, None)}
     if differing:
         diff.append(_entry("sysctl", {name: before[name] for name in differing}, differing))
     if not check:
         for name, value in differing.items():
-            linux.set_sysctl(name, value)
+            _set_sysctl(name, value)
         owned_files.write(wanted)
         reload_networks(wanted)
     # Behind the file that has the options: loading a module reads it.
@@ -86,6 +88,14 @@ def prepare(
         if _differs(new, options):
             warnings.append(_not_in_force(module, options, new))
     return Prepared(loaded, diff, warnings)
+
+
+def _set_sysctl(name: str, value: str) -> None:
+    try:
+        linux.set_sysctl(name, value)
+    except tools.NodeError:
+        if linux.sysctl(name) is not None:  # else its interface has gone meanwhile
+            raise
 
 
 def _entry(header: str, before: Mapping[str, str | None], after: Mapping[str, str | None]) -> dict[str, Any]:

@@ -75,6 +75,14 @@ def test_sysctls() -> None:
     assert int(low) < int(high), "tabs are no part of a value"
 
 
+def test_sysctls_of_all_interfaces() -> None:
+    names = linux.sysctls("net.ipv4.conf.*.send_redirects")
+    assert {f"net.ipv4.conf.{which}.send_redirects" for which in ("all", "default", "lo")} <= set(names)
+    assert all(linux.sysctl(name) in ("0", "1") for name in names)
+    assert linux.sysctls("net.ipv4.ip_forward") == ["net.ipv4.ip_forward"]
+    assert linux.sysctls("net.ipv4.no_such_folder.*") == []
+
+
 def test_a_sysctl_that_cannot_be_set() -> None:
     with pytest.raises(NodeError, match=r"^sysctl net\.ipv4\.no_such_sysctl=1: "):
         linux.set_sysctl("net.ipv4.no_such_sysctl", "1")

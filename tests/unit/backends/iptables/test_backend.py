@@ -27,7 +27,8 @@ def test_dispatch_by_setting() -> None:
 
 
 def test_needs() -> None:
-    own = node(ip_families=[IPV4, IPV6], nodeport_addresses=["10.0.0.0/8"])
+    redirects = {"send_redirects": True, "accept_redirects": True}
+    own = node(ip_families=[IPV4, IPV6], nodeport_addresses=["10.0.0.0/8"], **redirects)
     forwarding = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
     assert render.needs({}, own, (6, 1)) == Needs(forwarding, ["nf_conntrack"])
 
