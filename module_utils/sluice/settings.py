@@ -46,6 +46,7 @@ class Settings(NamedTuple):
     nodeport_addresses: tuple[str, ...] = ()
     localhost_nodeports: bool = True
     conntrack_tcp_be_liberal: bool = False
+    conntrack_max: int | str = "auto"
     send_redirects: bool = False
     accept_redirects: bool = False
     endpoint_comments: str = "auto"
@@ -111,6 +112,15 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
         if number is None or not low <= number <= high:
             raise _Wrong(f"must be a whole number from {low} to {high}, is {value!r}")
         return number
+
+    return convert
+
+
+def _auto_or_whole(low: int, high: int) -> Callable[[Any], int | str]:
+    number = _whole(low, high)
+
+    def convert(value: Any) -> int | str:
+        return "auto" if value == "auto" else number(value)
 
     return convert
 
@@ -202,6 +212,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "nodeport_addresses": _several(_nodeport_address),
     "localhost_nodeports": _boolean,
     "conntrack_tcp_be_liberal": _boolean,
+    "conntrack_max": _auto_or_whole(0, 100_000_000),
     "send_redirects": _boolean,
     "accept_redirects": _boolean,
     "endpoint_comments": _choice("auto", "always", "never"),

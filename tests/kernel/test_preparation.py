@@ -12,7 +12,7 @@ import support
 
 from sluice.backends.iptables import common
 from sluice.node import preparation
-from sluice.system import linux
+from sluice.system import conntrack, linux
 
 NAME = "net.ipv4.conf.all.arp_ignore"
 WANTED = ((), {NAME: "1"}, (), {})
@@ -92,3 +92,13 @@ def test_the_node_believes_no_redirects(node: hosts.Node) -> None:
     wanted = ((), common.sysctls(support.node(), localnet=False), (), {})
     node.call(lambda: preparation.prepare(*wanted))
     assert node.shell("cat /proc/sys/net/ipv4/conf/all/accept_redirects") == "0\n"
+
+
+def test_a_namespace_may_not_give_conntrack_room(node: hosts.Node) -> None:
+    room = node.shell("cat /proc/sys/net/netfilter/nf_conntrack_max")
+    wanted = ((), {}, (), {})
+    done = node.call(lambda: preparation.prepare(*wanted, conntrack_max=2 * int(room)))
+    assert (done.changed, len(done.warnings)) == (False, 1)
+    assert node.shell("cat /proc/sys/net/netfilter/nf_conntrack_max") == room
+    assert node.call(lambda: preparation.prepare(*wanted, conntrack_max="auto")) == preparation.Prepared([], [], [])
+    assert node.call(conntrack.fill)[1] == int(room)

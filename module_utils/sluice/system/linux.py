@@ -60,6 +60,11 @@ def _namespace() -> str:
     return os.urandom(16).hex()
 
 
+def memory() -> int:
+    """Bytes of memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def has_systemd() -> bool:
     """Whether systemd runs this node, as sd_booted(3) finds out."""
     return os.path.isdir("/run/systemd/system") and bool(tools.find("systemd-run"))
@@ -122,6 +127,11 @@ def sysctl(name: str) -> str | None:
             return " ".join(stream.read().split())
     except OSError:
         return None
+
+
+def may_set_sysctl(name: str) -> bool:
+    """Whether this process may set a sysctl that is there: some belong to the first network namespace."""
+    return os.access(_sysctl_path(name), os.W_OK)
 
 
 def set_sysctl(name: str, value: str) -> None:
