@@ -9,7 +9,7 @@ BACKEND ?=
 SITE    := $(if $(BACKEND),-e sluice_backend=$(BACKEND))
 # Load balancers of the lab are namespaces, or virtual machines where a backend asks for a kernel that few hosts have.
 MACHINES := $(filter ipvs,$(BACKEND))
-LAB      := $(if $(MACHINES),-i inventory/lab/hosts.yml -i inventory/lab-machines/hosts.yml)
+LAB      := -i inventory/lab/hosts.yml $(if $(MACHINES),-i inventory/lab-machines/hosts.yml)
 
 PACKAGES     := python3-venv iproute2 iptables ipset nftables conntrack procps kmod
 DEV_PACKAGES := $(PACKAGES) podman runc mmdebstrap shellcheck
@@ -48,7 +48,7 @@ site: $(RUNTIME) ## run site.yml against the lab again
 	ansible-playbook $(LAB) $(SITE) site.yml
 
 lab-down: $(RUNTIME) ## remove the lab
-	$(STEP) lab/down ansible-playbook playbooks/lab_down.yml
+	$(STEP) lab/down ansible-playbook $(LAB) playbooks/lab_down.yml
 
 ##### Checks
 
@@ -64,7 +64,8 @@ format         = ruff format --check .
 mypy           = mypy
 yamllint       = yamllint --strict .
 shellcheck     = tools/shellcheck
-ansible-lint   = ansible-lint -q --nocolor
+# It has Ansible check the syntax of playbooks, of which each wants an inventory.
+ansible-lint   = env ANSIBLE_INVENTORY=inventory/lab/hosts.yml ansible-lint -q --nocolor
 antsibull-docs = antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self $(TREE)
 fragments      = antsibull-changelog lint
 

@@ -30,6 +30,12 @@ except ImportError:  # ansible-core before 2.19: all text may be a template, and
         return value
 
 
+UNASKED = (
+    "no node was asked for its addresses: node ports are rendered for those that the inventory tells (ansible_host or "
+    "sluice_node_ips, loopback); sluice_node_addresses says all of them"
+)
+"""The same line for each node, of which Ansible prints one."""
+
 OPTIONS = {
     "catalogue": {"type": "path", "required": True},
     "settings": {"type": "dict", "required": True},
@@ -46,6 +52,7 @@ class ActionModule(ActionBase):
         gc.disable()  # builds large trees, in a process that ends with the task
         _result, given = self.validate_argument_spec(OPTIONS)
         result: dict[str, Any] = {}
+        known = (task_vars or {}).get("sluice_node_addresses")
         try:
             settings, _warnings = from_variables(given["settings"], backends=BACKENDS)
             catalogue, text = sources.compiled_with_text(given["catalogue"])
@@ -59,6 +66,8 @@ class ActionModule(ActionBase):
                     "module_options": {name: dict(options) for name, options in needs.module_options.items()},
                     "devices": list(BACKENDS[settings.backend].devices),
                 }
+            elif not known and BACKENDS[settings.backend].names_own(views, settings):
+                result["warnings"] = [UNASKED]
         except InputError as error:
             return {"failed": True, "msg": "\n".join(map(str, error.faults))}
         try:

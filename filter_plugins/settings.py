@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import addresses
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.registry import BACKENDS
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import Fault, InputError
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.forms import is_name
@@ -22,6 +23,7 @@ version_added: 0.1.0
 short_description: The settings of a node, complete and checked
 description:
   - Picks the C(sluice_*) variables of a host, fills in what was found on the node and the defaults.
+  - Where no node is asked, its addresses are C(sluice_node_ips), without them C(ansible_host), and loopback.
   - Fails with one line for every variable that holds what it may not.
 positional: facts
 options:
@@ -50,7 +52,7 @@ _value:
 
 def settings(variables: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """See DOCUMENTATION."""
-    facts = facts or {}
+    facts = facts or {"addresses": _known_addresses(variables)}
     found: dict[str, Any] = {
         "sluice_node_name": variables.get("inventory_hostname"),
         "sluice_node_addresses": facts.get("addresses"),
@@ -70,6 +72,13 @@ def settings(variables: Mapping[str, Any], facts: Mapping[str, Any] | None = Non
     if faults:
         raise AnsibleFilterError("\n".join(map(str, faults)))
     return to_variables(result)
+
+
+def _known_addresses(variables: Mapping[str, Any]) -> list[str]:
+    """What an inventory tells of a node's addresses."""
+    own = variables.get("sluice_node_ips") or [variables.get("ansible_host")]
+    texts = [addresses.address(text) for text in (own if isinstance(own, list) else [own])]
+    return ["127.0.0.1", "::1", *filter(None, texts)]
 
 
 class FilterModule:

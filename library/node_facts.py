@@ -78,6 +78,10 @@ node:
       description: Processes that answer ARP for addresses of Services, on one node at a time.
       type: list
       elements: str
+    connections:
+      description: How many connections conntrack has, and how many there is room for.
+      type: list
+      elements: int
     kernel:
       description: The release of the node's Linux, V([6, 1]).
       type: list

@@ -21,7 +21,7 @@ description:
   - Needs nothing but Python's standard library.
 options:
   sysctls:
-    description: Values by sysctl.
+    description: Values by sysctl. A V(*) in its name stands for all interfaces.
     type: dict
     default: {}
   modules:
@@ -38,6 +38,13 @@ options:
     type: list
     elements: str
     default: []
+  conntrack_max:
+    description:
+      - Connections that conntrack is to have room for. V(auto) is by processors and memory; V(0) leaves it as it is.
+      - Only raised, never lowered. In a network namespace that may not set it, it stays as it is, with a warning if it
+        is a number.
+    type: str
+    default: "0"
   repair_seconds:
     description: How often the node looks for drift and repairs it by itself; V(0) is never. Needs systemd.
     type: int
@@ -96,6 +103,7 @@ def main() -> None:
             "modules": {"type": "list", "elements": "str", "default": []},
             "module_options": {"type": "dict", "default": {}},
             "unmanaged_devices": {"type": "list", "elements": "str", "default": []},
+            "conntrack_max": {"type": "str", "default": "0"},
             "repair_seconds": {"type": "int", "default": 0},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
@@ -109,8 +117,11 @@ def main() -> None:
         for name, values in given["module_options"].items()
     }
     needed = (given["modules"], sysctls, given["unmanaged_devices"], options) if present else ((), {}, (), {})
+    room = given["conntrack_max"] if present else "0"
+    if not (room == preparation.AUTO or (room.isascii() and room.isdigit())):
+        module.fail_json(msg=f"conntrack_max: must be auto or a whole number, is {room!r}")
     try:
-        prepared = preparation.prepare(*needed, check=check)
+        prepared = preparation.prepare(*needed, conntrack_max=room, check=check)
         installed = installation.change(
             sluice,
             sys.executable,

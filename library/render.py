@@ -14,6 +14,8 @@ description:
   - Each file goes through the template of its name, C(NAME.j2), of the role that calls it; there, the variable
     C(rendered) has the text of every file by name.
   - Runs in Ansible's own process. No node is asked, and no module runs.
+  - Without O(kernel), as where no node was asked, a warning says where the files name the node's addresses and
+    C(sluice_node_addresses) is not in the inventory.
 options:
   catalogue:
     description:

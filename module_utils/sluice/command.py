@@ -159,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("--backend", choices=BACKENDS, help="instead of the one in settings.json")
     confirm_help = "take the change back unless it is confirmed by then"
     apply.add_argument("--confirm", type=int, default=0, metavar="SECONDS", help=confirm_help)
+    quiet_help = "print nothing where nothing was to be changed"
+    apply.add_argument("--quiet", action="store_true", help=quiet_help)
     boot_help = "take a change back that waited when the node went down"
     apply.add_argument("--boot", action="store_true", help=boot_help)
     with_folder(apply)
@@ -274,6 +276,8 @@ def _apply(arguments: argparse.Namespace) -> int:
             check=arguments.check,
             confirm=arguments.confirm,
         )
+    if arguments.quiet and not result.changed:
+        return FINE
     _warn(result.warnings)
     if arguments.json:
         shown = {"changed": result.changed, **result.details, **result.counts(), "diff": result.diff()}

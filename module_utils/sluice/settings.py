@@ -47,6 +47,9 @@ class Settings(NamedTuple):
     localhost_nodeports: bool = True
     conntrack_tcp_be_liberal: bool = False
     endpoints_without_node: str = "remote"
+    conntrack_max: int | str = "auto"
+    send_redirects: bool = False
+    accept_redirects: bool = False
     endpoint_comments: str = "auto"
     iptables_variant: str = "auto"
     iptables_dispatch: str = "linear"
@@ -56,7 +59,7 @@ class Settings(NamedTuple):
     strict: bool = False
     takeover: bool = False
     confirm_timeout: int = 30
-    repair_seconds: int = 0
+    repair_seconds: int = 60
     diff_rules: int = 0
     ipvs_scheduler: str = "rr"
     ipvs_strict_arp: bool = False
@@ -112,6 +115,15 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
         if number is None or not low <= number <= high:
             raise _Wrong(f"must be a whole number from {low} to {high}, is {value!r}")
         return number
+
+    return convert
+
+
+def _auto_or_whole(low: int, high: int) -> Callable[[Any], int | str]:
+    number = _whole(low, high)
+
+    def convert(value: Any) -> int | str:
+        return "auto" if value == "auto" else number(value)
 
     return convert
 
@@ -204,6 +216,9 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "localhost_nodeports": _boolean,
     "conntrack_tcp_be_liberal": _boolean,
     "endpoints_without_node": _choice("remote", "local"),
+    "conntrack_max": _auto_or_whole(0, 100_000_000),
+    "send_redirects": _boolean,
+    "accept_redirects": _boolean,
     "endpoint_comments": _choice("auto", "always", "never"),
     "iptables_variant": _choice("auto", "nft", "legacy"),
     "iptables_dispatch": _choice("linear", "prefix"),

@@ -127,7 +127,7 @@ def test_documentation_is_found(ansible: Ansible, kind: str, name: str) -> None:
 def test_playbook_renders_the_sample(ansible: Ansible) -> None:
     inventory = shutil.copytree(SAMPLE, ansible.folder / "sample")
     ansible.run("ansible-playbook", "-i", inventory / "hosts.yml", "sluice.lb.render")
-    for name in ("lb1", "lb2"):
+    for name in ("edge1", "edge2"):
         assert "192.0.2.22:8080" in (inventory / "rendered" / name / "iptables.rules").read_text()
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import cases
 import hosts
+
+from sluice.node import units
 
 
 def test_exit_code_is_1_where_something_changes(node: hosts.Node) -> None:
@@ -32,3 +36,13 @@ def test_runs_no_code_of_the_current_folder(node: hosts.Node) -> None:
     )
     assert said.startswith("sluice ")
     assert "executed" not in said
+
+
+def test_a_repair_says_only_what_it_repaired(node: hosts.Node) -> None:
+    node.apply(cases.rendered([cases.Service(1)]))
+    repair = units.contents(60)[f"{units.FOLDER}/sluice-repair.service"] or ""
+    (command,) = re.findall(r"^ExecStart=(.+)$", repair, re.MULTILINE)
+    assert node.shell(command) == ""
+    node.shell("iptables -t nat -F KUBE-SERVICES")
+    assert node.shell(command).startswith("changed=1 ")
+    assert node.shell(command) == ""

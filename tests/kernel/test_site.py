@@ -415,3 +415,4 @@ def test_all_of_it_can_be_removed(converged: Site) -> None:
     left = "/etc/sluice /var/lib/sluice /usr/local/lib/sluice /usr/local/sbin/sluice /etc/sysctl.d/90-sluice.conf"
     left += " /etc/modprobe.d/sluice.conf"
     assert converged.shell(f"ls -d {left} 2>/dev/null || true") == ""
+    assert converged.play("playbooks/remove.yml").changed == 0

@@ -66,6 +66,7 @@ def test_values_are_made_canonical(name: str, value: Any, read_as: Any) -> None:
         ("node_name", "../a", "must be a name, without blanks and slashes, is '../a'"),
         ("node_name", "a\nb", "must be a name, without blanks and slashes, is 'a\\nb'"),
         ("affinity_clients", 1_000_001, "must be a whole number from 0 to 1000000, is 1000001"),
+        ("conntrack_max", "many", "must be a whole number from 0 to 100000000, is 'many'"),
         ("repair_seconds", -1, "must be a whole number from 0 to 86400, is -1"),
     ],
 )

@@ -207,6 +207,8 @@ class Backend(NamedTuple):
     scheduler: Callable[[Settings], str]
     remembers_clients: int = 0
     """How many clients an endpoint's session affinity keeps where the node does not say otherwise; 0: all."""
+    names_own: Callable[[Views, Settings], bool] = lambda views, settings: False
+    """Whether there are node ports in files that name each address of the node which serves them."""
 
     @property
     def devices(self) -> tuple[str, ...]:

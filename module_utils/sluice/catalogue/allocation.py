@@ -16,16 +16,15 @@ from ..pools import Pool
 from . import allocations_file, numbers
 from .allocations_file import NOTHING_GIVEN, Allocations, Given
 from .checks import DEFAULT_SERVICE_CIDRS, Checks
-from .conflicts import service_addresses, service_node_ports
+from .conflicts import Declared, service_addresses, service_node_ports
 from .model import HostPort, Ingress, Service
 from .numbers import Numbers
 from .reader import ObjectReader, short
+from .services import declared_at
 from .syntax import Path
 from .wanted import POOL, Wanted, wanted
 
 __all__ = ["NOTHING_GIVEN", "Allocated", "Allocations", "allocate"]
-
-Declared = tuple[ObjectReader, Path]
 
 
 class Allocated(NamedTuple):
@@ -232,7 +231,9 @@ class _Giver:
         return self._is_free(service, path, f"node port {number}", number, taken)
 
     def _holds(self, service: Service, path: Path, text: str) -> bool:
-        return self._is_free(service, path, text, text, [self._declared[text]] if text in self._declared else [])
+        several = [self._declared[text]] if text in self._declared else []
+        declared = [(entry, declared_at(entry, field, text)) for entry, field in several]
+        return self._is_free(service, path, text, text, declared)
 
     def _is_free(self, service: Service, path: Path, what: str, key: str | int, declared: Sequence[Declared]) -> bool:
         """Whether nobody declares, or was given, what this Service was given; it is the Service's from now on."""

@@ -8,7 +8,11 @@ from .. import addresses, names
 from .checks import Checks
 from .model import HostPort, Service
 from .reader import ObjectReader, place
+from .services import declared_at
 from .syntax import Path
+
+Declared = tuple[ObjectReader, Path]
+"""An object, and the field of it that says something."""
 
 
 def distinct_objects(objects: Iterable[ObjectReader]) -> Iterator[ObjectReader]:
@@ -35,28 +39,29 @@ def forgotten_clients(services: Iterable[tuple[ObjectReader, Service]], checks: 
 
 def service_conflicts(services: Iterable[tuple[ObjectReader, Service]], checks: Checks) -> None:
     """Two Services with one address:port:protocol or one node port; addresses that are a node's own."""
-    taken: dict[tuple[str, int, str], ObjectReader] = {}
-    node_ports: dict[tuple[int, str], ObjectReader] = {}
+    taken: dict[tuple[str, int, str], Declared] = {}
+    node_ports: dict[tuple[int, str], Declared] = {}
     own = set(checks.node_addresses)
     for entry, service in services:
         for path, address in service_addresses(service):
             # A port without a number has its fault already.
             for port in (port for port in service.ports if port.port):
-                other = taken.setdefault((address, port.port, port.protocol), entry)
+                other, its = taken.setdefault((address, port.port, port.protocol), (entry, path))
                 if other is not entry:
                     message = f"{addresses.host_port(address, port.port)}/{port.protocol} is {other.subject}'s as well"
-                    entry.fault(path, f"{message} ({place(other)})")
+                    there = place(other, declared_at(other, its, address))
+                    entry.fault(declared_at(entry, path, address), f"{message} ({there})")
             if address in own:
-                entry.fault(path, f"{address} is a node's own address", warning=True)
+                entry.fault(declared_at(entry, path, address), f"{address} is a node's own address", warning=True)
         for address in service.cluster_ips:
             if checks.service_cidrs and not any(addresses.contains(net, address) for net in checks.service_cidrs):
                 message = f"{address} is not in sluice_service_cidrs ({', '.join(checks.service_cidrs)})"
-                entry.fault(("spec", "clusterIP"), message, warning=True)
+                entry.fault(declared_at(entry, ("spec", "clusterIP"), address), message, warning=True)
         here: set[tuple[int, str]] = set()
         for path, number, protocol in service_node_ports(service):
-            other = node_ports.setdefault((number, protocol), entry)
+            other, its = node_ports.setdefault((number, protocol), (entry, path))
             if other is not entry:
-                message = f"node port {number}/{protocol} is {other.subject}'s as well ({place(other)})"
+                message = f"node port {number}/{protocol} is {other.subject}'s as well ({place(other, its)})"
                 entry.fault(path, message)
             elif (number, protocol) in here:
                 entry.fault(path, f"node port {number}/{protocol} is there twice")

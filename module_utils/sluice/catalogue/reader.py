@@ -265,9 +265,10 @@ def plain_fault(faults: list[Fault], manifest: Manifest, field: str, message: st
     faults.append(Fault(manifest.document.file, line, "", field, message, warning))
 
 
-def place(entry: ObjectReader) -> str:
+def place(entry: ObjectReader, path: Path = ("metadata", "name")) -> str:
+    """``file:line`` of a field of the object, its name where none is told."""
     document = entry.manifest.document
-    return f"{document.file}:{entry.manifest.line(('metadata', 'name'))}" if document.line else document.file
+    return f"{document.file}:{entry.manifest.line(path)}" if document.line else document.file
 
 
 def shown(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from .. import addresses, balancing
@@ -293,6 +294,33 @@ def asked_balancer_ips(entry: ObjectReader) -> list[str]:
     key, text = entry.first_annotation(BALANCER_IPS)
     path = ("metadata", "annotations", key)
     return [entry.outward(each.strip(), path) for each in text.split(",") if each.strip()]
+
+
+def declared_at(entry: ObjectReader, field: Path, address: str) -> Path:
+    """The field in which the manifest has the ``address`` that the Service has in ``field``.
+
+    That is another one where an address was asked for, and no status written. ``field`` where nobody wrote it, but
+    Sluice gave it. Looked for only where something is wrong with the address, so that no Service keeps it.
+    """
+    return next((path for path, value in _declared(entry, field) if addresses.address(value) == address), field)
+
+
+def _declared(entry: ObjectReader, field: Path) -> Iterator[tuple[Path, Any]]:
+    """The fields from which ``field`` is read, with what they hold."""
+    spec = entry.mapping(entry.value, "spec", ())
+    if field[0] == "spec":
+        yield ("spec", "clusterIP"), spec.get("clusterIP") if field[1] == "clusterIP" else ""
+        key = "clusterIPs" if field[1] == "clusterIP" else str(field[1])
+        for index, value in enumerate(entry.items(spec, key, ("spec",))):
+            yield ("spec", key, index), value
+        return
+    status = entry.mapping(entry.mapping(entry.value, "status", ()), "loadBalancer", ("status",))
+    for path, value in entry.mappings(status, "ingress", ("status", "loadBalancer")):
+        yield (*path, "ip"), value.get("ip")
+    key, text = entry.first_annotation(BALANCER_IPS)
+    for each in text.split(","):
+        yield ("metadata", "annotations", key), each.strip()
+    yield ("spec", "loadBalancerIP"), spec.get("loadBalancerIP")
 
 
 def _balancer_class(entry: ObjectReader, spec: dict[str, Any]) -> str:

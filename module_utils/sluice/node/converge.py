@@ -200,10 +200,10 @@ class _Prepared(NamedTuple):
 
 
 def _prepare(wanted: Wanted, last: Last, *, keep: bool) -> _Prepared | None:
-    """Write the generation that is to be kept; None where nothing is. Raises OSError."""
-    if not keep:
-        return None
+    """Write the generation that is to be kept; None where nothing is, as where there never was any. Raises OSError."""
     generation = state.active()
+    if not keep or not (generation or wanted.layers):
+        return None
     if last.generation == generation and last.files == wanted.contents:
         return _Prepared(generation, last.digest, new=False)
     digest = state.digest(wanted.contents)

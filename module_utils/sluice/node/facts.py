@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import addresses
 from ..backends import registry
-from ..system import links, linux, tools
+from ..system import conntrack, links, linux, tools
 from . import state
 
 RIVALS = ("kube-proxy", "kubelet", "k3s-server", "k3s-agent", "rke2")
@@ -30,7 +30,7 @@ _PACKAGES = {
 
 def facts(backend: str) -> dict[str, Any]:
     """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, package_lists, rivals, rolled_back,
-     systemd, flushers, announcers, kernel. An unknown backend needs no packages: the settings refuse it.
+    systemd, flushers, announcers, kernel, connections. An unknown backend needs no packages: the settings refuse it.
     Raises NodeError.
     """
     known = registry.BACKENDS.get(backend)
@@ -48,6 +48,7 @@ def facts(backend: str) -> dict[str, Any]:
         "rolled_back": state.note(),
         "systemd": linux.has_systemd(),
         "flushers": flushers(),
+        "connections": list(conntrack.fill()),
     }
 
 
@@ -74,7 +75,8 @@ def warnings(found: Mapping[str, Any], backend: str, *, strict_arp: bool, repair
         lines.append(
             f"{names} announces addresses, but without sluice_ipvs_strict_arp every node answers ARP for all of them"
         )
-    return lines
+    full = conntrack.nearly_full(*found["connections"])
+    return [*lines, full] if full else lines
 
 
 def _primary_addresses() -> list[str]:

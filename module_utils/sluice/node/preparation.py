@@ -6,13 +6,15 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..system import linux, owned_files, tools
+from ..system import conntrack, linux, owned_files, tools
 
 SYSCTL_FILE = "/etc/sysctl.d/90-sluice.conf"
 MODULES_FILE = "/etc/modules-load.d/sluice.conf"
 OPTIONS_FILE = "/etc/modprobe.d/sluice.conf"
 NETWORK_MANAGER_FILE = "/etc/NetworkManager/conf.d/90-sluice.conf"
 NETWORKD_FILE = "/etc/systemd/network/05-sluice.network"
+AUTO = "auto"
+"""Instead of a number of connections: as many as suit the node."""
 Options = Mapping[str, Mapping[str, str]]
 """Values of kernel modules' parameters, by module and name."""
 
@@ -44,10 +46,13 @@ def prepare(
     unmanaged_devices: Collection[str],
     module_options: Options,
     *,
+    conntrack_max: int | str = 0,
     check: bool = False,
 ) -> Prepared:
     """Load ``modules`` and set ``sysctls``, now and at each boot; tell network managers to leave devices alone.
 
+    A ``*`` in the name of a sysctl stands for all interfaces there are, and at boot for those that come.
+    ``conntrack_max``: connections that there is to be room for, 0 for as many as there is, or AUTO.
     A module with options that is loaded with others is loaded anew, unless somebody uses it. What is not needed is
     removed from the files. The running kernel keeps its modules and values then: nobody knows who else needs them.
     Raises NodeError where the kernel lacks a module (nothing is changed then) or refuses a value,
@@ -56,6 +61,12 @@ def prepare(
     lacking = [name for name in modules if linux.lacks_module(name)]
     if lacking:
         raise tools.NodeError(f"this node's kernel has no module {', '.join(lacking)}; nothing was changed")
+    missing = [name for name in modules if not linux.module_present(name)]
+    # Modules first: they bring sysctls with them.
+    loaded = missing if check else [name for name in missing if linux.load_module(name)]
+    warnings: list[str] = []
+    raised = _raised(conntrack_max, warnings)
+    sysctls = {**sysctls, **raised}
     wanted = owned_files.differing(
         {
             SYSCTL_FILE: sysctl_text(sysctls) if sysctls else None,
@@ -65,20 +76,21 @@ def prepare(
         }
     )
     diff = owned_files.diff(wanted)
-    missing = [name for name in modules if not linux.module_present(name)]
-    # Modules first: they bring sysctls with them.
-    loaded = missing if check else [name for name in missing if linux.load_module(name)]
-    before = {name: linux.sysctl(name) for name in sysctls}
-    differing = {name: value for name, value in sysctls.items() if before[name] not in (value, None)}
+    named = {name: value for pattern, value in sysctls.items() for name in linux.sysctls(pattern)}
+    before = {name: linux.sysctl(name) for name in named}
+    differing = {
+        name: value
+        for name, value in named.items()
+        if before[name] not in (value, None) and not (name in raised and int(before[name] or 0) > int(value))
+    }
     if differing:
         diff.append(_entry("sysctl", {name: before[name] for name in differing}, differing))
     if not check:
         for name, value in differing.items():
-            linux.set_sysctl(name, value)
+            _set_sysctl(name, value)
         owned_files.write(wanted)
         reload_networks(wanted)
     # Behind the file that has the options: loading a module reads it.
-    warnings = []
     for module, options in module_options.items():
         old, new = _in_force(module, options), _put_in_force(module, options, check=check)
         if old != new:
@@ -86,6 +98,32 @@ def prepare(
         if _differs(new, options):
             warnings.append(_not_in_force(module, options, new))
     return Prepared(loaded, diff, warnings)
+
+
+def _raised(wanted: int | str, warnings: list[str]) -> dict[str, str]:
+    """The sysctls that give conntrack room, a bucket per connection as kernels have it by themselves.
+
+    What has more is left alone, also at boot; but what this file has, it keeps. ``warnings`` get a line where somebody
+    asked for a number, and this is not the network namespace to set it.
+    """
+    size = conntrack.room(os.cpu_count() or 1, linux.memory()) if wanted == AUTO else int(wanted)
+    said = owned_files.shown(SYSCTL_FILE)
+    found = {}
+    for name in (conntrack.BUCKETS, conntrack.MAX) if size else ():
+        now = linux.sysctl(name)
+        if now is None or (linux.may_set_sysctl(name) and (int(now) < size or f"{name} = " in said)):
+            found[name] = str(size)
+        elif int(now) < size and wanted != AUTO and name == conntrack.MAX:
+            warnings.append(f"{name} stays {now}: sluice_conntrack_max ({size}) cannot be set in here, but on the host")
+    return found
+
+
+def _set_sysctl(name: str, value: str) -> None:
+    try:
+        linux.set_sysctl(name, value)
+    except tools.NodeError:
+        if linux.sysctl(name) is not None:  # else its interface has gone meanwhile
+            raise
 
 
 def _entry(header: str, before: Mapping[str, str | None], after: Mapping[str, str | None]) -> dict[str, Any]:

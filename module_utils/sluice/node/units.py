@@ -79,7 +79,11 @@ After=sluice.service
 
 [Service]
 Type=oneshot
-ExecStart={COMMAND} apply
+ExecStart={COMMAND} apply --quiet
+# The journal has what was repaired and what could not be, not that the unit ran: systemd says that in a lower level.
+SyslogIdentifier=sluice-repair
+SyslogLevel=notice
+LogLevelMax=notice
 {_HARDENING}
 """
 

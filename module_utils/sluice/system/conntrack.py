@@ -1,4 +1,8 @@
-"""UDP flows that conntrack tracks, read and deleted by ctnetlink (linux/netfilter/nfnetlink_conntrack.h)."""
+"""What conntrack tracks: how much it has room for, and UDP flows.
+
+Those are read and deleted by ctnetlink (linux/netfilter/nfnetlink_conntrack.h); the room is sysctls
+(nf_conntrack-sysctl of the kernel's documentation).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from .. import addresses
-from . import netlink
+from . import linux, netlink
 from .netlink import NESTED, attribute
 from .tools import NodeError
 
@@ -35,6 +39,16 @@ _MISSING = (errno.EINVAL, errno.EPROTONOSUPPORT)
 """What a kernel says that has no ctnetlink, or no nfnetlink at all."""
 
 
+COUNT, MAX, BUCKETS = (f"net.netfilter.nf_conntrack_{name}" for name in ("count", "max", "buckets"))
+NEARLY_FULL = 0.8
+"""The part of its room from which on an operator should know; a full table loses new connections."""
+
+_PER_PROCESSOR, _AT_LEAST = 32768, 131072
+"""kube-proxy's conntrack.maxPerCore and conntrack.min."""
+_ENTRY, _SHARE = 400, 8
+"""Bytes of a connection (``nf_conn``, its extension for NAT, its bucket); the part of the memory for all of them."""
+
+
 class Way(NamedTuple):
     """What UDP flows were sent to, and who answers them."""
 
@@ -42,6 +56,30 @@ class Way(NamedTuple):
     port: int
     reply_source: str
     reply_port: int
+
+
+def fill() -> tuple[int, int]:
+    """How many connections this network namespace has, and how many there is room for; 0, 0 without conntrack."""
+    count, size = linux.sysctl(COUNT), linux.sysctl(MAX)
+    return (int(count), int(size)) if count and size else (0, 0)
+
+
+def nearly_full(count: int, size: int) -> str:
+    """The line that says so, ``""`` where there is room yet."""
+    if not size or count < NEARLY_FULL * size:
+        return ""
+    return (
+        f"conntrack has {count} connections and room for {size}: a full table loses new ones; sluice_conntrack_max "
+        "makes room"
+    )
+
+
+def room(processors: int, memory: int) -> int:
+    """The room that a load balancer gets which says nothing of its own: kube-proxy's, in an eighth of its ``memory``.
+
+    The memory is in bytes. It is taken as connections come.
+    """
+    return min(max(_PER_PROCESSOR * processors, _AT_LEAST), memory // _SHARE // _ENTRY)
 
 
 Flows = Mapping[Way, Sequence[bytes]]

@@ -18,6 +18,7 @@ from .tools import NodeError
 _NETNS_COOKIE = 71
 """SO_NETNS_COOKIE of asm-generic/socket.h."""
 
+_SYSCTLS = "/proc/sys/"
 _SYS_MODULE = "/sys/module"
 _WITH_PARAMETERS = ("dummy", "ip_vs")
 """Modules with parameters: /sys/module shows them even where they are built in."""
@@ -57,6 +58,11 @@ def _namespace() -> str:
         if os.path.samefile("/proc/self/ns/net", "/proc/1/ns/net"):
             return f"of process 1, {start_time(1)}"
     return os.urandom(16).hex()
+
+
+def memory() -> int:
+    """Bytes of memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def has_systemd() -> bool:
@@ -102,7 +108,16 @@ def start_time(pid: int) -> str:
         return ""
 
 
-# --- sysctls
+# --- sysctls, by sysctl(8)'s names: with a slash for the dot of an interface (``net.ipv4.conf.eth0/7.forwarding``)
+
+_SWAPPED = str.maketrans("./", "/.")
+
+
+def sysctls(pattern: str) -> list[str]:
+    """The sysctls that a name with ``*`` stands for (sysctl.d(5)); just ``pattern`` where it has none."""
+    if "*" not in pattern:
+        return [pattern]
+    return sorted(path[len(_SYSCTLS) :].translate(_SWAPPED) for path in glob.glob(_sysctl_path(pattern)))
 
 
 def sysctl(name: str) -> str | None:
@@ -112,6 +127,11 @@ def sysctl(name: str) -> str | None:
             return " ".join(stream.read().split())
     except OSError:
         return None
+
+
+def may_set_sysctl(name: str) -> bool:
+    """Whether this process may set a sysctl that is there: some belong to the first network namespace."""
+    return os.access(_sysctl_path(name), os.W_OK)
 
 
 def set_sysctl(name: str, value: str) -> None:
@@ -124,7 +144,7 @@ def set_sysctl(name: str, value: str) -> None:
 
 
 def _sysctl_path(name: str) -> str:
-    return "/proc/sys/" + name.replace(".", "/")
+    return _SYSCTLS + name.translate(_SWAPPED)
 
 
 # --- kernel modules

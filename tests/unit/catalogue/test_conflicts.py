@@ -11,6 +11,8 @@ from bad_input import PORT, WEB, Bad
 from support import service
 
 from sluice.catalogue import build, checks, manifests, sources
+from sluice.catalogue.reader import ObjectReader
+from sluice.catalogue.services import declared_at
 from sluice.faults import InputError
 
 CASES = {
@@ -19,7 +21,7 @@ CASES = {
         "clusterIP: 10.96.0.1",
         "Service shop/other",
         "spec.clusterIP",
-        "10.96.0.1:80/TCP is Service shop/web's as well (catalogue.yml:4)",
+        "10.96.0.1:80/TCP is Service shop/web's as well (catalogue.yml:13)",
         line="  clusterIP: 10.96.0.1\n  ports",
     ),
     "external address of another": Bad(
@@ -34,7 +36,7 @@ CASES = {
         "  type: NodePort\n  ports:\n  - nodePort: 30080\n    port: 80\n",
         "Service shop/other",
         f"{PORT}.nodePort",
-        "node port 30080/TCP is Service shop/web's as well (catalogue.yml:4)",
+        "node port 30080/TCP is Service shop/web's as well (catalogue.yml:22)",
         line="  - nodePort: 30080",
     ),
     "declared twice": Bad(
@@ -106,6 +108,78 @@ def faults_of(*services: dict[str, Any], **more: Any) -> list[tuple[str, bool]]:
     found, faults, _given = build.build(manifests.inline(list(services)), checks=checks.Checks(**more))
     assert len(found.services) == len(services)
     return [(fault.message, fault.warning) for fault in faults]
+
+
+WRITTEN = """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: NAME
+  annotations: {ANNOTATION}
+spec:
+  type: LoadBalancer
+  clusterIP: 10.96.0.NUMBER
+  clusterIPs: [10.96.0.NUMBER, "fd00::NUMBER"]
+  externalIPs: [198.51.100.NUMBER, EXTERNAL]
+  loadBalancerIP: SINGLE
+  ports: [{port: 80}]
+---
+"""
+
+
+def written(**fields: str) -> str:
+    """Two Services, of which the second has these ``fields``, too."""
+    text = ""
+    for number in (1, 2):
+        words = {"NUMBER": str(number), "NAME": f"web{number}", "ANNOTATION": "", "EXTERNAL": f"203.0.113.{number}"}
+        piece = WRITTEN
+        for word, value in {**words, "SINGLE": f"192.0.2.{number}", **(fields if number == 2 else {})}.items():
+            piece = piece.replace(word, value)
+        text += piece
+    return text
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "line", "other"),
+    [
+        ({"SINGLE": "192.0.2.1"}, "spec.loadBalancerIP", 24, 11),
+        ({"EXTERNAL": "192.0.2.1"}, "spec.externalIPs[1]", 23, 11),
+        ({"SINGLE": "203.0.113.1"}, "spec.loadBalancerIP", 24, 10),
+        ({"SINGLE": '"fd00::1"'}, "spec.loadBalancerIP", 24, 9),
+        (
+            {"ANNOTATION": 'sluice.io/load-balancer-ips: "192.0.2.9, 192.0.2.1"'},
+            "metadata.annotations.sluice.io/load-balancer-ips",
+            18,
+            11,
+        ),
+        (
+            {"ANNOTATION": "metallb.io/loadBalancerIPs: 198.51.100.1"},
+            "metadata.annotations.metallb.io/loadBalancerIPs",
+            18,
+            10,
+        ),
+    ],
+)
+def test_an_address_of_two_is_said_where_both_were_written(
+    fields: dict[str, str], field: str, line: int, other: int, tmp_path: Path
+) -> None:
+    (fault,) = bad_input.build(tmp_path, written(**fields), ip_families=["IPv4", "IPv6"])
+    assert (fault.subject, fault.field, fault.line) == ("Service default/web2", field, line)
+    assert fault.message.endswith(f" is Service default/web1's as well (catalogue.yml:{other})")
+
+
+def test_a_node_s_address_is_said_where_it_was_written(tmp_path: Path) -> None:
+    faults = bad_input.build(tmp_path, written(SINGLE="10.0.0.10"), ip_families=["IPv4", "IPv6"])
+    assert [(each.field, each.line) for each in faults] == [("spec.loadBalancerIP", 24)]
+
+
+def test_an_address_that_nobody_wrote_stays_where_it_was_read() -> None:
+    first = service("a", type="LoadBalancer", loadBalancerIP="192.0.2.1")
+    reader = ObjectReader(manifests.inline([first])[0], "Service", [])
+    there = ("status", "loadBalancer", "ingress", 0, "ip")
+    assert declared_at(reader, there, "192.0.2.1") == ("spec", "loadBalancerIP")
+    assert declared_at(reader, there, "192.0.2.2") == there, "nobody has written it"
+    assert declared_at(reader, ("spec", "clusterIP"), "10.96.0.9") == ("spec", "clusterIP")
 
 
 def test_what_two_services_may_share() -> None:

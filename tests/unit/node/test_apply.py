@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import folder_backend
@@ -59,6 +60,11 @@ def test_removal(folder: Path) -> None:
     apply.remove()
     assert held(folder) == {}
     assert not apply.remove().changed
+
+
+def test_a_removal_leaves_nothing_behind_where_there_was_nothing(folder: Path) -> None:
+    assert not apply.remove().changed
+    assert os.listdir(state.ROOT) == []
 
 
 def apply_files(etc: Path, text: str, confirm: int = 0) -> None:

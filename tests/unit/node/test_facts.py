@@ -22,6 +22,7 @@ def test_this_node() -> None:
     assert all(f" {address}/" in printed or f" {address} peer " in printed for address in found["addresses"])
     assert len(found["ips"]) <= 2
     assert set(found["ips"]) <= set(found["addresses"])
+    assert len(found["connections"]) == 2
     assert found["kernel"] == list(linux.release())
     assert (found["systemd"], found["flushers"], found["rolled_back"]) == (False, [], None)
     state.set_note("because")
@@ -106,7 +107,7 @@ def test_who_else_programs_services(tmp_path: Path) -> None:
         process.communicate()
 
 
-QUIET = {"rolled_back": None, "flushers": [], "announcers": []}
+QUIET = {"rolled_back": None, "flushers": [], "announcers": [], "connections": [0, 0]}
 NOTE = {"time": "2024-01-01T00:00:00+0000", "reason": "because"}
 
 
@@ -123,6 +124,8 @@ NOTE = {"time": "2024-01-01T00:00:00+0000", "reason": "because"}
         ),
         ({"flushers": ["firewalld"]}, "iptables", False, False, "a reload of firewalld takes Sluice's rules away"),
         ({"flushers": ["firewalld"]}, "iptables", False, True, ""),
+        ({"connections": [80, 100]}, "iptables", False, True, "conntrack has 80 connections and room for 100: "),
+        ({"connections": [79, 100]}, "iptables", False, True, ""),
         ({"announcers": ["keepalived (pid 1)"]}, "ipvs", False, True, "keepalived (pid 1) announces addresses"),
         ({"announcers": ["keepalived (pid 1)"]}, "ipvs", True, True, ""),
         ({"announcers": ["keepalived (pid 1)"]}, "iptables", False, True, ""),

@@ -168,3 +168,72 @@ def test_a_module_that_is_part_of_the_kernel(recent: Path) -> None:
     (warning,) = prepare(options=RECENT).warnings
     said = "xt_recent is part of this kernel, with ip_list_tot=100: only its command line "
     assert warning == f"{said}(xt_recent.ip_list_tot=5000) changes that"
+
+
+ROOM = "net.netfilter.nf_conntrack_buckets = {0}\nnet.netfilter.nf_conntrack_max = {0}\n"
+
+
+@pytest.fixture
+def kernel(node_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The sysctls of conntrack in a /proc/sys of the test's own: room for 4,096."""
+    folder = tmp_path / "proc/net/netfilter"
+    folder.mkdir(parents=True)
+    for name in ("buckets", "max"):
+        (folder / f"nf_conntrack_{name}").write_text("4096\n")
+    monkeypatch.setattr(linux, "_SYSCTLS", f"{tmp_path}/proc/")
+    return folder
+
+
+def give_room(wanted: int | str, *, check: bool = False) -> Prepared:
+    return preparation.prepare([], {}, [], {}, conntrack_max=wanted, check=check)
+
+
+def held(kernel: Path) -> list[str]:
+    return [(kernel / f"nf_conntrack_{name}").read_text().strip() for name in ("buckets", "max")]
+
+
+def test_room_for_connections_is_only_raised(kernel: Path) -> None:
+    predicted = give_room(8192, check=True)
+    assert (held(kernel), os.path.exists(preparation.SYSCTL_FILE)) == (["4096", "4096"], False)
+    assert give_room(8192) == predicted
+    assert (predicted.diff[-1]["before"], predicted.diff[-1]["after"]) == (ROOM.format(4096), ROOM.format(8192))
+    assert held(kernel) == ["8192", "8192"]
+    assert Path(preparation.SYSCTL_FILE).read_text().endswith(f"\n{ROOM.format(8192)}")
+    assert give_room(8192) == Prepared([], [], [])
+    (kernel / "nf_conntrack_buckets").write_text("8704")  # the kernel fills whole pages
+    assert give_room(8192) == Prepared([], [], [])
+    # Less is for the next boot.
+    assert [entry["after_header"] for entry in give_room(6000).diff] == [preparation.SYSCTL_FILE]
+    assert held(kernel) == ["8704", "8192"]
+    assert not give_room(6000).changed
+    assert give_room(0).changed
+    assert (held(kernel), os.path.exists(preparation.SYSCTL_FILE)) == (["8704", "8192"], False)
+
+
+def test_what_has_more_room_is_left_alone(kernel: Path) -> None:
+    """Also at boot, by whatever file it got it."""
+    assert give_room(2048) == Prepared([], [], [])
+    assert not os.path.exists(preparation.SYSCTL_FILE)
+
+
+def test_room_by_processors_and_memory(kernel: Path) -> None:
+    give_room(preparation.AUTO)
+    assert held(kernel) == [str(preparation.conntrack.room(os.cpu_count() or 1, linux.memory()))] * 2
+    assert not give_room(preparation.AUTO).changed
+
+
+def test_room_that_only_the_host_can_give(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux, "may_set_sysctl", lambda name: False)
+    assert give_room(preparation.AUTO) == Prepared([], [], []), "nobody asked for a number"
+    said = (
+        "net.netfilter.nf_conntrack_max stays 4096: sluice_conntrack_max (8192) cannot be set in here, but on the host"
+    )
+    assert give_room(8192) == Prepared([], [], [said])
+    assert held(kernel) == ["4096", "4096"]
+
+
+def test_room_where_conntrack_is_not_loaded(kernel: Path) -> None:
+    for name in ("buckets", "max"):
+        (kernel / f"nf_conntrack_{name}").unlink()
+    assert [entry["after_header"] for entry in give_room(8192).diff] == [preparation.SYSCTL_FILE]
+    assert not give_room(8192).changed

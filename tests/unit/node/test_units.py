@@ -42,6 +42,7 @@ def test_they_call_the_command() -> None:
             assert parsed["Service"]["ExecStart"].startswith("/usr/local/sbin/sluice apply")
             assert parsed["Service"]["NoNewPrivileges"] == "yes"
             assert all(line in str(text).splitlines() for line in units.HARDENING)
+            assert ("LogLevelMax" in parsed["Service"]) is path.endswith("sluice-repair.service")
             assert parsed["Unit"]["ConditionPathExists"] == "/etc/sluice/settings.json"
             assert {f"{key}={value}" for key, value in parsed["Service"].items()} >= set(units.HARDENING)
 

@@ -296,8 +296,9 @@ def test_sample_renders(tmp_path: Path) -> None:
 
     variables = yaml.safe_load((SAMPLE / "group_vars/load_balancers.yml").read_text())
     nodes = {}
-    for name in ("lb1", "lb2"):
-        nodes[name], warnings = settings.from_variables({**variables, "sluice_node_name": name})
+    for name, address in (("edge1", "192.0.2.11"), ("edge2", "192.0.2.12")):
+        own = {"sluice_node_name": name, "sluice_node_addresses": ["127.0.0.1", "::1", address]}
+        nodes[name], warnings = settings.from_variables({**variables, **own})
         assert warnings == []
     given = sources.read([str(SAMPLE / "services")])
     catalogue, warnings = sources.catalogue_of(given, sample_hosts(), render.checks_for(nodes.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import subprocess
 import sys
@@ -85,6 +86,38 @@ def test_tree_is_a_collection(link: str, target: str) -> None:
     assert path.is_symlink()
     assert str(path.readlink()) == target
     assert path.is_dir()
+
+
+def test_a_run_names_its_inventory() -> None:
+    """Without -i, and without a default of the checkout's, no play may take the lab for somebody's hosts."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "ansible.cfg")
+    assert "inventory" not in config["defaults"]
+    assert config["inventory"].getboolean("unparsed_is_failed")
+    for playbook in (ROOT / "playbooks").glob("[!l]*.yml"):
+        plays = yaml.safe_load(playbook.read_text())
+        named = [play["name"] for play in plays if "ansible_inventory_sources" in play["name"]]
+        assert named or "site.yml" in [play.get("ansible.builtin.import_playbook") for play in plays], playbook.name
+
+
+def test_the_lab_s_hosts_are_nobody_else_s() -> None:
+    def hosts(name: str) -> set[str]:
+        groups = yaml.safe_load((ROOT / "inventory" / name / "hosts.yml").read_text())["all"]["children"]
+        return {host for group in groups.values() for host in group["hosts"]}
+
+    assert not hosts("lab") & hosts("sample")
+
+
+def test_what_a_user_and_a_run_put_beside_the_project_is_ignored() -> None:
+    mine = [
+        "inventory/mine/hosts.yml",
+        "inventory/mine/allocations.yml",
+        "inventory/sample/rendered/edge1/settings.json",
+    ]
+    mine += ["inventory/lab/.sluice/catalogue.json"]
+    kept = ["inventory/lab/allocations.yml", "inventory/sample/allocations.yml", "docs/mine.md"]
+    asked = subprocess.run(["git", "check-ignore", *mine, *kept], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert asked.stdout.splitlines() == mine
 
 
 def test_engine_is_standard_library_only() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
+from pathlib import Path
 from typing import NamedTuple
 
 import places
 import pytest
 
 from sluice.addresses import IPV4, IPV6
-from sluice.system import conntrack
+from sluice.system import conntrack, linux
 from sluice.system.conntrack import Way
 from sluice.system.netlink import attribute
 from sluice.system.tools import NodeError
@@ -117,3 +118,23 @@ def test_who_may_not_is_told() -> None:
 
     said = places.as_nobody(look)
     assert said == "conntrack: Operation not permitted: UDP flows to endpoints that are gone cannot be deleted"
+
+
+def test_room_as_kube_proxy_has_it_and_the_memory_allows() -> None:
+    gigabyte = 1 << 30
+    assert conntrack.room(1, 8 * gigabyte) == conntrack.room(4, 8 * gigabyte) == 131072
+    assert conntrack.room(16, 64 * gigabyte) == 16 * 32768
+    assert conntrack.room(2, gigabyte // 2) == 131072
+    assert conntrack.room(2, gigabyte // 8) == gigabyte // 8 // 8 // 400
+
+
+def test_how_full_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux, "_SYSCTLS", f"{tmp_path}/")
+    assert conntrack.fill() == (0, 0), "there is no conntrack"
+    folder = tmp_path / "net/netfilter"
+    folder.mkdir(parents=True)
+    for name, value in (("count", 79), ("max", 100)):
+        (folder / f"nf_conntrack_{name}").write_text(f"{value}\n")
+    assert conntrack.fill() == (79, 100)
+    assert conntrack.nearly_full(79, 100) == conntrack.nearly_full(0, 0) == ""
+    assert conntrack.nearly_full(80, 100).startswith("conntrack has 80 connections and room for 100: ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,24 @@ def test_sysctls() -> None:
     assert linux.sysctl("net.ipv4.no_such_sysctl") is None
     low, high = str(linux.sysctl("net.ipv4.ip_local_port_range")).split(" ")
     assert int(low) < int(high), "tabs are no part of a value"
+
+
+def test_who_may_set_a_sysctl() -> None:
+    assert not linux.may_set_sysctl("kernel.ostype")
+    assert not linux.may_set_sysctl("net.ipv4.no_such_sysctl")
+
+
+def test_memory_is_that_of_the_kernel() -> None:
+    (kilobytes,) = re.findall(r"^MemTotal: +([0-9]+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    assert linux.memory() == int(kilobytes) * 1024
+
+
+def test_sysctls_of_all_interfaces() -> None:
+    names = linux.sysctls("net.ipv4.conf.*.send_redirects")
+    assert {f"net.ipv4.conf.{which}.send_redirects" for which in ("all", "default", "lo")} <= set(names)
+    assert all(linux.sysctl(name) in ("0", "1") for name in names)
+    assert linux.sysctls("net.ipv4.ip_forward") == ["net.ipv4.ip_forward"]
+    assert linux.sysctls("net.ipv4.no_such_folder.*") == []
 
 
 def test_a_sysctl_that_cannot_be_set() -> None:

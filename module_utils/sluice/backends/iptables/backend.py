@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ... import addresses
 from ..interface import Backend, Needs, Views
 from .layer import LAYER
 
@@ -33,6 +34,14 @@ def _needs(views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:
     return Needs(common.sysctls(settings, localnet=localnet), ["nf_conntrack"], options)
 
 
+def _names_own(views: Views, settings: Settings) -> bool:
+    """With networks that serve node ports; without, the kernel knows its own addresses."""
+    return any(
+        addresses.ANY[family] not in settings.nodeport_networks(family) and any(port.node_port for port in view.ports)
+        for family, view in views.items()
+    )
+
+
 BACKEND = Backend(
     name="iptables",
     commands=("ip", "iptables", "modprobe"),
@@ -41,4 +50,5 @@ BACKEND = Backend(
     needs=_needs,
     scheduler=lambda settings: "",
     remembers_clients=100,
+    names_own=_names_own,
 )

@@ -132,6 +132,12 @@ def sysctls(settings: Settings, *, localnet: bool) -> dict[str, str]:
     found = {}
     if addresses.IPV4 in settings.ip_families:
         found["net.ipv4.ip_forward"] = "1"
+        if not settings.send_redirects:
+            # An interface sends them where its own value or that of all is 1 (ip-sysctl of the kernel's documentation).
+            # Not every tool knows the asterisk: new interfaces take their values from default.
+            found.update({f"net.ipv4.conf.{which}.send_redirects": "0" for which in ("*", "all", "default")})
+        if not settings.accept_redirects:
+            found["net.ipv4.conf.all.accept_redirects"] = "0"  # a host that forwards asks for both
         if localnet:
             found["net.ipv4.conf.all.route_localnet"] = "1"
     if addresses.IPV6 in settings.ip_families:

@@ -57,6 +57,10 @@ def _needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
     return Needs(sysctls, sorted({*_MODULES, *(f"ip_vs_{name}" for name in schedulers)}))
 
 
+def _names_own(views: Views, _settings: Settings) -> bool:
+    return any(port.node_port for view in views.values() for port in view.ports)
+
+
 BACKEND = Backend(
     name="ipvs",
     commands=("ip", "iptables", "modprobe", "ipset", "ipvsadm"),
@@ -64,4 +68,5 @@ BACKEND = Backend(
     render=_render,
     needs=_needs,
     scheduler=lambda settings: settings.ipvs_scheduler,
+    names_own=_names_own,
 )

@@ -7,6 +7,7 @@ from support import catalogue, endpoint_slice, node, rendered, service
 from sluice import render
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.interface import Needs
+from sluice.backends.iptables.backend import BACKEND
 
 MANY = catalogue(
     *(service(f"web{n}", ip=f"10.96.{n}.1") for n in range(20)),
@@ -26,7 +27,8 @@ def test_dispatch_by_setting() -> None:
 
 
 def test_needs() -> None:
-    own = node(ip_families=[IPV4, IPV6], nodeport_addresses=["10.0.0.0/8"])
+    redirects = {"send_redirects": True, "accept_redirects": True}
+    own = node(ip_families=[IPV4, IPV6], nodeport_addresses=["10.0.0.0/8"], **redirects)
     forwarding = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
     assert render.needs({}, own, (6, 1)) == Needs(forwarding, ["nf_conntrack"])
 
@@ -35,3 +37,10 @@ def test_clients_of_session_affinity_are_an_option_of_the_kernel_s_module() -> N
     """IPVS counts none (test_backend.py of that backend)."""
     needs = [render.needs({}, node(affinity_clients=number), (6, 1)) for number in (0, 5000)]
     assert [each.module_options for each in needs] == [{}, {"xt_recent": {"ip_list_tot": "5000"}}]
+
+
+def test_addresses_of_the_node_are_in_files_where_networks_serve_node_ports() -> None:
+    ported = catalogue(service(type="NodePort", ports=[{"port": 80, "nodePort": 30080}]))
+    for own, names in ((node(), False), (node(nodeport_addresses=["10.0.0.0/8"]), True)):
+        assert BACKEND.names_own(render.views(ported, own), own) is names
+        assert not BACKEND.names_own(render.views(MANY, own), own)

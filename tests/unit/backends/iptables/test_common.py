@@ -128,8 +128,16 @@ def test_node_ports_on_localhost(variables: dict[str, Any], open_: bool) -> None
 
 def test_forwarding_is_switched_on_by_family() -> None:
     opened = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.route_localnet": "1"}
-    assert common.sysctls(node(), localnet=True) == opened
+    assert common.sysctls(node(send_redirects=True, accept_redirects=True), localnet=True) == opened
     assert common.sysctls(node(ip_families=[IPV6]), localnet=True) == {"net.ipv6.conf.all.forwarding": "1"}
+
+
+def test_redirects_are_switched_off_on_every_interface() -> None:
+    sent = {f"net.ipv4.conf.{which}.send_redirects": "0" for which in ("*", "all", "default")}
+    accepted = {"net.ipv4.conf.all.accept_redirects": "0"}
+    forwarding = {"net.ipv4.ip_forward": "1"}
+    assert common.sysctls(node(), localnet=False) == forwarding | sent | accepted
+    assert common.sysctls(node(send_redirects=True), localnet=False) == forwarding | accepted
 
 
 def test_entries_keep_their_order_by_chain() -> None:

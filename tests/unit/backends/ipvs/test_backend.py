@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import support
 
 from sluice import render
 from sluice.backends.interface import Needs
+from sluice.backends.ipvs.backend import BACKEND
 from sluice.catalogue.model import Catalogue, Service, ServicePort
 from sluice.settings import Settings
 
@@ -67,3 +70,11 @@ def test_files_that_the_kernel_s_tools_take() -> None:
     assert found["ipvs.conf"] == "-A -t 10.96.0.1:80 -s rr\n"
     assert found["addresses"] == "10.96.0.1/32\n"
     assert "#" not in found["ipset.conf"]
+
+
+def test_addresses_of_the_node_are_in_files_with_node_ports() -> None:
+    def names_own(entry: dict[str, Any]) -> bool:
+        return BACKEND.names_own(render.views(support.catalogue(entry), IPVS), IPVS)
+
+    assert names_own(support.service(type="NodePort", ports=[{"port": 80, "nodePort": 30080}]))
+    assert not names_own(support.service())

@@ -14,7 +14,7 @@ FACTS = {"addresses": ["127.0.0.1", "10.0.0.1"], "ips": ["10.0.0.1"], "kernel": 
 
 def test_every_setting_is_there() -> None:
     found = settings({"inventory_hostname": "lb1", "ansible_host": "lb1.example.com", "sluice_catalogue": "services"})
-    assert found == to_variables(Settings(node_name="lb1"))
+    assert found == to_variables(Settings(node_name="lb1", node_addresses=("127.0.0.1", "::1")))
 
 
 def test_facts_fill_in_what_is_not_said() -> None:
@@ -24,6 +24,21 @@ def test_facts_fill_in_what_is_not_said() -> None:
     found = settings({**said, "sluice_node_addresses": None}, FACTS)
     assert (found["sluice_node_name"], found["sluice_node_ips"]) == ("node1", ["10.0.0.9"])
     assert found["sluice_node_addresses"] == FACTS["addresses"], "null says nothing"
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ({"ansible_host": "192.0.2.1"}, ["192.0.2.1"]),
+        ({"ansible_host": "lb1.example.com"}, []),
+        ({"ansible_host": "192.0.2.1", "sluice_node_ips": ["10.0.0.1", "fd00::1"]}, ["10.0.0.1", "fd00::1"]),
+    ],
+)
+def test_addresses_that_are_known_without_asking(said: dict[str, object], known: list[str]) -> None:
+    found = settings({"inventory_hostname": "lb1", **said})
+    assert found["sluice_node_addresses"] == ["127.0.0.1", "::1", *known]
+    given = settings({"inventory_hostname": "lb1", **said, "sluice_node_addresses": ["10.0.0.9"]})
+    assert given["sluice_node_addresses"] == ["10.0.0.9"]
 
 
 def test_one_line_for_every_fault() -> None:

@@ -71,10 +71,10 @@ def run(node_root: Path) -> Run:
 def act(tmp_path: Path) -> Run:
     """What the action of a module answers, and as ``kept`` the arguments that callbacks get with that.
 
-    It works in this process, as in Ansible's. Templates are in ``tmp_path``.
+    It works in this process, as in Ansible's, where ``variables`` are the host's. Templates are in ``tmp_path``.
     """
 
-    def call(name: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+    def call(name: str, *, check: bool = False, variables: Any = None, **arguments: Any) -> dict[str, Any]:
         action = importlib.import_module(f"{PLUGINS}.action.{name}").ActionModule
         loader = DataLoader()
         loader.set_basedir(str(tmp_path))
@@ -83,7 +83,8 @@ def act(tmp_path: Path) -> Run:
         templar = Templar(loader, variables={})
         connection = Connection(PlayContext())
         try:
-            found: dict[str, Any] = action(task, connection, PlayContext(), loader, templar, None).run(task_vars={})
+            asked = action(task, connection, PlayContext(), loader, templar, None)
+            found: dict[str, Any] = asked.run(task_vars=variables or {})
         except AnsibleActionFail as error:
             return {"failed": True, "msg": str(error)}
         return {**found, "kept": task.args}

@@ -56,3 +56,11 @@ def test_what_the_kernel_refuses_is_one_line(run: Any, monkeypatch: Any) -> None
     monkeypatch.setattr(preparation.linux, "lacks_module", lambda name: True)
     done = run("prepare", modules=["ip_vs"])
     assert (done["failed"], done["msg"]) == (True, "this node's kernel has no module ip_vs; nothing was changed")
+
+
+def test_room_for_connections_is_a_number_or_auto(run: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(preparation.linux, "sysctl", lambda name: "4096")
+    monkeypatch.setattr(preparation.linux, "may_set_sysctl", lambda name: False)
+    done = run("prepare", conntrack_max="8192")
+    assert "nf_conntrack_max stays 4096: sluice_conntrack_max (8192) cannot be set in here" in done["warned"]
+    assert run("prepare", conntrack_max="many")["msg"] == "conntrack_max: must be auto or a whole number, is 'many'"

@@ -52,6 +52,25 @@ def test_files_and_needs(act: Any, given: dict[str, Any], tmp_path: Path) -> Non
     assert act("render", **given, path=str(out))["changed"] is False
 
 
+@pytest.mark.parametrize(
+    ("own", "variables", "warned"),
+    [
+        ({"nodeport_addresses": ["10.0.0.0/8"]}, {}, True),
+        ({"nodeport_addresses": ["10.0.0.0/8"]}, {"sluice_node_addresses": ["10.0.0.1"]}, False),
+        ({}, {}, False),
+    ],
+)
+def test_addresses_that_only_the_node_knows(
+    own: dict[str, Any], variables: dict[str, Any], warned: bool, act: Any, given: dict[str, Any], tmp_path: Path
+) -> None:
+    ports = [{"port": 80, "nodePort": 30080}]
+    (tmp_path / "catalogue.json").write_text(compiled.text(catalogue(service(type="NodePort", ports=ports))))
+    words = {**given, "settings": settings.to_variables(node(**own)), "path": str(tmp_path / "out")}
+    done = act("render", variables=variables, **words)
+    assert done.get("warnings", []) == ([action.UNASKED] if warned else [])
+    assert "warnings" not in act("render", variables=variables, kernel=[6, 1], **words), "the node was asked"
+
+
 def test_what_is_wrong_is_a_line(act: Any, given: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert act("render", **given, path=str(tmp_path / "file"))["msg"] == f"{tmp_path}/file: File exists"
