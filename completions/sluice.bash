@@ -16,6 +16,7 @@ _sluice() {
         "render --allocations") kind=-f ;;
         "render --backend") words='iptables ipvs' ;;
         "render --out") kind=-d ;;
+        "validate -i" | "validate --inventory") kind=-f ;;
         "validate --settings") kind=-f ;;
         "validate --allocations") kind=-f ;;
         "allocate --settings") kind=-f ;;
@@ -38,7 +39,7 @@ _sluice() {
                 if [[ $word == -* ]]; then words='--settings --allocations --backend --out --help'
                 else kind=-f; fi ;;
             validate)
-                if [[ $word == -* ]]; then words='--settings --allocations --help'
+                if [[ $word == -* ]]; then words='--strict -i --inventory --settings --allocations --help'
                 else kind=-f; fi ;;
             allocate)
                 if [[ $word == -* ]]; then words='--settings --allocations --check --help'
@@ -47,7 +48,7 @@ _sluice() {
                 if [[ $word == -* ]]; then words='-n --namespace -A --all-namespaces -l --selector -o --output --no-headers -i --inventory --settings --allocations --dir --help'
                 elif [[ $before == get ]]; then words='services endpoints nodes'
                 else kind=-f; fi ;;
-            apply) words='--check --diff --exit-code --json --backend --confirm --boot --dir --force --help' ;;
+            apply) words='--check --diff --exit-code --json --backend --confirm --quiet --boot --dir --force --help' ;;
             confirm) words='--help' ;;
             drain) words='--help' ;;
             rollback) words='--unconfirmed --check --dir --help' ;;

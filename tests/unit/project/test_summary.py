@@ -53,13 +53,18 @@ def test_a_warning_is_seen_once(inventory: Path, shown: str) -> None:
     """Also where Ansible is told not to show tasks that are fine, and in check mode, and on the second run."""
     change(inventory / "services/shop.yml", "tier: database}", "tier: datbase}")
     change(inventory / "group_vars/load_balancers.yml", "sluice_service_cidrs", "sluice_servce_cidrs")
+    text = (inventory / "group_vars/load_balancers.yml").read_text()
+    line = 1 + text.count("\n", 0, text.index("sluice_servce_cidrs"))
     for words in ((), ("--check",), ()):
         code, lines = render(inventory, *words, ANSIBLE_DISPLAY_OK_HOSTS=shown)
         assert (code, lines[-1]) == (0, "sluice: 3 Services, 5 endpoints (1 not ready), 2 warnings")
         variables, services = inventory / "group_vars/load_balancers.yml", inventory / "services/shop.yml"
         typo = "sluice_servce_cidrs: warning: no such setting, did you mean sluice_service_cidrs?"
         nobody = "spec.selector: warning: no host of the inventory has these labels: connections are refused"
-        for said in (f"{variables}:28: hosts lb1, lb2: {typo}", f"{services}:33: Service shop/database: {nobody}"):
+        for said in (
+            f"{variables}:{line}: hosts edge1, edge2: {typo}",
+            f"{services}:33: Service shop/database: {nobody}",
+        ):
             assert lines.count(said) == 1, lines
 
 
@@ -73,7 +78,7 @@ def test_a_fault_is_a_line_and_not_a_wall(inventory: Path) -> None:
 def test_wrong_settings_are_a_line_for_all_nodes(inventory: Path) -> None:
     (inventory / "group_vars/load_balancers.yml").write_text("sluice_backend: iptabels\n")
     code, lines = render(inventory)
-    said = "load_balancers.yml:1: hosts lb1, lb2: sluice_backend: must be one of iptables, ipvs, is 'iptabels'"
+    said = "load_balancers.yml:1: hosts edge1, edge2: sluice_backend: must be one of iptables, ipvs, is 'iptabels'"
     assert (code, [line for line in lines if "iptabels" in line]) == (2, [f"{inventory}/group_vars/{said}"])
     assert len(lines) < 20
 
