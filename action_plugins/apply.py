@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import origin
 
 
 def checksums(folder: str) -> dict[str, str]:
@@ -24,7 +25,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        arguments = {**self._task.args, "origin": origin.of_run(task_vars or {})}
         source = arguments.pop("source", None)
         if source is not None:
             try:

@@ -12,7 +12,8 @@ class Result(NamedTuple):
     """What an apply changed, or in check mode would change.
 
     ``texts``: what was sent to the kernel; ``details``: what layers say besides, such as iptables' ``variant``;
-    ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation.
+    ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation. ``headline``: what a
+    rollback goes back to.
     """
 
     changes: tuple[Change, ...] = ()
@@ -21,6 +22,7 @@ class Result(NamedTuple):
     flows: int = 0
     warnings: tuple[str, ...] = ()
     pending: bool = False
+    headline: str = ""
 
     @property
     def changed(self) -> bool:
