@@ -22,8 +22,8 @@ def roll_back(
     """Put back generation ``to``, in the kernel and in ``directory``: the next boot does not undo it.
 
     None: a change that waits for its confirmation is taken back; where none waits, the generation before the one in
-    force is put back. The result's ``headline`` says which it is. Raises NodeError where there is no such generation, where
-    it is damaged or edited, and without ``to`` also where it has no Services.
+    force is put back. The result's ``headline`` says which it is. Raises NodeError where there is no such generation,
+    where it is damaged or edited, and without ``to`` also where it has no Services.
     """
     origin = origin._replace(by=ROLLBACK)
     waiting = pending.waiting() if to is None else None
