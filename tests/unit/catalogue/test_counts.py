@@ -54,6 +54,41 @@ def test_what_is_different(before: tuple[Any, ...], after: tuple[Any, ...], line
     assert counts.difference(text(*before), text(*after)) == line
 
 
+HEADLESS = (service("idle", ip="None"),)
+MANY = [service(f"s{number}", ip=f"10.96.1.{number}", externalIPs=[f"192.0.2.{number}"]) for number in range(9)]
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_one_of_many(number: int) -> None:
+    """Wherever it is: only what is different is read, and that is no other answer."""
+    others = MANY[:number] + MANY[number + 1 :]
+    for rest in ((), HEADLESS, POD):
+        full = text(*MANY, *rest)
+        assert counts.difference(text(*others, *rest), full) == "1 Service added"
+        assert counts.difference(full, text(*others, *rest)) == "1 Service removed"
+        changed = service(f"s{number}", ip=f"10.96.1.{number}", externalIPs=[f"192.0.2.{number}", "192.0.2.77"])
+        assert counts.difference(full, text(*others, changed, *rest)) == "1 Service changed"
+        renamed = service(f"s{number}{number}", ip=f"10.96.1.{number}")
+        assert counts.difference(full, text(*others, renamed, *rest)) == "1 Service added, 1 removed"
+
+
+def test_several_of_many() -> None:
+    after = [*MANY[1:4], service("s4", ip="10.96.1.44"), *MANY[5:], *WEB]
+    assert counts.difference(text(*MANY), text(*after)) == "1 Service added, 1 removed, 1 changed"
+
+
+def test_those_without_rules_are_services() -> None:
+    more = service("more", ip="None")
+    assert counts.difference(text(*WEB), text(*WEB, *HEADLESS)) == "1 Service added"
+    assert counts.difference(text(*WEB, *HEADLESS), text(*WEB, *HEADLESS, more)) == "1 Service added"
+
+
+def test_a_selector_that_looks_like_a_service() -> None:
+    odd = service("odd", ip="10.96.2.1", selector={'],["a","b","ClusterIP",[': "],["})
+    changed = service("odd", ip="10.96.2.1", selector={'],["a","b","ClusterIP",[': "],[]"})
+    assert counts.difference(text(*MANY, odd, *WEB), text(*MANY, changed, *WEB)) == "1 Service changed"
+
+
 def test_without_what_was_before() -> None:
     assert counts.difference(None, text(*WEB)) == "1 Service"
     assert counts.difference("", text()) == "0 Services"
