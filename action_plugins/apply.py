@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.constants import DEFAULT_LOCAL_TMP
 from ansible.plugins.action import ActionBase
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import origin
 
 
 def checksums(folder: str) -> dict[str, str]:
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        arguments = {**self._task.args, "origin": origin.of_run(task_vars or {})}
         source = arguments.pop("source", None)
         if source is not None:
             try:

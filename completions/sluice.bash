@@ -31,10 +31,12 @@ _sluice() {
         "apply --backend") words='iptables ipvs' ;;
         "apply --confirm") : ;;
         "apply --dir") kind=-d ;;
+        "status --dir") kind=-d ;;
+        "rollback --to") : ;;
         "rollback --dir") kind=-d ;;
         "diff --dir") kind=-d ;;
         *) case $command in
-            "") words='render validate allocate get apply confirm drain rollback diff --version --help' ;;
+            "") words='render validate allocate get apply confirm drain status history rollback diff --version --help' ;;
             render)
                 if [[ $word == -* ]]; then words='--settings --allocations --backend --out --help'
                 else kind=-f; fi ;;
@@ -48,10 +50,12 @@ _sluice() {
                 if [[ $word == -* ]]; then words='-n --namespace -A --all-namespaces -l --selector -o --output --no-headers -i --inventory --settings --allocations --dir --help'
                 elif [[ $before == get ]]; then words='services endpoints nodes'
                 else kind=-f; fi ;;
-            apply) words='--check --diff --exit-code --json --backend --confirm --quiet --boot --dir --force --help' ;;
+            apply) words='--check --diff --exit-code --json --backend --confirm --boot --repair --dir --force --help' ;;
             confirm) words='--help' ;;
             drain) words='--help' ;;
-            rollback) words='--unconfirmed --check --dir --help' ;;
+            status) words='--json --dir --help' ;;
+            history) words='--json --help' ;;
+            rollback) words='--to --unconfirmed --check --dir --help' ;;
             diff) words='--dir --force --help' ;;
         esac ;;
     esac

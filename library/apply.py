@@ -24,6 +24,14 @@ options:
       - A folder of the controller that holds all files of the node, from M(sluice.lb.render).
       - In check mode nothing is written, and the prediction is about these files.
     type: path
+  generation:
+    description:
+      - With O(state=previous), the generation to put back, of those that C(sluice history) lists. Without it, the one
+        before the one in force; but not one without Services.
+    type: int
+  origin:
+    description: Who runs the play, and the node's name in the inventory. The task need not give it.
+    type: dict
   checksums:
     description: SHA-256 of each file in O(source), by name. The task need not give it.
     type: dict
@@ -36,7 +44,8 @@ options:
   state:
     description:
       - With V(absent), everything of Sluice leaves the kernel.
-      - With V(previous), the generation before this one is put back, and its files in O(path).
+      - With V(previous), an earlier generation is put back, and its files in O(path); or what was before a change that
+        waits for its confirmation.
     type: str
     choices: [present, absent, previous]
     default: present
@@ -89,6 +98,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+msg:
+  description: Which generation is put back, of when, by whom, and how many Services it has.
+  returned: when O(state=previous)
+  type: str
 variant:
   description: The variant of iptables that is used, V(nft) or V(legacy).
   returned: success
@@ -125,6 +138,7 @@ differences:
 """
 
 import gc
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import (
@@ -132,9 +146,10 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import (
     delivery,
     difference,
     files,
-    rollback,
+    origin,
     state,
 )
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node.result import Result
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
 
@@ -143,6 +158,8 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "default": "/etc/sluice"},
             "source": {"type": "path"},
+            "generation": {"type": "int"},
+            "origin": {"type": "dict"},
             "checksums": {"type": "dict"},
             "confirm_timeout": {"type": "int", "default": 0},
             "diff_rules": {"type": "int", "default": 0},
@@ -153,13 +170,15 @@ def main() -> None:
     )
     gc.disable()  # builds large trees, and ends
     given, check = module.params, module.check_mode
+    by = origin.of_ansible(given["origin"])
     try:
         if given["state"] == "absent":
-            brought = delivery.Brought(apply.remove(check=check))
+            brought = delivery.Brought(apply.remove(check=check, origin=by))
         elif given["state"] == "previous":
-            brought = delivery.Brought(rollback.roll_back(given["path"], check=check))
+            brought = delivery.Brought(_back(given, by, check=check))
         else:
-            brought = delivery.bring(given["path"], _wanted(module), check=check, confirm=given["confirm_timeout"])
+            confirm = given["confirm_timeout"]
+            brought = delivery.bring(given["path"], _wanted(module), check=check, confirm=confirm, origin=by)
         if not check and not brought.kernel.pending:
             state.forget_note()  # node_facts has reported it
     except NodeError as error:
@@ -178,8 +197,17 @@ def main() -> None:
         **result.details,
         counts=result.counts(),
         pending=result.pending,
+        **({"msg": result.headline} if result.headline else {}),
         diff=brought.diff(None if module._verbosity else given["diff_rules"]) if module._diff else [],
     )
+
+
+def _back(given: dict[str, Any], by: origin.Origin, *, check: bool) -> Result:
+    """Put the generation back that is asked for."""
+    # Here, since an apply starts faster without.
+    from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import rollback
+
+    return rollback.roll_back(given["path"], to=given["generation"], check=check, origin=by)
 
 
 def _wanted(module: AnsibleModule) -> files.Wanted:

@@ -12,8 +12,20 @@ description:
   - Stops the timer that M(sluice.lb.apply) armed. Call it over a new connection, since that is what proves that the
     node can still be reached.
   - Fails where the node has taken the change back already.
-extends_documentation_fragment: [ansible.builtin.action_common_attributes]
+options:
+  origin:
+    description: Who runs the play, and the node's name in the inventory. The task need not give it.
+    type: dict
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - ansible.builtin.action_common_attributes.flow
 attributes:
+  action:
+    support: full
+  async:
+    support: none
+  bypass_host_loop:
+    support: none
   check_mode:
     support: full
   diff_mode:
@@ -39,16 +51,16 @@ confirmed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import confirmation
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import confirmation, origin
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={"origin": {"type": "dict"}}, supports_check_mode=True)
     if module.check_mode:
         module.exit_json(changed=False, confirmed=False)
     try:
-        module.exit_json(changed=False, confirmed=confirmation.confirm())
+        module.exit_json(changed=False, confirmed=confirmation.confirm(origin.of_ansible(module.params["origin"])))
     except NodeError as error:
         module.fail_json(msg=str(error))
 

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sluice.backends.interface import Backend, Change, Files, Form, Frontends, Held, Memory, Needs, Phase, Views
+from sluice.catalogue import compiled
+from sluice.catalogue.model import Catalogue, Endpoint, EndpointSlice, Service, ServicePort, SlicePort
 from sluice.node import apply
 from sluice.node import files as node_files
+from sluice.node.origin import SOMEBODY, Origin
 from sluice.settings import Settings
 
 KERNEL = Path("/run/folder-backend")
@@ -102,15 +105,30 @@ def held() -> dict[str, str]:
     return {path.name: path.read_text() for path in KERNEL.glob("*")}
 
 
-def contents(text: str) -> dict[str, str]:
-    """The files of a node that wants the Services of ``text``, sealed."""
-    return node_files.sealed({node_files.SETTINGS_FILE: json.dumps({"backend": "folder"}), FILE: text})
+def contents(text: str, catalogue: str | None = None) -> dict[str, str]:
+    """The files of a node that wants the Services of ``text``, sealed; ``catalogue``: the compiled one, if there is."""
+    asked = {} if catalogue is None else {node_files.CATALOGUE_FILE: catalogue}
+    return node_files.sealed({node_files.SETTINGS_FILE: json.dumps({"backend": "folder"}), FILE: text, **asked})
 
 
-def put_and_apply(directory: Path, text: str, *, confirm: int = 0) -> None:
+def catalogue(text: str) -> str:
+    """The compiled catalogue of the Services of ``text``; the endpoint ``-`` is not ready."""
+    return compiled.text(Catalogue(tuple(service(*line.split()) for line in text.splitlines())))
+
+
+def service(name: str, *endpoints: str) -> Service:
+    pieces = (Endpoint("192.0.2.1", node=each, ready=each != "-") for each in endpoints)
+    slices = (EndpointSlice("IPv4", (SlicePort("", "TCP", 80),), tuple(pieces)),)
+    return Service("shop", name, "ClusterIP", ("10.96.0.1",), (ServicePort("", "TCP", 80, 80),), slices)
+
+
+def put_and_apply(
+    directory: Path, text: str, *, confirm: int = 0, with_catalogue: bool = False, origin: Origin = SOMEBODY
+) -> None:
     """Write such files, and bring the kernel to them."""
-    node_files.put(str(directory), contents(text))
-    apply.apply(lambda: node_files.load(str(directory)), confirm=confirm, directory=str(directory))
+    node_files.put(str(directory), contents(text, catalogue(text) if with_catalogue else None))
+    path = str(directory)
+    apply.apply(lambda: node_files.load(path), confirm=confirm, directory=path, origin=origin)
 
 
 def render(views: Views, settings: Settings) -> dict[str, str]:

@@ -18,7 +18,10 @@ PLACED = (
 
 
 def place_below(root: Path, monkeypatch: pytest.MonkeyPatch, engine: str = "sluice") -> None:
-    """Have the package ``engine`` keep all that it keeps on a node below ``root``, on a node without systemd."""
+    """Have the package ``engine`` keep all that it keeps on a node below ``root``, on a node without systemd.
+
+    What it says in the journal is a line in ``root/journal``.
+    """
     # All of them first: what one imports from another has to be the constant, not the place of this test.
     for module in [importlib.import_module(f"{engine}.{name}") for name in PLACED]:
         for constant, value in list(vars(module).items()):
@@ -26,6 +29,17 @@ def place_below(root: Path, monkeypatch: pytest.MonkeyPatch, engine: str = "slui
                 monkeypatch.setattr(module, constant, f"{root}{value}")
     (root / "run").mkdir(parents=True)
     monkeypatch.setattr(importlib.import_module(f"{engine}.system.linux"), "has_systemd", lambda: False)
+
+    def say(line: str) -> None:
+        with open(root / "journal", "a", encoding="utf-8") as stream:
+            stream.write(f"{line}\n")
+
+    monkeypatch.setattr(importlib.import_module(f"{engine}.system.journal"), "say", say)
+
+
+def journal(root: Path) -> list[str]:
+    """What such an engine has said in the journal."""
+    return (root / "journal").read_text().splitlines() if (root / "journal").exists() else []
 
 
 def script(path: Path, text: str) -> None:

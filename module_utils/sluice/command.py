@@ -16,7 +16,7 @@ from . import __version__
 from .backends.registry import BACKENDS
 from .faults import Fault, InputError, printable
 from .manual import usage
-from .node import apply, confirmation, files, rollback, settling
+from .node import apply, confirmation, files, origin, settling
 from .system import owned_files
 from .system.tools import NodeError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .node.result import Result
     from .settings import Settings
 
-# What reads manifests and renders is imported where it is used: an apply does neither, and starts faster without.
+# What reads manifests, renders or looks back is imported where it is used: an apply does neither, and starts faster.
 
 FINE, NO, FAILED = 0, 1, 2
 """Exit codes: fine; the answer is no (invalid, differs, dropped); it could not be asked or done."""
@@ -119,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
         force_help = "take the files as they are, also where they were edited by hand"
         added.add_argument("--force", action="store_true", help=force_help)
 
+    def with_json(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--json", action="store_true", help="print the result as JSON")
+
     def with_check(added: argparse.ArgumentParser) -> None:
         added.add_argument("--check", action="store_true", help="change nothing, say what would change")
 
@@ -155,21 +158,29 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("--diff", action="store_true", help="show what changes by Service, then chain by chain")
     exit_code_help = "exit with 1 where something changes, as git diff does; with --check: where it would"
     apply.add_argument("--exit-code", action="store_true", help=exit_code_help)
-    apply.add_argument("--json", action="store_true", help="print the result as JSON")
+    with_json(apply)
     apply.add_argument("--backend", choices=BACKENDS, help="instead of the one in settings.json")
     confirm_help = "take the change back unless it is confirmed by then"
     apply.add_argument("--confirm", type=int, default=0, metavar="SECONDS", help=confirm_help)
-    quiet_help = "print nothing where nothing was to be changed"
-    apply.add_argument("--quiet", action="store_true", help=quiet_help)
     boot_help = "take a change back that waited when the node went down"
     apply.add_argument("--boot", action="store_true", help=boot_help)
+    repair_help = "as the node's own timer does: say nothing where there is nothing to repair"
+    apply.add_argument("--repair", action="store_true", help=repair_help)
     with_folder(apply)
     with_force(apply)
 
     command("confirm", _confirm, "keep the change that waits for it")
     command("drain", _drain, "remove what was kept for its connections, as far as they have ended")
 
+    status = command("status", _status, "say what this node is: backend, generation, Services, drift, the last error")
+    with_json(status)
+    with_folder(status)
+
+    with_json(command("history", _history, "list the generations that are kept, and what each changed"))
+
     rollback = command("rollback", _roll_back, "put back the rules that were in force before")
+    to_help = "this generation (sluice history), instead of the one before the one in force"
+    rollback.add_argument("--to", type=int, metavar="GENERATION", help=to_help)
     unconfirmed_help = "only a change that waits for its confirmation (its name is in /var/lib/sluice/pending)"
     rollback.add_argument("--unconfirmed", nargs="?", const="", metavar="CHANGE", help=unconfirmed_help)
     with_check(rollback)
@@ -275,8 +286,9 @@ def _apply(arguments: argparse.Namespace) -> int:
             lambda: files.load(arguments.dir, arguments.backend, force=arguments.force),
             check=arguments.check,
             confirm=arguments.confirm,
+            origin=origin.Origin(origin.REPAIR) if arguments.repair else origin.of_command(),
         )
-    if arguments.quiet and not result.changed:
+    if arguments.repair and not result.changed:
         return FINE
     _warn(result.warnings)
     if arguments.json:
@@ -290,7 +302,7 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _confirm(_arguments: argparse.Namespace) -> int:
-    _say("confirmed" if confirmation.confirm() else "nothing waits for a confirmation")
+    _say("confirmed" if confirmation.confirm(origin.of_command()) else "nothing waits for a confirmation")
     return FINE
 
 
@@ -303,12 +315,44 @@ def _drain(_arguments: argparse.Namespace) -> int:
 
 
 def _roll_back(arguments: argparse.Namespace) -> int:
+    by = origin.of_command()
     if arguments.unconfirmed is None:
-        result = rollback.roll_back(arguments.dir, check=arguments.check)
+        from .node import rollback
+
+        result = rollback.roll_back(arguments.dir, to=arguments.to, check=arguments.check, origin=by)
     else:
-        result = confirmation.take_back(arguments.dir, change=arguments.unconfirmed, check=arguments.check)
+        change = arguments.unconfirmed
+        result = confirmation.take_back(arguments.dir, change=change, check=arguments.check, origin=by)
     _warn(result.warnings)
+    if result.headline:
+        _say(result.headline)
     _say(result.summary())
+    return FINE
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from .node import status
+
+    found = status.status(arguments.dir)
+    if arguments.json:
+        _say(json.dumps(found.fields()))
+    else:
+        _say("\n".join(found.lines()))
+    if not found.well:
+        return NO
+    return FINE if found.asked else FAILED
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    from .node import history
+
+    found = history.entries()
+    if arguments.json:
+        _say(json.dumps([each.fields() for each in found]))
+    elif found:
+        _write(history.table(found))
+    else:
+        _complain("No generations are kept")
     return FINE
 
 

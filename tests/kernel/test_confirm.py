@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import time
 from types import ModuleType
@@ -206,9 +207,11 @@ def test_back_twice(applied: hosts.Node, variant: str) -> None:
     applied.apply(contents(NEW, variant))
     between = rules(applied, variant)
     applied.apply(contents(LATER, variant))
-    predicted = applied.sluice("rollback", "--check").stdout
+    headline, predicted = applied.sluice("rollback", "--check").stdout.splitlines()
+    assert re.fullmatch(r"back to generation 2 of .* UTC \(by command\)", headline)
     assert predicted.startswith("changed=")
-    assert applied.sluice("rollback").stdout.split()[:4] == predicted.split()[:4]
+    said = applied.sluice("rollback").stdout.splitlines()
+    assert (said[0], said[1].split()[:4]) == (headline, predicted.split()[:4])
     assert rules(applied, variant) == between
     assert written(applied) == contents(NEW, variant)
     applied.sluice("rollback")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import yaml
 
 from sluice import render
 from sluice.catalogue import sources
+from sluice.node import origin
 from sluice.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,6 +159,11 @@ class Site:
         names = self.shell("ls /etc/sluice").split()
         return {name: self.shell(f"cat /etc/sluice/{name}") for name in names}
 
+    def status(self) -> dict[str, Any]:
+        """What ``sluice status`` says there, well or not."""
+        found: dict[str, Any] = json.loads(self.shell("sluice status --json || true"))
+        return found
+
 
 @pytest.fixture(scope="module")
 def site(needs_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -271,8 +278,19 @@ def test_the_former_generation_is_put_back(converged: Site) -> None:
     converged.declare("web")
     converged.play("site.yml")
     assert converged.files() != before
-    converged.play("playbooks/rollback.yml")
+    after = converged.files()
+    headline = f"back to generation {converged.status()['generation'] - 1} of "
+    predicted = converged.play("playbooks/rollback.yml", "--check")
+    assert (headline in predicted.output, converged.files()) == (True, after)
+    assert headline in converged.play("playbooks/rollback.yml").output
     assert converged.files() == before
+    now = converged.status()
+    assert (now["by"]["by"], now["by"]["user"]) == ("rollback", origin.login())
+    assert now["by"]["detail"] == "node", "by its name in the inventory"
+    again = converged.play("playbooks/rollback.yml", "-e", f"sluice_generation={now['generation']}")
+    assert again.changed == 0
+    converged.play("playbooks/rollback.yml", "-e", f"sluice_generation={now['generation'] + 1}")
+    assert converged.files() == after
 
 
 def test_rendering_leaves_no_file_of_another_backend(converged: Site) -> None:

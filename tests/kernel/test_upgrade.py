@@ -51,7 +51,11 @@ def test_nothing_changes(upgraded: hosts.Node, variant: str) -> None:
         assert upgraded.sluice("apply").stdout == "changed=0\n"
     assert (upgraded.save("nft"), upgraded.save("legacy")) == held
     assert upgraded.call(state.active) == 2
-    upgraded.sluice("rollback")
+    history = upgraded.sluice("history").stdout.splitlines()[1:]
+    assert [line.split()[-2:] for line in history] == [["?", "?"]] * 2, "it kept neither who nor a catalogue"
+    status = json.loads(upgraded.sluice("status", "--json").stdout)
+    assert (status["generation"], status["by"], status["services"], status["drift"]) == (2, None, None, False)
+    assert upgraded.sluice("rollback").stdout.startswith("back to generation 1 of 20")
     assert upgraded.call(state.active) == 1
     assert upgraded.differs() == ()
 

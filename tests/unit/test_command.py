@@ -479,3 +479,10 @@ def test_get_on_a_node(tmp_path: Path, listed: Path, node: Path) -> None:
     assert Ran("render", "--settings", node, "--out", tmp_path / "out", listed).code == 0
     ran = Ran("get", "svc", "-A", *given)
     assert (ran.errors, ran.output) == ([], Ran("get", "svc", "-A", listed).output)
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "--json")])
+def test_status_of_what_is_no_node(words: tuple[str, ...], tmp_path: Path) -> None:
+    ran = Ran(*words, "--dir", tmp_path)
+    line = f"sluice: there is no {tmp_path}/settings.json: this node was given no Services"
+    assert (ran.code, ran.output, ran.errors) == (2, "", [line])

@@ -30,6 +30,7 @@ USAGES = {
     "validate": Usage(
         (
             ("sluice validate services", "before a commit"),
+            ("sluice validate -i inventory/mine/hosts.yml", "what a run would say, where Ansible is"),
             ("sluice validate --settings group_vars/load_balancers.yml services", "with the networks of the settings"),
         ),
         {0: "they are valid; warnings are lines on stderr", 1: _NO_MANIFESTS, 2: _NOT_READ},
@@ -69,10 +70,23 @@ USAGES = {
         (("sluice drain", "after a server was taken out: IPVS keeps its connections"),),
         {0: "what could go is gone; the line says whether anything is left", 2: _NOT_DONE},
     ),
+    "status": Usage(
+        (("sluice status", "what this node is, and since when"), ("sluice status --json", "for a monitor")),
+        {
+            0: "all is well",
+            1: "the kernel differs, a change was taken back, or one waits whose time is over",
+            2: "it could not be asked: stderr says why",
+        },
+    ),
+    "history": Usage(
+        (("sluice history", "what this node was, and who changed it"),),
+        {0: "it is printed", 2: "it could not be asked: stderr says why"},
+    ),
     "rollback": Usage(
         (
             ("sluice rollback --check", "what it would change"),
             ("sluice rollback", "the rules that were in force before"),
+            ("sluice rollback --to 5", "one of those that sluice history lists"),
         ),
         {0: "they are in force again", 2: "there are none, or it could not be done: stderr says why"},
     ),

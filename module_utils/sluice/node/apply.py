@@ -9,25 +9,35 @@ from ..system import locks
 from ..system.tools import NodeError
 from . import confirmation, converge, files, pending, state
 from .files import Wanted
+from .origin import BOOT, SOMEBODY, Origin
 from .result import Result
 
 Load = Callable[[], Wanted]
 """Says what is wanted, when the node's lock is held: what it reads may be taken back before."""
 
 
-def apply(load: Load, *, check: bool = False, confirm: int = 0, directory: str = files.DIRECTORY) -> Result:
+def apply(
+    load: Load,
+    *,
+    check: bool = False,
+    confirm: int = 0,
+    directory: str = files.DIRECTORY,
+    origin: Origin = SOMEBODY,
+) -> Result:
     """Bring the kernel to what ``load`` gives; with ``check``, only say what that would change.
 
-    ``confirm``: seconds until the node takes the change back unless it is confirmed; 0: it stays at once. A change
-    before this one whose time is over is taken back first, in ``directory`` as well. Raises NodeError: what was asked
-    cannot be done, and why; the kernel then holds what it held, or the part of the change that refers to nothing yet.
+    ``origin`` asks. ``confirm``: seconds until the node takes the change back unless it is confirmed; 0: it stays at
+    once. A change before this one whose time is over is taken back first, in ``directory`` as well. Raises NodeError:
+    what was asked cannot be done, and why; the kernel then holds what it held, or the part of the change that refers to
+    nothing yet.
     """
     if check:
         return converge.compare(load())
-    with locks.one_apply():
+    with state.keeping_errors(), locks.one_apply():
         overdue = confirmation.overdue(directory)
-        done = converge.converge(load(), confirm)
+        done = converge.converge(load(), confirm, origin=origin)
         waiting = pending.waiting()
+    taken_back = overdue.finish().warnings if overdue else ()
     result = done.finish()
     if waiting and result.changed and not confirm:
         line = (
@@ -37,21 +47,22 @@ def apply(load: Load, *, check: bool = False, confirm: int = 0, directory: str =
         result = result._replace(warnings=(*result.warnings, line))
     if overdue:
         line = "a change before this one was not confirmed in time: it was taken back first"
-        result = result._replace(warnings=(line, *overdue.finish().warnings, *result.warnings))
+        result = result._replace(warnings=(line, *taken_back, *result.warnings))
     return result
 
 
-def remove(*, check: bool = False) -> Result:
+def remove(*, check: bool = False, origin: Origin = SOMEBODY) -> Result:
     """Take everything of Sluice out of the kernel, whichever layer holds it. Other people's rules stay.
 
     A change that waits for its confirmation is not taken back any more.
     """
-    result = apply(files.of_nothing, check=check)
+    result = apply(files.of_nothing, check=check, origin=origin)
     if not check:
         confirmation.give_up()
     return result
 
 
+@state.keeping_errors()
 def boot(directory: str = files.DIRECTORY) -> Result:
     """Give a node that starts its rules: those of ``directory``, but for a change that waited when it went down.
 
@@ -75,6 +86,7 @@ def boot(directory: str = files.DIRECTORY) -> Result:
         warnings.append(f"{error}; generation {last.generation} is applied instead")
         wanted = files.parse(last.files)
     with locks.one_apply():
-        done = converge.converge(wanted)  # also where the change could not be taken back: rules are what matters now
+        # Also where the change could not be taken back: rules are what matters now.
+        done = converge.converge(wanted, origin=Origin(BOOT))
     result = done.finish()
     return result._replace(warnings=(*warnings, *result.warnings))

@@ -6,10 +6,11 @@ import contextlib
 
 from ..backends import registry
 from ..backends.interface import Files
-from ..system import linux, locks
+from ..system import journal, linux, locks
 from ..system.tools import NodeError
 from . import converge, files, pending, state, timer
 from .converge import Converged
+from .origin import ROLLBACK, SOMEBODY, TIMER, Origin
 from .pending import Pending
 from .result import Result
 
@@ -20,8 +21,11 @@ class NotWrittenDownError(NodeError):
     """The kernel holds again what it held before the change, but that could not be written down."""
 
 
-def confirm() -> bool:
-    """The change that waits is fine. Returns whether one waited. Raises NodeError where it is too late."""
+def confirm(origin: Origin = SOMEBODY) -> bool:
+    """The change that waits is fine, says ``origin``. Returns whether one waited.
+
+    Raises NodeError where it is too late.
+    """
     with locks.one_apply():
         waiting = pending.waiting()
         if waiting is None:
@@ -37,18 +41,27 @@ def confirm() -> bool:
         pending.forget()  # may fail; then the timer is still there
         timer.disarm(waiting.timer)
         state.forget_note()
-        return True
+        generation = state.active()
+    journal.say(f"confirm by {origin.text}: generation {generation}")
+    return True
 
 
-def take_back(directory: str = files.DIRECTORY, *, change: str = "", check: bool = False) -> Result:
+def take_back(
+    directory: str = files.DIRECTORY,
+    *,
+    change: str = "",
+    check: bool = False,
+    origin: Origin = SOMEBODY,
+) -> Result:
     """Take back the change that waits for its confirmation; with ``change``, only if it is the one of that name.
 
-    The kernel gets what it held before, the files in ``directory`` what they said before. Raises NodeError.
+    ``origin`` asks, or it is the timer where the time is over. The kernel gets what it held before, the files in
+    ``directory`` what they said before. Raises NodeError.
     """
     if check:
         waiting = pending.waiting()
         return converge.compare(_before(waiting)[0]) if waiting else Result()
-    with locks.one_apply():
+    with state.keeping_errors(), locks.one_apply():
         waiting = pending.waiting()
         if waiting is None:
             damaged = pending.mend()
@@ -56,7 +69,8 @@ def take_back(directory: str = files.DIRECTORY, *, change: str = "", check: bool
         if change not in ("", waiting.change):
             return Result()  # it is part of a later change, which waits for longer
         # The timer names its change.
-        done = _take_back(waiting, directory, _LATE if change or waiting.overdue else _BY_HAND)
+        late = bool(change) or waiting.overdue
+        done = _take_back(waiting, directory, Origin(TIMER) if late else origin._replace(by=ROLLBACK))
     return done.finish()
 
 
@@ -76,17 +90,19 @@ def overdue(directory: str) -> Converged | None:
     NodeError.
     """
     waiting = pending.waiting()
-    return _take_back(waiting, directory, _LATE) if waiting and waiting.overdue else None
+    return _take_back(waiting, directory, Origin(TIMER)) if waiting and waiting.overdue else None
 
 
-def _take_back(waiting: Pending, directory: str, reason: str) -> Converged:
+def _take_back(waiting: Pending, directory: str, origin: Origin) -> Converged:
+    reason = _LATE if origin.by == TIMER else _BY_HAND
     wanted, files_before = _before(waiting)
-    in_force = state.last().files
+    change = state.last().files
     with contextlib.suppress(OSError):
-        state.set_active(waiting.generation)
+        state.set_active(waiting.generation, origin)
     # A generation is made of what the files say, never of what strangers had in the kernel.
-    done = converge.converge(wanted, keep=wanted.contents == files_before)
-    done = done._replace(result=done.result._replace(before=in_force))
+    done = converge.converge(wanted, origin=origin, keep=wanted.contents == files_before)
+    services = converge.services(change, files_before)
+    done = done._replace(services=services, result=done.result._replace(before=change))
     try:
         files.put(directory, files_before)
         # Not before it is true; a full disk is no reason to go on waiting.

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from ..backends import registry
 from ..backends.interface import Files, KernelChanged, Layer, Look, Memory, Phase
-from ..system import owned_files
+from ..system import journal, owned_files
 from ..system.threads import beside
 from ..system.tools import NodeError
 from . import files, flows, pending, settling, state
 from .files import Wanted
+from .origin import SOMEBODY, Origin
 from .result import Result
 from .state import Last
 
@@ -32,21 +33,38 @@ Memories = Mapping[Layer, Memory]
 class Converged(NamedTuple):
     """The kernel is as ``wanted``. UDP flows of the files ``before`` may be left: they go when the lock is free again.
 
-    ``name``: the apply's, for the mark that flows are left.
+    ``name``: the apply's, for the mark that flows are left. ``origin``: who asked, ``generation``: of which it is what
+    there is now, ``services``: what is different by Service; for the line in the journal.
     """
 
     wanted: Wanted
     before: Sequence[Files]
     name: str
     result: Result
+    origin: Origin
+    generation: int = 0
+    services: str = ""
 
     def finish(self) -> Result:
-        """Delete the flows that are left. Call it without the lock: nothing else has to wait for that."""
+        """Delete the flows that are left, and say in the journal what was changed.
+
+        Call it without the lock: nothing else has to wait for that.
+        """
+        if self.result.changed:
+            journal.say(self._line())
         warnings: list[str] = []
         deleted = flows.forget(self.before, self.wanted, warnings) if self.before else 0
         with contextlib.suppress(OSError):
             state.finish(self.name)
         return self.result._replace(flows=deleted, warnings=(*self.result.warnings, *warnings))
+
+    def _line(self) -> str:
+        changes = self.result.changes
+        rules = f"+{sum(len(each.added) for each in changes)} -{sum(len(each.removed) for each in changes)} rules"
+        backend = self.wanted.settings["backend"] or "nothing of Sluice"
+        what = ", ".join(part for part in (backend, self.services, rules) if part)
+        waits = ", to be confirmed" if self.result.pending else ""
+        return f"{self.origin.act}: generation {self.generation}: {what}{waits}"
 
 
 def compare(wanted: Wanted) -> Result:
@@ -57,8 +75,8 @@ def compare(wanted: Wanted) -> Result:
         return _result(looks, last, wanted, warnings)
 
 
-def converge(wanted: Wanted, confirm: int = 0, *, keep: bool = True) -> Converged:
-    """Bring the kernel to ``wanted``. Without ``keep`` no generation is made of it.
+def converge(wanted: Wanted, confirm: int = 0, *, origin: Origin = SOMEBODY, keep: bool = True) -> Converged:
+    """Bring the kernel to ``wanted``, for ``origin``. Without ``keep`` no generation is made of it.
 
     ``confirm``: seconds until the node takes the change back unless it is confirmed; 0: it stays at once. Raises
     NodeError: what was asked cannot be done, and why; the kernel then holds what it held, or the part of the change
@@ -88,7 +106,9 @@ def converge(wanted: Wanted, confirm: int = 0, *, keep: bool = True) -> Converge
                         state.forget_record()
                         state.begin(name)
                 # Written while the kernel is changed: both take their time.
-                with beside(functools.partial(_prepare, wanted, last, keep=keep)) as prepared:
+                preparing = functools.partial(_prepare, wanted, last, origin, keep=keep)
+                comparing = functools.partial(services, last.files, wanted.contents if changes else {})
+                with beside(preparing) as prepared, beside(comparing) as different:
                     memories = _send(looks, notes)
             break
         except KernelChanged as error:
@@ -100,11 +120,13 @@ def converge(wanted: Wanted, confirm: int = 0, *, keep: bool = True) -> Converge
     with notes.of_what_cannot_be_kept():
         settling.begin(waited=waited)
     with notes.of_what_cannot_be_kept():
-        _keep(prepared(), memories, last, changes=changes)
+        _keep(prepared(), memories, last, origin, changes=changes)
+    with notes.of_what_cannot_be_kept():
+        state.forget_error()
     # A change of an earlier run may still wait: this run is as good to confirm it.
     result = _result(looks, last, wanted, notes, pending=bool(confirm) and pending.exists())
     left = [each for each in (before if udp else {}, *unfinished) if each]
-    return Converged(wanted, left, name, result)
+    return Converged(wanted, left, name, result, origin, state.active() if changes else 0, different())
 
 
 class _Notes(list[str]):
@@ -199,7 +221,16 @@ class _Prepared(NamedTuple):
     new: bool
 
 
-def _prepare(wanted: Wanted, last: Last, *, keep: bool) -> _Prepared | None:
+def services(before: Files, after: Files) -> str:
+    """What is different by Service, ``""`` where that cannot be told."""
+    if files.CATALOGUE_FILE not in after:
+        return ""
+    from ..catalogue import counts  # an apply that changes nothing starts faster without
+
+    return counts.difference(before.get(files.CATALOGUE_FILE), after[files.CATALOGUE_FILE])
+
+
+def _prepare(wanted: Wanted, last: Last, origin: Origin, *, keep: bool) -> _Prepared | None:
     """Write the generation that is to be kept; None where nothing is, as where there never was any. Raises OSError."""
     generation = state.active()
     if not keep or not (generation or wanted.layers):
@@ -209,15 +240,17 @@ def _prepare(wanted: Wanted, last: Last, *, keep: bool) -> _Prepared | None:
     digest = state.digest(wanted.contents)
     if state.whole(generation) == wanted.contents:
         return _Prepared(generation, digest, new=False)
-    return _Prepared(state.prepare(wanted.contents, digest, generation), digest, new=True)
+    return _Prepared(state.prepare(wanted.contents, digest, generation, origin), digest, new=True)
 
 
-def _keep(prepared: _Prepared | None, memories: Memories, last: Last, *, changes: bool) -> None:
+def _keep(prepared: _Prepared | None, memories: Memories, last: Last, origin: Origin, *, changes: bool) -> None:
     """Keep a generation, and what the kernel holds now. Raises OSError."""
     if prepared is None:
         return
     if prepared.new:
-        state.keep(prepared.generation)
+        state.keep(prepared.generation, origin)
+    elif changes:
+        state.set_active(prepared.generation, origin)
     records = {layer.name: memory.record for layer, memory in memories.items() if memory.record}
     same = (last.generation, last.records) == (prepared.generation, records)
     if records and (changes or not same):

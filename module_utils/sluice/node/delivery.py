@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..system import owned_files
 from . import apply, files
+from .origin import SOMEBODY, Origin
 from .result import Result
 
 
@@ -81,11 +82,18 @@ def _prepared(lines: Sequence[str]) -> list[dict[str, Any]]:
     return [{"prepared": "".join(f"{line}\n" for line in lines)}] if lines else []
 
 
-def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm: int = 0) -> Brought:
+def bring(
+    directory: str,
+    wanted: files.Wanted,
+    *,
+    check: bool = False,
+    confirm: int = 0,
+    origin: Origin = SOMEBODY,
+) -> Brought:
     """Write what differs to ``directory``, bring the kernel to it, then remove files of another backend or family.
 
     In this order, a node that goes down in between has the files of what its kernel is to become.
-    ``check`` and ``confirm`` are those of ``apply.apply``. Raises NodeError, OSError.
+    ``check``, ``confirm`` and ``origin`` are those of ``apply.apply``. Raises NodeError, OSError.
     """
     changed: owned_files.Contents = {}
     settings = _settings(os.path.join(directory, files.SETTINGS_FILE), wanted.contents[files.SETTINGS_FILE])
@@ -101,7 +109,7 @@ def bring(directory: str, wanted: files.Wanted, *, check: bool = False, confirm:
         owned_files.write({path: text for path, text in changed.items() if text is not None})
         return wanted
 
-    kernel = apply.apply(put, check=check, confirm=confirm, directory=directory)
+    kernel = apply.apply(put, check=check, confirm=confirm, directory=directory, origin=origin)
     if not check:
         owned_files.write({path: None for path, text in changed.items() if text is None})
     return Brought(kernel, changed, settings)

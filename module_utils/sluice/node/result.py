@@ -14,7 +14,8 @@ class Result(NamedTuple):
 
     ``texts``: what was sent to the kernel; ``details``: what layers say besides, such as iptables' ``variant``;
     ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation. ``before`` are the files
-    that were in force, none where nothing was; ``wanted`` those that are now.
+    that were in force, none where nothing was; ``wanted`` those that are now. ``headline``: what a rollback goes back
+    to.
     """
 
     changes: tuple[Change, ...] = ()
@@ -25,6 +26,7 @@ class Result(NamedTuple):
     pending: bool = False
     before: Mapping[str, str] = {}
     wanted: Mapping[str, str] = {}
+    headline: str = ""
 
     @property
     def changed(self) -> bool:

@@ -6,8 +6,8 @@ An apply that leaves something starts the timer, and it ends with the last, acro
 from __future__ import annotations
 
 from ..backends import registry
-from ..system import linux, locks
-from . import state, timer
+from ..system import journal, linux, locks
+from . import kept, state, timer
 
 UNIT = "sluice-drain"
 SECONDS = 5
@@ -24,7 +24,8 @@ def begin(*, waited: bool) -> None:
 
     ``waited``: something waited before that apply, so that the timer may be running.
     """
-    if waits() and _settle():
+    _settle()
+    if waits():
         timer.repeat(UNIT, SECONDS, state.waiting(registry.layers()), "drain")
     elif waited:
         timer.end(UNIT)
@@ -37,7 +38,11 @@ def run(warnings: list[str] | None = None) -> bool:
     """
     with locks.one_apply():
         damaged = state.mend(registry.layers())
-        left = _settle()
+        removed = _settle()
+        left = waits()
+    if removed:
+        rest = "connections are left" if left else "nothing is left to drain"
+        journal.say(f"drain: {', '.join(removed)}: what has no connections any more was removed, {rest}")
     if warnings is not None:
         warnings += damaged
     if not left:
@@ -45,8 +50,14 @@ def run(warnings: list[str] | None = None) -> bool:
     return left
 
 
-def _settle() -> bool:
+def _settle() -> list[str]:
+    """The names of the layers that removed something."""
+    removed = []
     for layer in registry.layers():
         if state.waiting([layer]):
-            state.remember(layer, layer.settle(state.memory(layer, {}), linux.uptime()))
-    return waits()
+            memory = state.memory(layer, {})
+            left = layer.settle(memory, linux.uptime())
+            state.remember(layer, left)
+            if kept.text(left.lasting) != kept.text(memory.lasting):
+                removed.append(layer.name)
+    return removed

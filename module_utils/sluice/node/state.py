@@ -1,13 +1,14 @@
 """What a node keeps between runs, below /var/lib/sluice.
 
 * ``generations/N/``: the files of the last few applies, for a rollback.
-* ``active``: the generation in force.
+* ``active``: the generation in force, since when, and who brought the node to it last.
 * ``record.json``: which generation the kernel held after the last apply, and what each layer needs to see that it
   still does, so that the next apply need not read it all again.
 * what layers have to remember whatever happens, such as ``virtual-servers.json`` and ``drains.json``.
 * ``unfinished``: there while an apply changes the kernel, and after one that did not come to its end.
 * ``pending/``: what to put back if the last change is not confirmed in time (module pending).
 * ``rolled-back.json``: says that this happened, until a change is confirmed.
+* ``last-error.json``: why the last apply failed, until one succeeds.
 
 None of it is needed to get the rules right: without it the kernel is read in full, and a rollback is refused. What is
 damaged counts as missing, and is set aside under a name that says so.
@@ -15,16 +16,20 @@ damaged counts as missing, and is set aside under a name that says so.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..backends.interface import Files, Form, Layer, Memory
+from ..faults import printable
 from ..system import linux, owned_files
-from . import kept
+from ..system.tools import NodeError
+from . import kept, origin
+from .origin import Origin
 
 ROOT = "/var/lib/sluice"
 KEPT = 5
@@ -38,6 +43,10 @@ _ACTIVE = f"{ROOT}/active"
 _RECORD = f"{ROOT}/record.json"
 _UNFINISHED = f"{ROOT}/unfinished"
 _NOTE = f"{ROOT}/rolled-back.json"
+_ERROR = f"{ROOT}/last-error.json"
+
+_LONGEST = 1000
+"""Characters that are kept of an error."""
 
 
 class Last(NamedTuple):
@@ -97,7 +106,7 @@ def mend(layers: Iterable[Layer], *, check: bool = False) -> list[str]:
 
     The files of generations are looked at where one is used (``set_generation_aside``): they may be large.
     """
-    forms: dict[str, Form] = {_RECORD: _is_record, _ACTIVE: _is_number, _NOTE: _is_note}
+    forms: dict[str, Form] = {_RECORD: _is_record, _ACTIVE: _is_active, _NOTE: _is_note, _ERROR: _is_error}
     for layer in layers:
         forms.update((f"{ROOT}/{name}", form) for name, form in layer.remembers.items())
     found = [path for path, form in forms.items() if kept.damaged(path, form)]
@@ -148,19 +157,53 @@ def waiting(layers: Iterable[Layer]) -> list[str]:
 # --- generations
 
 
-def active() -> int:
-    """The number of the generation in force, 0 where there is none; the newest where it cannot be told or is lost."""
+class InForce(NamedTuple):
+    """The generation in force, 0 where there is none; since when (as ``time`` is kept), and who brought the node to it.
+
+    ``time`` is empty and ``origin`` None where an earlier version kept neither.
+    """
+
+    generation: int
+    time: str = ""
+    origin: Origin | None = None
+
+
+def in_force() -> InForce:
+    """The generation in force; the newest where it cannot be told or is lost."""
     numbers = _numbers()
-    number = kept.value(_ACTIVE, _is_number)
-    return number if number in (0, *numbers) else max(numbers, default=0)
+    found = _in_force(kept.value(_ACTIVE, _is_active))
+    if found is None or found.generation not in (0, *numbers):
+        found = InForce(max(numbers, default=0))
+    made = None if found.time else generation(found.generation)
+    return InForce(found.generation, made.time, made.origin) if made else found
 
 
-def set_active(generation: int) -> None:
-    """Say which generation is in force."""
-    owned_files.write({_ACTIVE: kept.text(generation)}, sync=False)
+def active() -> int:
+    """The number of the generation in force."""
+    return in_force().generation
 
 
-def _is_number(value: Any) -> bool:
+def set_active(generation: int, by: Origin) -> None:
+    """Say which generation is in force from now on, and who brought the node to it."""
+    set_in_force(InForce(generation, _now(), by))
+
+
+def set_in_force(found: InForce) -> None:
+    """Say which generation is in force, as ``in_force`` did."""
+    value = {**found._asdict(), "origin": found.origin._asdict()} if found.origin else found.generation
+    owned_files.write({_ACTIVE: kept.text(value)}, sync=False)
+
+
+def _in_force(value: Any) -> InForce | None:
+    if isinstance(value, dict):
+        return InForce(value["generation"], value["time"], origin.parsed(value["origin"]))
+    return None if value is None else InForce(value)
+
+
+def _is_active(value: Any) -> bool:
+    """As it is kept, or the number alone, which an earlier version kept."""
+    if _has(value, generation=int, time=str, origin=dict):
+        return value["generation"] >= 0 and origin.parsed(value["origin"]) is not None
     return isinstance(value, int) and value >= 0 and not isinstance(value, bool)
 
 
@@ -193,26 +236,50 @@ def previous(generation: int) -> int:
     return meta["previous"] if meta and meta["previous"] in _numbers() else 0
 
 
+class Generation(NamedTuple):
+    """What is known of a generation but for its files: when it was made (ISO 8601), by whom, and which was before it.
+
+    ``origin`` is None where an earlier version made it; ``previous`` may not be kept any more.
+    """
+
+    number: int
+    time: str
+    origin: Origin | None
+    previous: int
+
+
+def generations() -> list[Generation]:
+    """Those that are kept, the newest first."""
+    found = (generation(number) for number in sorted(_numbers(), reverse=True))
+    return [each for each in found if each]
+
+
+def generation(number: int) -> Generation | None:
+    """What is known of a generation; None where it is not kept."""
+    meta = _meta(number)
+    return Generation(number, meta["time"], origin.parsed(meta.get("origin")), meta["previous"]) if meta else None
+
+
 def set_generation_aside(generation: int) -> str:
     """A generation is damaged: it is none any more. The line that says so."""
     return kept.set_aside(f"{_GENERATIONS}/{generation}")
 
 
-def prepare(files: Files, digest: str, before: int) -> int:
+def prepare(files: Files, digest: str, before: int, by: Origin) -> int:
     """Write ``files``, with their digest, as a generation that follows ``before``; returns its number.
 
     It is none before it is kept.
     """
     number = max(_numbers(), default=0) + 1
-    meta = {"previous": before, "time": _now(), "digest": digest}
+    meta = {"previous": before, "time": _now(), "digest": digest, "origin": by._asdict()}
     write_beside(f"{_GENERATIONS}/{number}", {**files, META: kept.text(meta)})
     return number
 
 
-def keep(number: int) -> None:
+def keep(number: int, by: Origin) -> None:
     """Keep the generation that was prepared, as the one in force. The oldest go."""
     put_in_place(f"{_GENERATIONS}/{number}")
-    set_active(number)
+    set_active(number, by)
     for old in sorted(_numbers())[:-KEPT]:
         shutil.rmtree(f"{_GENERATIONS}/{old}", ignore_errors=True)
 
@@ -222,7 +289,9 @@ def _meta(generation: int) -> dict[str, Any] | None:
 
 
 def _is_meta(value: Any) -> bool:
-    return _has(value, previous=int, time=str, digest=str)
+    if _has(value, previous=int, time=str, digest=str, origin=dict):
+        return origin.parsed(value["origin"]) is not None
+    return _has(value, previous=int, time=str, digest=str)  # of an earlier version
 
 
 def _numbers() -> list[int]:
@@ -275,6 +344,35 @@ def _is_note(value: Any) -> bool:
     return _has(value, time=str, reason=str)
 
 
+# --- the last error
+
+
+def error() -> dict[str, Any] | None:
+    """Why the last apply failed, ``time`` and ``message``; None where it did not."""
+    return kept.value(_ERROR, _is_error)
+
+
+@contextlib.contextmanager
+def keeping_errors() -> Iterator[None]:
+    """Keep why it failed for whoever asks later, and let the error go on."""
+    try:
+        yield
+    except NodeError as fault:
+        with contextlib.suppress(OSError):
+            message = printable(str(fault))[:_LONGEST]
+            owned_files.write({_ERROR: kept.text({"time": _now(), "message": message})}, sync=False)
+        raise
+
+
+def forget_error() -> None:
+    """An apply has succeeded."""
+    owned_files.write({_ERROR: None})
+
+
+def _is_error(value: Any) -> bool:
+    return _has(value, time=str, message=str)
+
+
 # --- folders, which are there whole or not at all
 
 
@@ -303,4 +401,4 @@ def put_in_place(folder: str) -> None:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -63,7 +63,7 @@ ReloadPropagatedFrom={_OTHERS}
 Type=oneshot
 RemainAfterExit=yes
 ExecStart={COMMAND} apply --boot
-ExecReload={COMMAND} apply
+ExecReload={COMMAND} apply --repair
 {_HARDENING}
 
 [Install]
@@ -79,7 +79,7 @@ After=sluice.service
 
 [Service]
 Type=oneshot
-ExecStart={COMMAND} apply --quiet
+ExecStart={COMMAND} apply --repair
 # The journal has what was repaired and what could not be, not that the unit ran: systemd says that in a lower level.
 SyslogIdentifier=sluice-repair
 SyslogLevel=notice

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import folder_backend
 import pytest
+from folder_backend import put_and_apply
+from places import journal
 
 from sluice.node import apply, confirmation, files, pending, state
+from sluice.node.origin import Origin
 from sluice.node.result import Result
 from sluice.system import linux
 from sluice.system.tools import NodeError
@@ -35,6 +38,70 @@ def test_check_says_what_an_apply_does(folder: Path) -> None:
     assert apply.apply(lambda: wanted("web a b\n")) == predicted
     assert held(folder) == {"web": "a\nb\n"}
     assert predicted.diff() == ["add folder web", "  + a", "  + b"]
+
+
+OPS = Origin("ansible", "ops", "lb1")
+
+
+def test_a_line_in_the_journal_for_each_change(folder: Path, etc: Path, node_root: Path) -> None:
+    """Who, which generation, what is different by Service; nothing where nothing changed, and of no prediction."""
+    put_and_apply(etc, "web a\n", with_catalogue=True, origin=OPS)
+    put_and_apply(etc, "web a\n", with_catalogue=True, origin=OPS)
+    files.put(str(etc), folder_backend.contents("web b\ndns a\n", folder_backend.catalogue("web b\ndns a\n")))
+    apply.apply(lambda: files.load(str(etc)), check=True, origin=OPS)
+    assert journal(node_root) == ["apply by ops (ansible): generation 1: folder, 1 Service, +1 -0 rules"]
+    apply.apply(lambda: files.load(str(etc)), origin=OPS)
+    (folder / "web").write_text("x\n")
+    apply.apply(lambda: files.load(str(etc)), origin=Origin("repair"))
+    (folder / "web").unlink()
+    apply.boot(str(etc))
+    apply.boot(str(etc))
+    apply.remove(origin=Origin("command", "alice"))
+    assert journal(node_root)[1:] == [
+        "apply by ops (ansible): generation 2: folder, 1 Service added, 1 changed, +2 -1 rules",
+        "apply by repair: generation 2: folder, the same Services, +1 -1 rules",
+        "apply by boot: generation 2: folder, the same Services, +1 -0 rules",
+        "apply by alice (command): generation 3: nothing of Sluice, +0 -2 rules",
+    ]
+
+
+def test_who_brought_the_node_to_what_it_is(folder: Path, etc: Path) -> None:
+    """Also where the generation stays: the node itself may have done it since."""
+    put_and_apply(etc, "web a\n", origin=OPS)
+    assert state.in_force().origin == OPS
+    put_and_apply(etc, "web a\n", origin=Origin("command", "alice"))
+    assert state.in_force().origin == OPS, "nothing was changed"
+    (folder / "web").unlink()
+    apply.boot(str(etc))
+    now, made = state.in_force(), state.generation(1)
+    assert made and (now.generation, now.origin, made.origin) == (1, Origin("boot"), OPS)
+
+
+def test_the_last_error_is_kept_until_an_apply_succeeds(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_and_apply(etc, "web a\n")
+    (etc / folder_backend.FILE).write_text("")
+    for failing in (lambda: apply.apply(lambda: files.load(str(etc)), directory=str(etc)), lambda: put_refused(etc)):
+        with monkeypatch.context() as patched, pytest.raises(NodeError):
+            patched.setattr(folder_backend.FolderLook, "send", refused)
+            failing()
+        error = state.error()
+        assert error and error["message"] in (
+            f"{etc}/{folder_backend.FILE} is empty: --force takes the files as they are",
+            "busy",
+        )
+    with pytest.raises(NodeError):
+        apply.apply(lambda: files.load("/nowhere"), check=True)
+    assert state.error() == error, "a prediction is no apply"
+    put_and_apply(etc, "web a\n")
+    assert state.error() is None
+
+
+def refused(*_given: object) -> None:
+    raise NodeError("busy")
+
+
+def put_refused(etc: Path) -> None:
+    put_and_apply(etc, "web b\n")
 
 
 def test_a_second_one_has_nothing_to_do(folder: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import folder_backend
 import pytest
 from folder_backend import contents, held, put_and_apply
-from places import comes_true, runs
+from places import comes_true, journal, runs
 
 from sluice.node import confirmation, pending, state
+from sluice.node.origin import Origin
 from sluice.system import linux, owned_files
 from sluice.system.tools import NodeError
 
@@ -36,14 +37,19 @@ def test_nothing_waits() -> None:
     assert not confirmation.take_back().changed
 
 
-def test_a_change_is_confirmed(waits: pending.Pending, command: Path) -> None:
+def test_a_change_is_confirmed(waits: pending.Pending, command: Path, node_root: Path) -> None:
     state.set_note("an earlier one was taken back")
-    assert confirmation.confirm() is True
+    assert confirmation.confirm(Origin("ansible", "ops", "lb1")) is True
+    assert journal(node_root)[1:] == [
+        "apply by command: generation 2: folder, +1 -1 rules, to be confirmed",
+        "confirm by ops (ansible): generation 2",
+    ]
     assert not pending.exists()
     assert state.note() is None
     assert comes_true(lambda: not runs(int(waits.timer.split()[0])))
     assert confirmation.confirm() is False
     assert not command.exists()
+    assert len(journal(node_root)) == 3, "nothing was confirmed the second time"
 
 
 @pytest.mark.usefixtures("folder")
@@ -87,6 +93,20 @@ def test_an_unconfirmed_change_is_taken_back(etc: Path, waits: pending.Pending) 
     assert note and note["reason"] == "somebody took it back before it was confirmed"
     assert comes_true(lambda: not runs(int(waits.timer.split()[0])))
     assert not confirmation.take_back(str(etc)).changed, "nothing waits"
+
+
+def test_who_took_it_back(etc: Path, waits: pending.Pending, node_root: Path) -> None:
+    """By hand, or the node itself; never by who only asks."""
+    confirmation.take_back(str(etc), check=True)
+    confirmation.take_back(str(etc), origin=Origin("command", "alice", "sluice rollback"))
+    assert state.in_force().origin == Origin("rollback", "alice", "sluice rollback")
+    put_and_apply(etc, "web b\n", confirm=3600)
+    again = pending.waiting()
+    assert again
+    confirmation.take_back(str(etc), change=again.change, origin=Origin("command", "root"))
+    assert state.in_force().origin == Origin("timer")
+    lines = [line for line in journal(node_root) if line.startswith("rollback")]
+    assert lines == [f"rollback by {who}: generation 1: folder, +1 -1 rules" for who in ("alice", "timer")]
 
 
 def test_only_the_change_that_is_named(etc: Path, waits: pending.Pending) -> None:

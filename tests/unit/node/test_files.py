@@ -11,6 +11,7 @@ from support import catalogue, endpoint_slice, node, rendered, service
 
 from sluice.backends import registry
 from sluice.node import files, state
+from sluice.node.origin import SOMEBODY
 from sluice.system.tools import NodeError
 
 WEB = catalogue(service(), endpoint_slice("10.244.1.1"))
@@ -138,7 +139,7 @@ def test_files_of_an_earlier_version(tmp_path: Path) -> None:
     files.put(str(tmp_path), older)
     with pytest.raises(NodeError, match=r"settings.json is cut off, or was edited by hand: --force"):
         files.load(str(tmp_path))
-    state.keep(state.prepare(older, state.digest(older), 0))
+    state.keep(state.prepare(older, state.digest(older), 0, SOMEBODY), SOMEBODY)
     assert files.load(str(tmp_path)).contents == older
 
 

@@ -11,6 +11,7 @@ from places import comes_true, runs
 
 from sluice import seal
 from sluice.node import pending, state, timer
+from sluice.node.origin import SOMEBODY
 from sluice.node.pending import Pending
 from sluice.system import linux
 from sluice.system.tools import NodeError
@@ -92,8 +93,8 @@ STAYS = "; the change that waited there for its confirmation stays"
 
 
 def test_the_generation_before_is_as_good_as_what_is_damaged() -> None:
-    number = state.prepare(BEFORE, state.digest(BEFORE), 0)
-    state.keep(number)
+    number = state.prepare(BEFORE, state.digest(BEFORE), 0, SOMEBODY)
+    state.keep(number, SOMEBODY)
     pending.keep(CHANGE._replace(generation=number))
     (folder() / "a").write_text("")
     assert (waiting().contents, pending.mend()) == ({}, [])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import folder_backend
 import pytest
-from places import comes_true
+from places import comes_true, journal
 
 from sluice.backends.interface import Memory
 from sluice.node import settling, state
@@ -34,11 +34,21 @@ def test_nothing_waits() -> None:
     settling.begin(waited=True)
 
 
-def test_until_nothing_waits() -> None:
+def test_until_nothing_waits(node_root: Path) -> None:
+    """The journal has a line where something was removed."""
     state.remember(LAYER, WAITS)
     assert settling.waits()
-    assert [settling.run(), settling.run()] == [True, False]
+    assert [settling.run(), settling.run(), settling.run()] == [True, False, False]
     assert not settling.waits()
+    line = "drain: folder: what has no connections any more was removed"
+    assert journal(node_root) == [f"{line}, connections are left", f"{line}, nothing is left to drain"]
+
+
+def test_what_still_has_its_connections_is_no_news(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_backend.FolderLayer, "settle", lambda _layer, memory, _now: memory)
+    state.remember(LAYER, WAITS)
+    assert settling.run()
+    assert journal(node_root) == []
 
 
 def test_an_apply_starts_the_timer_for_what_is_left(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,20 @@ import pytest
 from sluice import seal
 from sluice.backends.interface import Memory
 from sluice.node import kept, state
-from sluice.node.state import Last
+from sluice.node.origin import Origin
+from sluice.node.state import InForce, Last
+from sluice.system.tools import NodeError
 
 LAYER = folder_backend.BACKEND.layers[0]
+OPS, ALICE = Origin("ansible", "ops", "lb1"), Origin("rollback", "alice", "sluice rollback")
 ONE, TWO = {"settings.json": "{}", "a": "1\n"}, {"settings.json": "{}", "a": "2\n"}
 
 pytestmark = pytest.mark.usefixtures("node_root")
 
 
 def keep(files: dict[str, str], before: int = 0) -> int:
-    number = state.prepare(files, state.digest(files), before)
-    state.keep(number)
+    number = state.prepare(files, state.digest(files), before, OPS)
+    state.keep(number, OPS)
     return number
 
 
@@ -52,8 +57,67 @@ def test_generations_follow_one_another() -> None:
     assert (one, two, state.active(), state.previous(two), state.previous(one)) == (1, 2, 2, 1, 0)
     assert (state.contents(one), state.contents(two)) == (ONE, TWO)
     assert (state.whole(one), state.whole(3)) == (ONE, {})
-    state.set_active(one)
+    state.set_active(one, ALICE)
     assert (state.active(), keep(TWO, one)) == (1, 3)
+
+
+UTC = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def test_when_and_by_whom() -> None:
+    """Of each generation, and of what is in force, which a rollback makes another one."""
+    one = keep(ONE)
+    two = keep(TWO, one)
+    found = state.generations()
+    assert [(each.number, each.origin, each.previous) for each in found] == [(two, OPS, one), (one, OPS, 0)]
+    assert all(re.fullmatch(UTC, each.time) for each in found)
+    state.set_active(one, ALICE)
+    now = state.in_force()
+    assert (now.generation, now.origin) == (one, ALICE)
+    assert re.fullmatch(UTC, now.time)
+    before = InForce(two, "2026-11-28T10:12:00Z", OPS)
+    state.set_in_force(before)
+    assert state.in_force() == before
+    state.set_active(0, OPS)
+    assert (state.active(), state.generation(0)) == (0, None)
+
+
+def test_generations_of_an_earlier_version() -> None:
+    """They have no origin, and the node's own time; the one in force has neither."""
+    folder = generation(keep(ONE))
+    meta = {"previous": 0, "time": "2026-11-28T11:12:00+0100", "digest": state.digest(ONE)}
+    for text in (json.dumps(meta), kept.text(meta)):
+        (folder / "generation.json").write_text(text)
+        (Path(state.ROOT) / "active").write_text(kept.text(1))
+        assert (state.mend([]), state.whole(1)) == ([], ONE)
+        assert state.generations() == [state.Generation(1, "2026-11-28T11:12:00+0100", None, 0)]
+        assert state.in_force() == InForce(1, "2026-11-28T11:12:00+0100", None)
+        state.set_in_force(state.in_force())
+        assert state.in_force().generation == 1
+
+
+def test_the_last_error() -> None:
+    """Kept until an apply succeeds; what is no error of the node's is not."""
+    assert state.error() is None
+    for message in ("first", "a\nforged line" + "x" * 5000):
+        with pytest.raises(NodeError), state.keeping_errors():
+            raise NodeError(message)
+    found = state.error()
+    assert found and found["message"].startswith("a\\nforged line")
+    assert len(found["message"]) <= 1000
+    assert re.fullmatch(UTC, found["time"])
+    with pytest.raises(KeyError), state.keeping_errors():
+        raise KeyError("x")
+    assert state.error() == found
+    state.forget_error()
+    assert state.error() is None
+
+
+def test_an_error_that_cannot_be_kept_is_the_same_error(node_root: Path) -> None:
+    Path(state.ROOT).parent.mkdir(parents=True)
+    Path(state.ROOT).write_text("")
+    with pytest.raises(NodeError, match=r"^busy$"), state.keeping_errors():
+        raise NodeError("busy")
 
 
 def test_only_the_last_few_are_kept() -> None:
@@ -65,7 +129,12 @@ def test_only_the_last_few_are_kept() -> None:
     assert state.previous(kept[0]) == 0, "the one before is gone"
 
 
-@pytest.mark.parametrize("text", ["", "x\n", "-1\n", "2\n", "true", '{"value": 0}', '{"sha256": "", "value": 0}'])
+OTHER = kept.text({"generation": 1, "time": "", "origin": {"by": "nobody", "user": "", "detail": ""}})
+
+
+@pytest.mark.parametrize(
+    "text", [OTHER, "", "x\n", "-1\n", "2\n", "true", '{"value": 0}', '{"sha256": "", "value": 0}']
+)
 def test_an_active_generation_that_is_none(text: str) -> None:
     keep(ONE)
     (Path(state.ROOT) / "active").write_text(text)
@@ -160,9 +229,11 @@ def test_an_apply_that_does_not_end() -> None:
 def test_what_is_damaged_is_set_aside() -> None:
     recorded()
     state.set_note("because")
+    with pytest.raises(NodeError), state.keeping_errors():
+        raise NodeError("busy")
     state.remember(LAYER, Memory(lasting={folder_backend.CLAIM: True}))
     assert state.mend([LAYER]) == []
-    names = ["record.json", "active", "rolled-back.json", folder_backend.CLAIM, "generations/1"]
+    names = ["record.json", "active", "rolled-back.json", "last-error.json", folder_backend.CLAIM, "generations/1"]
     root = Path(state.ROOT)
     for name in names:
         file = root / name / "generation.json" if name.startswith("gen") else root / name
@@ -215,6 +286,6 @@ def test_note_of_a_rollback() -> None:
     state.set_note("because")
     found = state.note()
     assert found and found["reason"] == "because"
-    assert found["time"].startswith("20")
+    assert re.fullmatch(UTC, found["time"])
     state.forget_note()
     assert state.note() is None

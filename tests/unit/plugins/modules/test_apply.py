@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import folder_backend
 import pytest
 import support
 from ansible_collections.sluice.lb.plugins.action import apply as action
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import state
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node.origin import Origin
+from places import journal
 
 from sluice.catalogue import compiled
 from sluice.node import delivery, files
@@ -123,10 +127,49 @@ def test_the_generation_before(run: Any, etc: Path) -> None:
     for text in ("web a\n", "web b\n"):
         put(etc, text)
         run("apply", path=str(etc))
-    assert run("apply", path=str(etc), state="previous")["changed"]
+    predicted = run("apply", path=str(etc), state="previous", check=True)
+    done = run("apply", path=str(etc), state="previous")
+    assert done["changed"]
+    assert done["msg"] == predicted["msg"]
+    assert re.fullmatch(r"back to generation 1 of 20..-..-.. ..:.. UTC \(by \S+, ansible\)", done["msg"])
     assert (held(), (etc / folder_backend.FILE).read_text()) == ({"web": "a\n"}, "web a\n")
     done = run("apply", path=str(etc), state="previous")
-    assert (done["failed"], done["msg"]) == (True, "there is no earlier generation to go back to")
+    assert done["failed"]
+    assert done["msg"] == "there is no earlier generation to go back to: kept are 1, 2, in force is 1"
+
+
+def test_a_generation_by_its_number(run: Any, etc: Path) -> None:
+    for text in ("web a\n", "web b\n", "web c\n"):
+        put(etc, text)
+        run("apply", path=str(etc))
+    assert run("apply", path=str(etc), state="previous", generation=1)["changed"]
+    assert held() == {"web": "a\n"}
+    again = run("apply", path=str(etc), state="previous", generation=1)
+    assert (again["changed"], again["msg"][:20]) == (False, "back to generation 1")
+    for number, line in (
+        (4, "there is no generation 4: kept are 1, 2, 3, in force is 1"),
+        (0, "there is no generation 0"),
+    ):
+        done = run("apply", path=str(etc), state="previous", generation=number)
+        assert done["failed"]
+        assert done["msg"].startswith(line)
+
+
+def test_who_asked_is_kept(run: Any, etc: Path, node_root: Path) -> None:
+    """As the action hands it over: the controller's user and the inventory's name of the node."""
+    by = {"user": "ops", "node": "lb1"}
+    for text in ("web a\n", "web b\n"):
+        put(etc, text)
+        run("apply", path=str(etc), origin=by)
+    assert state.in_force().origin == Origin("ansible", "ops", "lb1")
+    run("apply", path=str(etc), state="previous", check=True, origin=by)
+    run("apply", path=str(etc), state="previous", origin=by)
+    assert state.in_force().origin == Origin("rollback", "ops", "lb1")
+    assert [line.partition(":")[0] for line in journal(node_root)] == [
+        "apply by ops (ansible)",
+        "apply by ops (ansible)",
+        "rollback by ops",
+    ]
 
 
 def test_what_cannot_be_done_is_one_line(run: Any, etc: Path) -> None:
