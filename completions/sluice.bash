@@ -47,7 +47,7 @@ _sluice() {
                 if [[ $word == -* ]]; then words='-n --namespace -A --all-namespaces -l --selector -o --output --no-headers -i --inventory --settings --allocations --dir --help'
                 elif [[ $before == get ]]; then words='services endpoints nodes'
                 else kind=-f; fi ;;
-            apply) words='--check --diff --exit-code --json --backend --confirm --boot --dir --force --help' ;;
+            apply) words='--check --diff --json --backend --confirm --boot --dir --force --exit-code --help' ;;
             confirm) words='--help' ;;
             drain) words='--help' ;;
             rollback) words='--unconfirmed --check --dir --help' ;;

@@ -148,8 +148,6 @@ def _parser() -> argparse.ArgumentParser:
     apply = command("apply", _apply, "bring this node's kernel to what a folder of files says")
     with_check(apply)
     apply.add_argument("--diff", action="store_true", help="show what is removed and added, chain by chain")
-    exit_code_help = "exit with 1 where something changes, as git diff does; with --check: where it would"
-    apply.add_argument("--exit-code", action="store_true", help=exit_code_help)
     apply.add_argument("--json", action="store_true", help="print the result as JSON")
     apply.add_argument("--backend", choices=BACKENDS, help="instead of the one in settings.json")
     confirm_help = "take the change back unless it is confirmed by then"
@@ -158,6 +156,8 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("--boot", action="store_true", help=boot_help)
     with_folder(apply)
     with_force(apply)
+    exit_code_help = "exit with 1 where something changes, as git diff does; with --check: where it would"
+    apply.add_argument("--exit-code", action="store_true", help=exit_code_help)
 
     command("confirm", _confirm, "keep the change that waits for it")
     command("drain", _drain, "remove what was kept for its connections, as far as they have ended")

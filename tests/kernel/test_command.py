@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-import cases
 import hosts
-
-
-def test_exit_code_is_1_where_something_changes(node: hosts.Node) -> None:
-    node.write(cases.rendered([cases.Service(1)]))
-    for words, code in (
-        (["--check"], 0),
-        (["--check", "--exit-code"], 1),
-        (["--check", "--exit-code", "--json"], 1),
-        (["--exit-code"], 1),
-        (["--exit-code"], 0),
-        (["--check", "--exit-code"], 0),
-        (["--check", "--exit-code", "--dir", "/nowhere"], 2),
-    ):
-        assert node.sluice("apply", *words, check=False).returncode == code, words
 
 
 def test_runs_no_code_of_the_current_folder(node: hosts.Node) -> None:
