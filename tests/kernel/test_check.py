@@ -40,6 +40,20 @@ def test_check_predicts(node: hosts.Node, variant: str, seed: int) -> None:
         settings["compat"] = source.choice(["1.36", "1.36", "1.20"])
 
 
+def test_exit_code_says_whether_something_changes(node: hosts.Node) -> None:
+    node.write(cases.rendered([cases.Service(1)]))
+    for words, code in (
+        ("--check", 0),
+        ("--check --exit-code", 1),
+        ("--check --exit-code --json", 1),
+        ("--exit-code", 1),
+        ("--exit-code", 0),
+        ("--check --exit-code", 0),
+        ("--check --exit-code --dir /nowhere", 2),
+    ):
+        assert node.sluice("apply", *words.split(), check=False).returncode == code, words
+
+
 def with_built_in(rules: ruleset.RuleSet, kernel: ruleset.RuleSet) -> ruleset.RuleSet:
     """``rules`` with those built-in chains besides that the kernel always has."""
     empty = {
@@ -65,17 +79,3 @@ def test_command_says_the_same(node: hosts.Node, variant: str) -> None:
     assert node.installed("apply", "--diff").stdout == shown
     assert f"remove iptables-{variant} -t nat KUBE-SVC-" in shown
     assert node.installed("diff").returncode == 0
-
-
-def test_exit_code_says_whether_something_changes(node: hosts.Node) -> None:
-    node.write(cases.rendered([cases.Service(1)]))
-    for words, code in (
-        ("--check", 0),
-        ("--check --exit-code", 1),
-        ("--check --exit-code --json", 1),
-        ("--exit-code", 1),
-        ("--exit-code", 0),
-        ("--check --exit-code", 0),
-        ("--check --exit-code --dir /nowhere", 2),
-    ):
-        assert node.sluice("apply", *words.split(), check=False).returncode == code, words
