@@ -33,8 +33,8 @@ Memories = Mapping[Layer, Memory]
 class Converged(NamedTuple):
     """The kernel is as ``wanted``. UDP flows of the files ``before`` may be left: they go when the lock is free again.
 
-    ``name``: the apply's, for the mark that flows are left. ``origin``: who asked, ``generation``: of which it is what
-    there is now, ``services``: what is different by Service; for the line in the journal.
+    ``name``: the apply's, for the mark that flows are left. For the line in the journal ``origin``: who asked,
+    ``generation``: which one is in force now (None: nothing has changed), ``services``: what is different by Service.
     """
 
     wanted: Wanted
@@ -42,7 +42,7 @@ class Converged(NamedTuple):
     name: str
     result: Result
     origin: Origin
-    generation: int = 0
+    generation: int | None = None
     services: str = ""
 
     def finish(self) -> Result:
@@ -50,7 +50,7 @@ class Converged(NamedTuple):
 
         Call it without the lock: nothing else has to wait for that.
         """
-        if self.result.changed:
+        if self.generation is not None:
             journal.say(self._line())
         warnings: list[str] = []
         deleted = flows.forget(self.before, self.wanted, warnings) if self.before else 0
@@ -84,6 +84,7 @@ def converge(wanted: Wanted, confirm: int = 0, *, origin: Origin = SOMEBODY, kee
     """
     notes = _Notes(_mended())
     waited = settling.waits()
+    was = state.active()
     name = f"{time.time_ns():x}"
     # An apply that was killed may have left flows, of the generation in force or of the one before.
     unfinished = []
@@ -107,7 +108,8 @@ def converge(wanted: Wanted, confirm: int = 0, *, origin: Origin = SOMEBODY, kee
                         state.begin(name)
                 # Written while the kernel is changed: both take their time.
                 preparing = functools.partial(_prepare, wanted, last, origin, keep=keep)
-                comparing = functools.partial(services, last.files, wanted.contents if changes else {})
+                news = changes or last.files != wanted.contents
+                comparing = functools.partial(services, last.files, wanted.contents if news else {})
                 with beside(preparing) as prepared, beside(comparing) as different:
                     memories = _send(looks, notes)
             break
@@ -126,7 +128,8 @@ def converge(wanted: Wanted, confirm: int = 0, *, origin: Origin = SOMEBODY, kee
     # A change of an earlier run may still wait: this run is as good to confirm it.
     result = _result(looks, last, wanted, notes, pending=bool(confirm) and pending.exists())
     left = [each for each in (before if udp else {}, *unfinished) if each]
-    return Converged(wanted, left, name, result, origin, state.active() if changes else 0, different())
+    now = state.active()
+    return Converged(wanted, left, name, result, origin, now if changes or now != was else None, different())
 
 
 class _Notes(list[str]):

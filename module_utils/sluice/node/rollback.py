@@ -48,6 +48,8 @@ def roll_back(
         confirmation.give_up()
         # The layers' records may be lost, and then converge knows of no other files than these.
         done = done._replace(services=converge.services(before, wanted.contents))
+        if now.generation != target:
+            done = done._replace(generation=target)
     return done.finish()._replace(headline=_back(target), before=before)
 
 

@@ -80,8 +80,11 @@ After=sluice.service
 [Service]
 Type=oneshot
 ExecStart={COMMAND} apply --repair
-# The journal has what was repaired and what could not be, not that the unit ran: systemd says that in a lower level.
-SyslogIdentifier=sluice-repair
+# The journal has what was repaired (a line of the command's own) and what could not be, not that the unit ran: systemd
+# says that in a lower level.
+StandardOutput=null
+StandardError=journal
+SyslogIdentifier=sluice
 SyslogLevel=notice
 LogLevelMax=notice
 {_HARDENING}

@@ -65,6 +65,13 @@ def test_a_line_in_the_journal_for_each_change(folder: Path, etc: Path, node_roo
     ]
 
 
+def test_a_generation_that_changes_no_rule_has_its_line(folder: Path, node_root: Path) -> None:
+    for seconds in (30, 30, 60):
+        settings = json.dumps({"backend": "folder", "confirm_timeout": seconds})
+        apply.apply(lambda settings=settings: wanted("web a\n", settings), origin=OPS)
+    assert journal(node_root)[1:] == ["apply by ops (ansible): generation 2: folder, +0 -0 rules"]
+
+
 def test_who_brought_the_node_to_what_it_is(folder: Path, etc: Path) -> None:
     """Also where the generation stays: the node itself may have done it since."""
     put_and_apply(etc, "web a\n", origin=OPS)

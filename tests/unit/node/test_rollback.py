@@ -54,13 +54,15 @@ def test_what_it_goes_back_to_is_said(etc: Path, node_root: Path) -> None:
     ]
 
 
-def test_to_a_generation_by_its_number(etc: Path) -> None:
+def test_to_a_generation_by_its_number(etc: Path, node_root: Path) -> None:
     for text in ("web a\n", "web b\n", "web c\n"):
         put_and_apply(etc, text)
     assert rollback.roll_back(str(etc), to=1, check=True).changed
     assert rollback.roll_back(str(etc), to=1).headline.startswith("back to generation 1 of 20")
     assert (held(), said(etc), state.active()) == ({"web": "a\n"}, "web a\n", 1)
+    lines = journal(node_root)
     again = rollback.roll_back(str(etc), to=1)
+    assert journal(node_root) == lines, "it is there already"
     assert (again.changed, again.headline[:20]) == (False, "back to generation 1")
     rollback.roll_back(str(etc), to=3)
     assert (held(), state.active()) == ({"web": "c\n"}, 3)

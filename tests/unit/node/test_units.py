@@ -47,6 +47,14 @@ def test_they_call_the_command() -> None:
             assert {f"{key}={value}" for key, value in parsed["Service"].items()} >= set(units.HARDENING)
 
 
+def test_the_node_says_that_it_repairs_by_itself() -> None:
+    """So that a repair is no person's, and quiet where there is nothing to do."""
+    found = units.contents(30)
+    repair = "/usr/local/sbin/sluice apply --repair\n"
+    assert f"ExecStart={repair}" in str(found[f"{units.FOLDER}/sluice-repair.service"])
+    assert f"ExecReload={repair}" in str(found[f"{units.FOLDER}/sluice.service"])
+
+
 def test_nothing_has_to_be_made_before_they_start() -> None:
     """A node whose /var cannot be written to has its rules all the same."""
     lines = dict(line.split("=", 1) for line in units.HARDENING)
