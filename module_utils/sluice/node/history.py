@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..backends.interface import Files
-from ..catalogue import counts
-from . import files, state
+from ..catalogue import changes, counts
+from . import difference, files, state
 from .origin import Origin
+
+SHOWN = 5
+"""So many of a generation's changes are listed by Service."""
 
 UNKNOWN = "?"
 """What stands where an earlier version kept nothing."""
@@ -47,16 +50,19 @@ def entries() -> list[Entry]:
     for each in state.generations():
         own = state.whole(each.number)
         held = counts.counts(own.get(files.CATALOGUE_FILE))
-        changes = changed(state.whole(each.previous), own) if own else ["it is damaged, or somebody has edited it"]
+        lines = changed(state.whole(each.previous), own) if own else ["it is damaged, or somebody has edited it"]
         services = held.services if held else None
-        found.append(Entry(each.number, each.time, each.origin, each.number == active, services, changes))
+        found.append(Entry(each.number, each.time, each.origin, each.number == active, services, lines))
     return found
 
 
 def changed(before: Files, after: Files) -> list[str]:
-    """What is different by Service, a line each; none where that cannot be told."""
+    """What is different, in numbers and then by Service; nothing where that cannot be told."""
     line = counts.difference(before.get(files.CATALOGUE_FILE), after.get(files.CATALOGUE_FILE))
-    return [line] if line else []
+    if not line:
+        return []
+    by_service = difference.services(before, after) if before else []
+    return [line, *changes.cut(by_service, SHOWN)]
 
 
 def table(found: Sequence[Entry]) -> str:

@@ -39,7 +39,10 @@ def dated(number: int, time: str) -> None:
 TABLE = """\
    GENERATION  TIME                  BY             CHANGES
    3           2026-11-28 10:13 UTC  ops (ansible)  1 Service removed
+                                                    - shop/web
 *  2           2026-11-28 10:12 UTC  ops (ansible)  1 Service added, 1 changed
+                                                    + shop/dns (ClusterIP 10.96.0.1, 1 endpoint)
+                                                    shop/web: 192.0.2.1:80 node a -> b
    1           2026-11-28 10:11 UTC  ops (ansible)  1 Service
 """
 
@@ -53,7 +56,11 @@ def test_the_newest_first() -> None:
         "by": {"by": "ansible", "user": "ops", "detail": "lb1"},
         "active": True,
         "services": 2,
-        "changes": ["1 Service added, 1 changed"],
+        "changes": [
+            "1 Service added, 1 changed",
+            "+ shop/dns (ClusterIP 10.96.0.1, 1 endpoint)",
+            "shop/web: 192.0.2.1:80 node a -> b",
+        ],
     }
 
 
