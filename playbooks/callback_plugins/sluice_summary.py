@@ -59,8 +59,8 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         parts = [self._of_catalogue()] if self._catalogue else []
         by_text: dict[str, list[str]] = {}
-        for host, text in self._nodes.items():
-            by_text.setdefault(text, []).append(host)
+        for host in sorted(self._nodes):
+            by_text.setdefault(self._nodes[host], []).append(host)
         parts += [f"{', '.join(hosts)} {text}" for text, hosts in by_text.items()]
         if parts:
             self._say(f"sluice: {'; '.join(parts)}", odd=bool(self._catalogue) and not self._catalogue["services"])
@@ -78,6 +78,8 @@ class CallbackModule(CallbackBase):
         if action == "sluice.lb.catalogue" and "services" in values:
             self._catalogue = values
         elif action == "sluice.lb.apply" and "counts" in values:
+            if values.get("msg"):  # what a rollback goes back to
+                self._say(f"{host.get_name()}: {values['msg']}")
             self._nodes[host.get_name()] = _of_node(values, check=bool(task.check_mode))
 
     def _tell(self, line: str, key: str = "") -> None:
