@@ -78,17 +78,25 @@ def change(
 
 
 def _interpreter(python: str) -> str:
-    """``python``, or the distribution's where others than root may replace that: root runs it at each boot.
+    """The distribution's Python, whose name outlives an upgrade of it; ``python`` where that will not do.
 
-    Raises NodeError where the distribution has none that will do.
+    Raises NodeError where others than root may replace it: root runs it at each boot.
     """
+    if _will_do(_OWN_PYTHON, python):
+        return _OWN_PYTHON
     others = trust.others(python)
-    if not others:
-        return python
-    version = "import sys; sys.exit(sys.version_info < (3, 9))"
-    if not os.path.exists(_OWN_PYTHON) or tools.run([_OWN_PYTHON, "-I", "-c", version]).returncode:
+    if others:
         raise tools.NodeError(f"{python} could be replaced by {others}, and root would run it: set another interpreter")
-    return _OWN_PYTHON
+    return python
+
+
+def _will_do(interpreter: str, running: str) -> bool:
+    """Whether ``interpreter`` is new enough, which it is asked only if it is not what is running, and nobody else's."""
+    if not os.path.exists(interpreter) or trust.others(interpreter):
+        return False
+    if os.path.realpath(interpreter) == os.path.realpath(running):
+        return True
+    return not tools.run([interpreter, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"]).returncode
 
 
 def _may_be_others() -> bool:

@@ -96,6 +96,20 @@ def test_an_interpreter_that_others_could_replace_is_not_root_s(
         installation.change(sluice, str(theirs), present=True, systemd=False)
 
 
+@pytest.mark.parametrize(("answer", "taken"), [(0, True), (1, False)])
+def test_the_name_of_the_interpreter_outlives_an_upgrade(
+    answer: int, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ansible finds python3.11, which goes when the distribution is upgraded; python3 stays. One that is too old: no."""
+    own = tmp_path / "python3"
+    own.write_text(f"#!/bin/sh\nexit {answer}\n")
+    own.chmod(0o755)
+    monkeypatch.setattr(installation, "_OWN_PYTHON", str(own))
+    monkeypatch.setattr(installation.trust, "others", lambda _path: "")
+    changed = installation.change(sluice, sys.executable, present=True, systemd=False)
+    assert str(changed.files[units.COMMAND]).startswith(f"#!{own if taken else sys.executable} -I\n")
+
+
 def test_documents_come_and_go(node_root: Path) -> None:
     documents = {"man/man1/sluice.1": ".TH SLUICE 1\n", "zsh/site-functions/_sluice": "#compdef sluice\n"}
 
