@@ -56,10 +56,10 @@ def compile_catalogue(
 
     def key(given: str) -> str:
         """Of all that went in. What Services were given is the same again only if it is known."""
-        parts = [__version__, compiled.FORMAT, list(paths), read.texts, manifests, hosts, checks, before.name, given]
-        return _digest(parts)
+        parts = [list(paths), read.texts, read.faults, manifests, hosts, checks, before.name, given]
+        return _digest([__version__, compiled.FORMAT, *parts])
 
-    kept = None if read.faults else _kept(target, key(before.text))
+    kept = None if any(not fault.warning for fault in read.faults) else _kept(target, key(before.text))
     if kept:
         return kept
     found, warnings, allocated = sources.built(read, hosts, checks, before)

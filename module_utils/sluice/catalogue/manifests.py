@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import os
 import re
@@ -14,6 +15,9 @@ from .input_files import Unreadable
 from .syntax import Path
 
 SUFFIXES = (".yml", ".yaml", ".json")
+ALIKE = 0.7
+"""From which likeness on (difflib) another ending is taken for a slip of the pen: ``.yam``, ``.YML``, ``.jsn``."""
+
 LISTS = ("List", "ServiceList", "EndpointsList", "EndpointSliceList", "PodList", "NodeList")
 """Kinds of which no object comes out of here, unless its items are no list."""
 
@@ -148,7 +152,13 @@ def _files(path: str, faults: list[Fault]) -> Iterator[str]:
     # Does not follow links to folders, so none is walked for ever.
     for folder, folders, names in os.walk(path, onerror=failed):
         folders.sort()
-        yield from (os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIXES))
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            if name.endswith(SUFFIXES):
+                yield file
+            elif difflib.get_close_matches(os.path.splitext(name)[1].lower(), SUFFIXES, n=1, cutoff=ALIKE):
+                message = f"is not read: the names of manifests end with {', '.join(SUFFIXES)}"
+                faults.append(Fault(file, 0, "", "", message, warning=True))
 
 
 def _values(file: str, text: str, faults: list[Fault]) -> Iterator[tuple[Document, Any]]:

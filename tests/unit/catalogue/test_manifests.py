@@ -21,6 +21,19 @@ from sluice.catalogue import manifests
 from sluice.faults import InputError
 
 
+def test_a_file_that_is_not_read_is_said(tmp_path: Path) -> None:
+    for name in ("web.yml", "web.yam", "dns.YML", "api.jsn", "README.md", ".gitkeep", "web.yml.bak", "notes.txt"):
+        (tmp_path / name).write_text("")
+    texts, faults = manifests.read([str(tmp_path)])
+    assert [Path(name).name for name, _text in texts] == ["web.yml"]
+    assert [(Path(fault.file).name, fault.warning) for fault in faults] == [
+        ("api.jsn", True),
+        ("dns.YML", True),
+        ("web.yam", True),
+    ]
+    assert str(faults[2]).endswith("web.yam: warning: is not read: the names of manifests end with .yml, .yaml, .json")
+
+
 def test_long_comment_header_is_read_at_once(tmp_path: Path) -> None:
     """A regular expression that can match a line of # in more than one way takes for ever."""
     assert build(tmp_path, "#" * 5000 + "\n" + "%" * 5000 + "\n" + " " * 5000 + "\n---\n" + GOOD) == []

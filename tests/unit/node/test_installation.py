@@ -100,7 +100,7 @@ def test_an_interpreter_that_others_could_replace_is_not_root_s(
 def test_the_name_of_the_interpreter_outlives_an_upgrade(
     answer: int, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ansible finds python3.11, which goes when the distribution is upgraded; python3 stays. One that is too old: no."""
+    """Ansible finds python3.11, which goes when the distribution is upgraded; python3 stays, unless it is too old."""
     own = tmp_path / "python3"
     own.write_text(f"#!/bin/sh\nexit {answer}\n")
     own.chmod(0o755)
