@@ -156,7 +156,9 @@ def _files(path: str, faults: list[Fault]) -> Iterator[str]:
             file = os.path.join(folder, name)
             if name.endswith(SUFFIXES):
                 yield file
-            elif difflib.get_close_matches(os.path.splitext(name)[1].lower(), SUFFIXES, n=1, cutoff=ALIKE):
+            elif not name.endswith("~") and difflib.get_close_matches(
+                os.path.splitext(name)[1].lower(), SUFFIXES, n=1, cutoff=ALIKE
+            ):
                 message = f"is not read: the names of manifests end with {', '.join(SUFFIXES)}"
                 faults.append(Fault(file, 0, "", "", message, warning=True))
 
