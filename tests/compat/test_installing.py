@@ -78,7 +78,7 @@ def test_make_install(user: User) -> None:
     assert "cp -r inventory/sample inventory/mine" in said
     user.printed("cp", "-r", "inventory/sample", "inventory/mine")
     user.printed(programs / "ansible-playbook", "-i", "inventory/mine/hosts.yml", "playbooks/render.yml")
-    assert "192.0.2.22:8080" in (user.checkout / "inventory/mine/rendered/lb1/iptables.rules").read_text()
+    assert "192.0.2.22:8080" in (user.checkout / "inventory/mine/rendered/edge1/iptables.rules").read_text()
 
 
 @pytest.mark.parametrize(("target", "package"), [("lab", "iproute2"), ("test", "podman"), ("bench", "podman")])
@@ -137,4 +137,4 @@ def test_pip_and_the_collection(pip: Path, user: User, tarball: Path) -> None:
     user.printed(pip / "ansible-galaxy", "collection", "install", "--offline", tarball.name, where="by-pip")
     assert "service/web" in user.printed(*get, where="by-pip")
     user.printed(pip / "ansible-playbook", "-i", "mine/hosts.yml", "sluice.lb.render", where="by-pip")
-    assert "192.0.2.22:8080" in (user.home / "by-pip/mine/rendered/lb1/iptables.rules").read_text()
+    assert "192.0.2.22:8080" in (user.home / "by-pip/mine/rendered/edge1/iptables.rules").read_text()
