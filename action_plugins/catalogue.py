@@ -52,6 +52,7 @@ class ActionModule(ActionBase):
             "changed": bool(done.diff),
             "diff": list(done.diff),
             "services": done.services,
+            "idle": done.idle,
             "endpoints": done.endpoints,
             "not_ready": done.not_ready,
         }

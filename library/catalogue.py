@@ -86,12 +86,20 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+not_ready:
+  description: How many of the endpoints are not ready.
+  returned: success
+  type: int
 services:
   description: How many Services program rules.
   returned: success
   type: int
+idle:
+  description: How many Services program no rules, since they are headless or of type ExternalName.
+  returned: success
+  type: int
 endpoints:
-  description: How many endpoints they have.
+  description: How many endpoints the Services have that program rules.
   returned: success
   type: int
 """

@@ -24,7 +24,7 @@ description:
 """
 
 
-_SERVICE = re.compile(r"(?<![^ ])[a-z0-9-]+/[a-z0-9-]+")
+_SERVICE = re.compile(r"(?:[+-] )?([a-z0-9-]+/[a-z0-9-]+)")
 
 
 class CallbackModule(CallbackBase):
@@ -94,7 +94,8 @@ class CallbackModule(CallbackBase):
         warnings = [_number(len(self._told), "warning")] if self._told else []
         nothing = [] if found["services"] else ["there is nothing to program"]
         endpoints = _number(found["endpoints"], "endpoint") + not_ready
-        return ", ".join([_number(found["services"], "Service"), endpoints, *warnings, *nothing])
+        idle = [f"{found['idle']} without rules"] if found["idle"] else []
+        return ", ".join([_number(found["services"], "Service"), *idle, endpoints, *warnings, *nothing])
 
     def _say(self, line: str, *, odd: bool = False) -> None:
         if not self._quiet:
@@ -112,7 +113,7 @@ def _of_node(result: dict[str, Any], *, check: bool) -> str:
     if not result.get("changed"):
         return f"{state}: nothing {'would change' if check else 'changed'}"
     # A line is of a Service (`+ shop/new (…)`) or of one of its ports (`shop/web:http: …`).
-    names = {match[0] for line in result.get("services") or () if (match := _SERVICE.search(line))}
+    names = {match[1] for line in result.get("services") or () if (match := _SERVICE.match(line))}
     counts = result["counts"]
     what = _number(len(names), "Service") if names else _number(counts["added"] + counts["modified"], "chain or set")
     return f"{state}: {what} {'would change' if check else 'changed'}"

@@ -19,12 +19,13 @@ from .input_files import Unreadable
 
 
 class Compiled(NamedTuple):
-    """What was compiled: numbers, and the warnings that there were.
+    """What was compiled: numbers, and the warnings that there were. ``idle`` Services program no rules.
 
     ``diff``: the file of allocations before and after, as Ansible's ``--diff`` wants it; nothing where it is the same.
     """
 
     services: int
+    idle: int
     endpoints: int
     not_ready: int
     warnings: Sequence[Fault]
@@ -68,6 +69,7 @@ def compile_catalogue(
     endpoints = [end for service in found.services for piece in service.slices for end in piece.endpoints]
     done = Compiled(
         services=len(found.services),
+        idle=len(found.idle),
         endpoints=len(endpoints),
         not_ready=sum(not endpoint.ready for endpoint in endpoints),
         warnings=warnings + unwritten,

@@ -31,7 +31,7 @@ def compiled(paths: list[Path], target: Path, **more: Any) -> compilation.Compil
 def test_what_is_counted_and_written(tmp_path: Path, manifest: Path) -> None:
     target = tmp_path / "out" / "catalogue.json"
     done = compiled([manifest], target, manifests=WEB)
-    assert done == compilation.Compiled(services=2, endpoints=2, not_ready=0, warnings=[])
+    assert done == compilation.Compiled(services=2, idle=0, endpoints=2, not_ready=0, warnings=[])
     assert [each.full_name for each in sources.compiled(str(target)).services] == ["default/a", "shop/web"]
 
 
