@@ -23,7 +23,7 @@ DROP_BIT = 15
 PRIMARY = "primary"
 
 _NOT_ON_A_NODE = (
-    *("catalogue", "manifests", "allocations", "endpoint_hosts", "render_dir", "serial"),
+    *("catalogue", "manifests", "allocations", "endpoint_hosts", "render_dir", "serial", "generation", "consent"),
     *("endpoint_ip", "ports", "node", "ready", "weight"),
 )
 """Variables that have the prefix and that other parts read: where the catalogue is, what an endpoint's host says."""

@@ -33,7 +33,7 @@ DEFAULTS = {
     "node_addresses": "gathered",
     "node_ips": "gathered",
 }
-NOT_OF_A_ROLE = {"sluice_endpoint_hosts", "sluice_render_dir", "sluice_serial"}
+NOT_OF_A_ROLE = {f"sluice_{name}" for name in ("endpoint_hosts", "render_dir", "serial", "generation", "consent")}
 """Names that have the prefix and that nobody sets in an inventory."""
 
 

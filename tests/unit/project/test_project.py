@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 import subprocess
 import sys
@@ -88,12 +87,21 @@ def test_tree_is_a_collection(link: str, target: str) -> None:
     assert path.is_dir()
 
 
-def test_a_run_names_its_inventory() -> None:
-    """Without -i, and without a default of the checkout's, no play may take the lab for somebody's hosts."""
-    config = configparser.ConfigParser()
-    config.read(ROOT / "ansible.cfg")
-    assert "inventory" not in config["defaults"]
-    assert config["inventory"].getboolean("unparsed_is_failed")
+@pytest.mark.parametrize("playbook", ["remove", "rollback"])
+def test_what_takes_something_away_wants_an_inventory(playbook: str) -> None:
+    """Without -i a run is about the lab, and nobody may take that for a run about one's own hosts."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), f"playbooks/{playbook}.yml", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no inventory was named, and these are the lab's hosts" in done.stdout
+
+
+def test_a_run_says_which_inventory_it_is_about() -> None:
     for playbook in (ROOT / "playbooks").glob("[!l]*.yml"):
         plays = yaml.safe_load(playbook.read_text())
         named = [play["name"] for play in plays if "ansible_inventory_sources" in play["name"]]
