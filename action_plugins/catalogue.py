@@ -11,6 +11,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.catalogue import 
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import InputError
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.settings import from_variables
 from ansible_collections.sluice.lb.plugins.plugin_utils import told
+from ansible_collections.sluice.lb.plugins.plugin_utils.places import placed
 
 OPTIONS = {
     "paths": {"type": "list", "elements": "path", "default": []},
@@ -44,7 +45,9 @@ class ActionModule(ActionBase):
                 check=self._task.check_mode,
             )
         except InputError as error:
-            return told.result(error.faults, "The catalogue is not valid; nothing was changed.")
+            hostvars = (task_vars or {}).get("hostvars", {})
+            faults = [placed(fault, hostvars) for fault in error.faults]
+            return told.result(faults, "The catalogue is not valid; nothing was changed.")
         except OSError as error:
             return {"failed": True, "msg": f"{error.filename}: {error.strerror}"}
         return {

@@ -63,6 +63,20 @@ def test_faults_are_told(hosts: Path) -> None:
         inventory.compiled(str(hosts.parent / "missing"))
 
 
+def test_a_hosts_variable_is_told_where_it_stands(hosts: Path) -> None:
+    hosts.write_text(HOSTS.replace("192.0.2.21,", "web1.example, sluice_ready: 'no',"))
+    with pytest.raises(InputError) as caught:
+        inventory.compiled(str(hosts))
+    faults = [fault for fault in map(str, caught.value.faults) if "warning" not in fault]
+    assert faults == [
+        (
+            f"{hosts}:6: host web1: sluice_endpoint_ip: 'web1.example' is not an IP address that others reach "
+            "(the default is ansible_host)"
+        ),
+        f"{hosts}:6: host web1: sluice_ready: must be true or false, is 'no'",
+    ]
+
+
 def test_warnings_are_told_as_in_a_run(hosts: Path) -> None:
     web = hosts.parent / "services" / "web.yml"
     web.write_text(WEB.replace("app: web", "app: wob"))
