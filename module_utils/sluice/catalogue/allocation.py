@@ -80,7 +80,7 @@ def allocate(
     giver.avoid_ports(port.host_port for port in host_ports)
     # Where two names meet, the first in this order has the number; in that of the files, a moved file would move it.
     by_name = sorted(asking, key=lambda each: each[0].key)
-    kept = {entry.key: giver.keep(entry, service, wants) for entry, service, wants in by_name}
+    kept = {entry.key: giver.keep(service, wants) for entry, service, wants in by_name}
     if any(_lacks(service, wants, kept[entry.key]) for entry, service, wants in by_name):
         for service in (*idle, *(service for _entry, service, _wants in asking)):
             giver.avoid(endpoint.address for piece in service.slices for endpoint in piece.endpoints)
@@ -174,7 +174,7 @@ class _Giver:
 
     # --- what was given before
 
-    def keep(self, _entry: ObjectReader, service: Service, wants: Wanted) -> Given:
+    def keep(self, service: Service, wants: Wanted) -> Given:
         """What the Service was given and has use for still; nobody else gets it."""
         old = self._before.given.get(service.full_name)
         if not old:

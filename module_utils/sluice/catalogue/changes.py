@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ..addresses import host_port
 from ..faults import printable
 from ..names import display_name
+from .counts import several
 from .model import Catalogue, Endpoint, HostPort, Ingress, Service, ServicePort
 from .objects import EXTERNAL_NAME
 
@@ -141,8 +142,7 @@ def _counted(ends: Iterable[Endpoint]) -> str:
     """``3 endpoints, 1 not ready``."""
     states = collections.Counter(map(_state, ends))
     others = "".join(f", {states[state]} {state}" for state in sorted(states) if state != READY)
-    count = sum(states.values())
-    return f"{count} endpoint{'' if count == 1 else 's'}{others}"
+    return several(sum(states.values()), "endpoint") + others
 
 
 def _ports(before: Service, after: Service) -> Iterator[str]:

@@ -267,9 +267,8 @@ def _ingress(entry: ObjectReader, spec: dict[str, Any], kind: str, balancer_clas
     In a cluster a controller answers spec.loadBalancerIP with a status; here nobody else is there to do it, unless
     loadBalancerClass names somebody.
     """
-    status = entry.mapping(entry.mapping(entry.value, "status", ()), "loadBalancer", ("status",))
     found: list[Ingress] = []
-    for path, value in entry.mappings(status, "ingress", ("status", "loadBalancer")):
+    for path, value in balancer_status(entry):
         mode = entry.choice(value, "ipMode", path, ("VIP", "Proxy"), "VIP")
         hostname = entry.text(value, "hostname", path)
         if value.get("ip") not in (None, ""):
@@ -287,6 +286,12 @@ def _ingress(entry: ObjectReader, spec: dict[str, Any], kind: str, balancer_clas
             asked = [entry.outward(single, ("spec", "loadBalancerIP"))]
         found = [Ingress(address) for address in asked if address]
     return tuple(dict.fromkeys(found))
+
+
+def balancer_status(entry: ObjectReader) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Where each entry of the status stands with which a controller answered the Service, and the entry."""
+    status = entry.mapping(entry.mapping(entry.value, "status", ()), "loadBalancer", ("status",))
+    yield from entry.mappings(status, "ingress", ("status", "loadBalancer"))
 
 
 def asked_balancer_ips(entry: ObjectReader) -> list[str]:
@@ -314,8 +319,7 @@ def _declared(entry: ObjectReader, field: Path) -> Iterator[tuple[Path, Any]]:
         for index, value in enumerate(entry.items(spec, key, ("spec",))):
             yield ("spec", key, index), value
         return
-    status = entry.mapping(entry.mapping(entry.value, "status", ()), "loadBalancer", ("status",))
-    for path, value in entry.mappings(status, "ingress", ("status", "loadBalancer")):
+    for path, value in balancer_status(entry):
         yield (*path, "ip"), value.get("ip")
     key, text = entry.first_annotation(BALANCER_IPS)
     for each in text.split(","):

@@ -9,7 +9,7 @@ from .. import addresses
 from .checks import DEFAULT_SERVICE_CIDRS, Checks
 from .model import Service
 from .reader import ObjectReader
-from .services import is_others
+from .services import balancer_status, is_others
 
 POOL = ("sluice.io/pool", "metallb.io/address-pool", "metallb.universe.tf/address-pool")
 SHARING = ("sluice.io/allow-shared-ip", "metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip")
@@ -40,7 +40,6 @@ def wanted(entry: ObjectReader, service: Service, checks: Checks, had: Sequence[
     spec, path = entry.mapping(entry.value, "spec", ()), ("spec",)
     balancer = service.type == "LoadBalancer"
     allocates = entry.flag(spec, "allocateLoadBalancerNodePorts", path, True)
-    status = entry.mapping(entry.mapping(entry.value, "status", ()), "loadBalancer", ("status",))
     return Wanted(
         families=_families(entry, service, checks, had),
         node_ports=service.type == "NodePort" or (balancer and allocates),
@@ -48,7 +47,7 @@ def wanted(entry: ObjectReader, service: Service, checks: Checks, had: Sequence[
         # A status that names a host is somebody's answer, too.
         balancer=balancer
         and not service.ingress
-        and not status.get("ingress")
+        and not any(balancer_status(entry))
         and not is_others(service.load_balancer_class),
         pool=entry.first_annotation(POOL)[1],
         sharing=entry.first_annotation(SHARING)[1],
