@@ -23,13 +23,13 @@ _COMMENT = re.compile(r'--comment "?([a-z0-9-]+/[a-z0-9-]+(?::[a-z0-9-]*)?)')
 """The service port that a rule is of, as kube-proxy's comments begin."""
 
 
-def backend(files: Files) -> str:
-    """The backend that ``files`` are for; ``""`` for none, or where they do not say."""
+def backend(files: Files, unknown: str = "") -> str:
+    """The backend that ``files`` are for, ``""`` for none; ``unknown`` where they do not say."""
     try:
         found = json.loads(files[SETTINGS_FILE])["backend"]
     except (LookupError, ValueError, TypeError, RecursionError):
-        return ""
-    return found if isinstance(found, str) else ""
+        return unknown
+    return found if isinstance(found, str) else unknown
 
 
 def services(before: Files, after: Files) -> list[str]:

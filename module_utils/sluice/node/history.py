@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -46,11 +47,12 @@ class Entry(NamedTuple):
 def entries() -> list[Entry]:
     """The generations that are kept, the newest first."""
     active = state.active()
+    whole = functools.lru_cache(maxsize=2)(state.whole)  # each is read once: most are the one before of the next
     found = []
     for each in state.generations():
-        own = state.whole(each.number)
+        own = whole(each.number)
         held = counts.counts(own.get(files.CATALOGUE_FILE))
-        lines = changed(state.whole(each.previous), own) if own else ["it is damaged, or somebody has edited it"]
+        lines = changed(whole(each.previous), own) if own else ["it is damaged, or somebody has edited it"]
         services = held.services if held else None
         found.append(Entry(each.number, each.time, each.origin, each.number == active, services, lines))
     return found

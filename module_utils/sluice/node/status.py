@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from ..catalogue import counts
 from ..faults import printable
 from ..system import linux, owned_files
 from ..system.tools import NodeError
-from . import apply, files, history, pending, state
+from . import apply, difference, files, history, pending, state
 from .pending import Pending
 
 NO_ROOT = "only root can compare the kernel"
@@ -119,7 +118,7 @@ def status(directory: str = files.DIRECTORY) -> Status:
         raise NodeError(f"there is no {path}: this node was given no Services")
     return Status(
         node=os.uname().nodename,
-        backend=_backend(settings),
+        backend=difference.backend({files.SETTINGS_FILE: settings}, history.UNKNOWN),
         in_force=state.in_force(),
         waiting=pending.waiting(),
         held=counts.counts(_content(os.path.join(directory, files.CATALOGUE_FILE))),
@@ -144,13 +143,6 @@ def _content(path: str) -> str | None:
         return owned_files.content(path)
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _backend(settings: str) -> str:
-    try:
-        return str(json.loads(settings)["backend"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return history.UNKNOWN
 
 
 def _left(waiting: Pending) -> int:
