@@ -91,6 +91,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils import sluice
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import __main__ as _entry  # noqa: F401  ships the command with the engine
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import command
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import delivery as _delivery  # noqa: F401  for the module apply
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts as _facts  # noqa: F401  for node_facts
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, preparation
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import linux
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError

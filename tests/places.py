@@ -12,6 +12,7 @@ import pytest
 
 PLACED = (
     *(f"node.{name}" for name in ("state", "pending", "units", "timer", "installation", "preparation", "files")),
+    "archive",
     "system.locks",
 )
 """The modules of the engine that know where something lies on a node."""

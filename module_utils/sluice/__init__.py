@@ -16,6 +16,7 @@ The rooms, from the top. A module may import from its own room and from those be
     settings    the settings of a node, their defaults and checks
     system      the host, by its tools; knows nothing of Services
     words       release balancing forms names pools addresses faults seal: small, and known to all
+    archive     where Python takes all of it from
 
 Among the backends, ``ipvs`` may import from ``iptables``, whose rules it needs besides its own tables.
 """
@@ -23,3 +24,9 @@ Among the backends, ``ipvs`` may import from ``iptables``, whose rules it needs 
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+import sys
+
+from . import archive
+
+__path__ = archive.compiled(sys.modules[__name__])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import compileall
 import os
-import pkgutil
 import shutil
 from collections.abc import Mapping
 from types import ModuleType
 from typing import NamedTuple
 
+from .. import archive
+from ..archive import LIBRARY
 from ..system import owned_files, tools, trust
 from . import units
 from .units import COMMAND
 
-LIBRARY = "/usr/local/lib/sluice"
 SHARE = "/usr/local/share"
 
 # Isolated (-I): neither the current directory nor PYTHONPATH may bring somebody else's code to root.
@@ -68,11 +68,11 @@ def change(
     documents = {os.path.join(SHARE, name): text for name, text in (documents or {}).items()}
     engine: owned_files.Contents = dict.fromkeys([*_installed(), COMMAND, *documents])
     if present:
-        engine.update({os.path.join(LIBRARY, name): text for name, text in _sources(package).items()})
+        engine.update({f"{LIBRARY}/sluice/{name}": text for name, text in archive.sources(package).items()})
         engine.update(documents)
         engine[COMMAND] = _SCRIPT.format(python=_interpreter(python), library=LIBRARY)
     wanted_units = units.contents(repair_seconds, present=present) if systemd else {}
-    anew = present and _may_be_others()
+    anew = present and archive.may_be_others()
     files = {**(engine if anew else owned_files.differing(engine)), **owned_files.differing(wanted_units)}
     return Change(files, units.links(wanted_units) if systemd else {}, wanted_units, anew)
 
@@ -99,16 +99,6 @@ def _will_do(interpreter: str, running: str) -> bool:
     return not tools.run([interpreter, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"]).returncode
 
 
-def _may_be_others() -> bool:
-    """Whether others than root could write to what is installed; a module that is compiled already needs no source."""
-    return any(
-        os.lstat(path).st_uid or os.lstat(path).st_mode & 0o022
-        for folder, _folders, names in os.walk(LIBRARY)
-        for path in (folder, *(os.path.join(folder, name) for name in names))
-        if not os.path.islink(path)
-    )
-
-
 def perform(wanted: Change) -> None:
     """Write the files, compiled as well: the command runs at boot and in timers, where every tenth counts."""
     if wanted.anew:
@@ -131,19 +121,6 @@ def _compile() -> None:
         compileall.compile_dir(LIBRARY, quiet=2)
     finally:
         os.umask(umask)
-
-
-def _sources(package: ModuleType) -> dict[str, str]:
-    """The package's modules by file name below LIBRARY, from a folder or from the archive that a module came in."""
-    prefix = f"{package.__name__}."
-    below = [(module.name[len(prefix) :], module.ispkg) for module in pkgutil.walk_packages(package.__path__, prefix)]
-    found = {}
-    for name, is_package in [("__init__", False), *below]:
-        file = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
-        data = pkgutil.get_data(package.__name__, file)
-        if data is not None:
-            found[f"sluice/{file}"] = data.decode()
-    return found
 
 
 def _installed() -> list[str]:
