@@ -53,7 +53,7 @@ _sluice() {
             apply) words='--check --diff --exit-code --json --backend --confirm --boot --repair --dir --force --help' ;;
             confirm) words='--help' ;;
             drain) words='--help' ;;
-            status) words='--json --dir --help' ;;
+            status) words='--dir --json --metrics --help' ;;
             history) words='--json --help' ;;
             rollback) words='--to --unconfirmed --check --dir --help' ;;
             diff) words='--dir --force --help' ;;

@@ -148,6 +148,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import (
     files,
     origin,
     state,
+    unrouted,
 )
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node.result import Result
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
@@ -186,7 +187,8 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
     result = brought.kernel
-    for warning in result.warnings:
+    without_route = unrouted.warning(unrouted.unrouted(result.wanted))
+    for warning in [*result.warnings, *([without_route] if without_route else [])]:
         module.warn(warning)
     module.exit_json(
         changed=brought.changed,

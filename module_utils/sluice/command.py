@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         force_help = "take the files as they are, also where they were edited by hand"
         added.add_argument("--force", action="store_true", help=force_help)
 
-    def with_json(added: argparse.ArgumentParser) -> None:
+    def with_json(added: argparse._ActionsContainer) -> None:
         added.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def with_check(added: argparse.ArgumentParser) -> None:
@@ -173,8 +173,10 @@ def _parser() -> argparse.ArgumentParser:
     command("drain", _drain, "remove what was kept for its connections, as far as they have ended")
 
     status = command("status", _status, "say what this node is: backend, generation, Services, drift, the last error")
-    with_json(status)
     with_folder(status)
+    form = status.add_mutually_exclusive_group()
+    with_json(form)
+    form.add_argument("--metrics", action="store_true", help="print numbers as Prometheus reads them")
 
     with_json(command("history", _history, "list the generations that are kept, and what each changed"))
 
@@ -331,11 +333,13 @@ def _roll_back(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from .node import status
+    from .node import metrics, status
 
     found = status.status(arguments.dir)
     if arguments.json:
         _say(json.dumps(found.fields()))
+    elif arguments.metrics:
+        _write(metrics.text(found))
     else:
         _say("\n".join(found.lines()))
     if not found.well:

@@ -21,6 +21,7 @@ OLD = [cases.Service(1), cases.Service(2)]
 NEW = [cases.Service(2, endpoints=cases.PODS[:3]), cases.Service(3), cases.Service(4)]
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 JOURNAL = "/run/syslog"
+ENDPOINTS = "10.1.0.0/24"
 
 
 def contents(services: list[cases.Service]) -> dict[str, str]:
@@ -31,7 +32,8 @@ def contents(services: list[cases.Service]) -> dict[str, str]:
 
 @pytest.fixture
 def applied(node: hosts.Node) -> hosts.Node:
-    """A node that two applies have brought to NEW."""
+    """A node with a way to its endpoints, that two applies have brought to NEW."""
+    node.ip(f"route add {ENDPOINTS} dev lo")
     for services in (OLD, NEW):
         node.write(contents(services))
         node.sluice("apply")
@@ -103,6 +105,23 @@ def test_what_is_not_well_is_an_exit_code(applied: hosts.Node) -> None:
     status = asked(applied, "status", code=1)
     assert (status["by"]["by"], status["pending"]) == ("timer", None)
     assert status["rolled_back"]["reason"] == "it was not confirmed in time"
+
+
+def test_an_endpoint_without_a_route(applied: hosts.Node) -> None:
+    """Also by a route that says no; and where a default route leads to all, only that one counts."""
+    one = cases.PODS[0]
+    for kind, fine in (("unreachable", False), ("blackhole", False), ("prohibit", False), ("local", True)):
+        applied.ip(f"route add {kind} {one} dev lo" if fine else f"route add {kind} {one}")
+        status = asked(applied, "status", code=0 if fine else 1)
+        assert status["unrouted"] == ([] if fine else [one]), kind
+        applied.ip(f"route del {kind} {one}")
+    applied.ip(f"route del {ENDPOINTS} dev lo")
+    said = applied.sluice("status", check=False)
+    assert (said.returncode, "this node has no route to 3 endpoints: 10.1.0." in said.stdout) == (1, True)
+    metrics = applied.sluice("status", "--metrics", check=False).stdout
+    assert "\nsluice_endpoints_without_route 3\n" in metrics
+    applied.ip("route add default dev lo")
+    assert asked(applied, "status")["unrouted"] == []
 
 
 def test_an_ordinary_user_may_ask(applied: hosts.Node) -> None:

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from .model import Catalogue, Endpoint, EndpointSlice, Service
 
 _SLICES, _ENDPOINTS = Service._fields.index("slices"), EndpointSlice._fields.index("endpoints")
-_READY = Endpoint._fields.index("ready")
+_ADDRESS, _READY, _STILL_SERVING, _TERMINATING = (
+    Endpoint._fields.index(name) for name in ("address", "ready", "serving", "terminating")
+)
 _SERVICES, _HOST_PORTS, _IDLE = (Catalogue._fields.index(name) for name in ("services", "host_ports", "idle"))
 
 Row = list[Any]
@@ -53,6 +55,23 @@ def counts(text: str | None) -> Counts | None:
         return Counts(len(found[_SERVICES]), len(found[_HOST_PORTS]), len(endpoints), ready)
     except _FAULTS:
         return None
+
+
+def serving(text: str | None) -> dict[str, str]:
+    """The addresses of endpoints that are given connections, each with the first Service (``namespace/name``) it is of.
+
+    None where there is no catalogue, or another release compiled it.
+    """
+    found: dict[str, str] = {}
+    try:
+        rows = _rows(text)
+        for row in rows[_SERVICES] if rows else ():
+            for each in (each for piece in row[_SLICES] for each in piece[_ENDPOINTS]):
+                if each[_READY] or (each[_STILL_SERVING] and each[_TERMINATING]):
+                    found.setdefault(each[_ADDRESS], f"{row[0]}/{row[1]}")
+    except _FAULTS:
+        return {}
+    return found
 
 
 def difference(before: str | None, after: str | None) -> str:

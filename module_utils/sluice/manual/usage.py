@@ -71,10 +71,14 @@ USAGES = {
         {0: "what could go is gone; the line says whether anything is left", 2: _NOT_DONE},
     ),
     "status": Usage(
-        (("sluice status", "what this node is, and since when"), ("sluice status --json", "for a monitor")),
+        (
+            ("sluice status", "what this node is, and since when"),
+            ("sluice status --json", "for a monitor"),
+            ("sluice status --metrics", "for Prometheus, by node_exporter's textfile collector"),
+        ),
         {
             0: "all is well",
-            1: "the kernel differs, a change was taken back, or one waits whose time is over",
+            1: "something is to be looked after: drift, a change, a route, or room for connections",
             2: "it could not be asked: stderr says why",
         },
     ),

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from .. import __version__
 from ..catalogue import counts
 from ..faults import printable
-from ..system import linux, owned_files
+from ..system import conntrack, linux, owned_files
 from ..system.tools import NodeError
 from . import apply, difference, files, history, pending, state
 from .pending import Pending
+from .unrouted import Unrouted, unrouted, warning
 
 NO_ROOT = "only root can compare the kernel"
 
@@ -31,13 +32,18 @@ class Drift(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What a node is. ``held`` is None where its files have no catalogue that can be read."""
+    """What a node is. ``held`` is None where its files have no catalogue that can be read.
+
+    ``connections``: how many conntrack has, and how many there is room for; 0, 0 without it.
+    """
 
     node: str
     backend: str
     in_force: state.InForce
     waiting: Pending | None
     held: counts.Counts | None
+    unrouted: Unrouted
+    connections: tuple[int, int]
     drift: Drift
     rolled_back: Mapping[str, Any] | None
     error: Mapping[str, Any] | None
@@ -45,7 +51,12 @@ class Status(NamedTuple):
     @property
     def well(self) -> bool:
         """Whether there is nothing to look after."""
-        return not self.drift.lines and not self.rolled_back and not (self.waiting and self.waiting.overdue)
+        overdue = self.waiting and self.waiting.overdue
+        return not (self.drift.lines or self.rolled_back or overdue or self.unrouted or self.nearly_full)
+
+    @property
+    def nearly_full(self) -> str:
+        return conntrack.nearly_full(*self.connections)
 
     @property
     def asked(self) -> bool:
@@ -65,6 +76,9 @@ class Status(NamedTuple):
             "services": held.services if held else None,
             "endpoints": held.endpoints if held else None,
             "ready": held.ready if held else None,
+            "unrouted": list(self.unrouted),
+            "connections": self.connections[0],
+            "connections_max": self.connections[1],
             "drift": None if self.drift.lines is None else self.drift.lines > 0,
             "drift_unknown": self.drift.reason or None,
             "rolled_back": _dated(self.rolled_back),
@@ -80,6 +94,8 @@ class Status(NamedTuple):
             "generation": self._generation(),
             "pending": self._pending(),
             "Services": self._services(),
+            "routes": warning(self.unrouted) or "to all endpoints",
+            "conntrack": self._conntrack(),
             "drift": self.drift.text,
             "rolled back": _told(self.rolled_back, "reason"),
             "last error": _told(self.error, "message"),
@@ -106,6 +122,10 @@ class Status(NamedTuple):
         endpoints, waiting = counts.several(self.held.endpoints, "endpoint"), self.held.endpoints - self.held.ready
         return f"{self.held.text}, {endpoints}" + (f" ({waiting} not ready)" if waiting else "")
 
+    def _conntrack(self) -> str:
+        count, room = self.connections
+        return self.nearly_full or (f"{count} of {room} connections" if room else "not in this kernel")
+
 
 def status(directory: str = files.DIRECTORY) -> Status:
     """What this node is, by its files in ``directory``; drift is asked after as root only.
@@ -116,12 +136,15 @@ def status(directory: str = files.DIRECTORY) -> Status:
     settings = _content(path)
     if settings is None:
         raise NodeError(f"there is no {path}: this node was given no Services")
+    catalogue = _content(os.path.join(directory, files.CATALOGUE_FILE))
     return Status(
         node=os.uname().nodename,
         backend=difference.backend({files.SETTINGS_FILE: settings}, history.UNKNOWN),
         in_force=state.in_force(),
         waiting=pending.waiting(),
-        held=counts.counts(_content(os.path.join(directory, files.CATALOGUE_FILE))),
+        held=counts.counts(catalogue),
+        unrouted=unrouted({files.SETTINGS_FILE: settings, **({files.CATALOGUE_FILE: catalogue} if catalogue else {})}),
+        connections=conntrack.fill(),
         drift=_drift(directory),
         rolled_back=state.note(),
         error=state.error(),

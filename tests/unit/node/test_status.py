@@ -10,9 +10,9 @@ import pytest
 from folder_backend import put_and_apply
 
 import sluice
-from sluice.node import files, pending, rollback, state, status
+from sluice.node import files, pending, rollback, state, status, unrouted
 from sluice.node.origin import Origin
-from sluice.system import linux
+from sluice.system import conntrack, linux
 from sluice.system.tools import NodeError
 
 OPS = Origin("ansible", "ops", "lb1")
@@ -23,8 +23,9 @@ pytestmark = pytest.mark.usefixtures("command")
 
 @pytest.fixture(autouse=True)
 def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder that is the kernel needs no root."""
+    """The folder that is the kernel needs no root. What this machine tracks is not the node's."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(conntrack, "fill", lambda: (79, 100))
 
 
 @pytest.fixture
@@ -46,6 +47,9 @@ def test_all_is_well(applied: str) -> None:
         "services": 2,
         "endpoints": 4,
         "ready": 3,
+        "unrouted": [],
+        "connections": 79,
+        "connections_max": 100,
         "drift": False,
         "drift_unknown": None,
         "rolled_back": None,
@@ -64,11 +68,34 @@ def test_for_a_person(applied: str) -> None:
         "generation   1, since WHEN, by ops (ansible)",
         "pending      nothing",
         "Services     2 Services, 4 endpoints (1 not ready)",
+        "routes       to all endpoints",
+        "conntrack    79 of 100 connections",
         "drift        none",
         "rolled back  none",
         "last error   none",
         f"version      {sluice.__version__}",
     ]
+
+
+def test_endpoints_without_a_route(applied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "unrouted", lambda _files: {"10.0.0.1": "shop/web"})
+    found = status.status(applied)
+    assert (found.fields()["unrouted"], found.well) == (["10.0.0.1"], False)
+    assert f"routes       {unrouted.warning(found.unrouted)}" in found.lines()
+
+
+@pytest.mark.parametrize(
+    ("fill", "well", "line"),
+    [
+        ((0, 0), True, "conntrack    not in this kernel"),
+        ((80, 100), False, "conntrack    conntrack has 80 connections"),
+    ],
+)
+def test_conntrack(fill: tuple[int, int], well: bool, line: str, applied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conntrack, "fill", lambda: fill)
+    found = status.status(applied)
+    assert found.well is well
+    assert any(each.startswith(line) for each in found.lines())
 
 
 def test_a_node_that_was_given_nothing(etc: Path) -> None:
