@@ -19,6 +19,7 @@ OPTIONS = {
     "manifests": {"type": "list", "elements": "dict", "default": []},
     "endpoint_hosts": {"type": "list", "elements": "dict", "default": []},
     "nodes": {"type": "list", "elements": "dict", "default": []},
+    "found_addresses": {"type": "list", "elements": "str", "default": []},
     "allocations": {"type": "path", "default": ""},
     "path": {"type": "path", "required": True},
 }
@@ -34,12 +35,14 @@ class ActionModule(ActionBase):
         gc.disable()  # builds large trees, in a process that ends with the task
         given = self._arguments()
         try:
+            checks = render.checks_for([from_variables(node)[0] for node in given["nodes"]])
+            known = dict.fromkeys([*checks.node_addresses, *given["found_addresses"]])
             done = compilation.compile_catalogue(
                 given["paths"],
                 given["path"],
                 manifests=given["manifests"],
                 hosts=given["endpoint_hosts"],
-                checks=render.checks_for([from_variables(node)[0] for node in given["nodes"]])._replace(inventory=True),
+                checks=checks._replace(inventory=True, node_addresses=tuple(known)),
                 optional=given["optional"],
                 allocations=given["allocations"],
                 check=self._task.check_mode,

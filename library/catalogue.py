@@ -38,9 +38,14 @@ options:
     elements: dict
     default: []
   nodes:
-    description: The settings of all nodes, from P(sluice.lb.settings#filter).
+    description: The settings of all nodes, from P(sluice.lb.nodes#filter).
     type: list
     elements: dict
+    default: []
+  found_addresses:
+    description: Addresses that were found on nodes besides. No Service is given one of them.
+    type: list
+    elements: str
     default: []
   allocations:
     description:

@@ -115,7 +115,8 @@ def _of_node(result: dict[str, Any], *, check: bool) -> str:
     # A line is of a Service (`+ shop/new (…)`) or of one of its ports (`shop/web:http: …`).
     names = {match[1] for line in result.get("services") or () if (match := _SERVICE.match(line))}
     counts = result["counts"]
-    what = _number(len(names), "Service") if names else _number(counts["added"] + counts["modified"], "chain or set")
+    things = counts["added"] + counts["modified"] + counts["removed"]
+    what = _number(len(names), "Service") if names else _number(things, "kernel object") if things else "only its files"
     return f"{state}: {what} {'would change' if check else 'changed'}"
 
 

@@ -1,4 +1,7 @@
-"""What a run of our playbooks says: each fault and warning once, on a line of its own, and at the end what is."""
+"""What a run of our playbooks says: each fault and warning once, on a line of its own, and at the end what is.
+
+And what each makes of the inventory, whichever hosts it is limited to.
+"""
 
 from __future__ import annotations
 
@@ -99,3 +102,15 @@ def test_a_group_that_there_is_not_is_said(inventory: Path) -> None:
     change(inventory / "hosts.yml", "load_balancers:", "loadbalancers:")
     _code, lines = render(inventory)
     assert any("no host of this inventory is in the play's group (load_balancers)" in line for line in lines)
+
+
+def test_each_part_of_a_run_makes_the_same_catalogue(inventory: Path) -> None:
+    """Else a node that was changed alone would be changed again by the run for all of them."""
+    found = set()
+    for words in ((), ("--limit", "edge1"), ("--limit", "edge2")):
+        assert render(inventory, *words)[0] == 0
+        found.add((inventory / ".sluice/catalogue.json").read_text())
+    assert len(found) == 1
+    change(inventory / "hosts.yml", "host: 192.0.2.12", "host: 192.0.2.12\n          sluice_masquerade_bit: 99")
+    assert render(inventory, "--limit", "edge1")[0] == 0, "what is wrong with another node is that one's trouble"
+    assert render(inventory)[0] == 2
