@@ -52,10 +52,13 @@ def build(
     hosts: Sequence[EndpointHost] = (),
     checks: Checks = NO_CHECKS,
     given: Allocations = NOTHING_GIVEN,
+    *,
+    whole: bool = True,
 ) -> Built:
     """The catalogue of ``manifests`` and of the inventory ``hosts``, with every fault and warning.
 
-    ``given``: what Services that declare no address or node port were given before.
+    ``given``: what Services that declare no address or node port were given before. ``whole``: whether these are all
+    manifests and hosts; of others that could not be read nobody knows what there is, so nothing is said to be missing.
     """
     faults: list[Fault] = []
     by_kind: dict[str, list[ObjectReader]] = defaultdict(list)
@@ -64,8 +67,8 @@ def build(
         unknown_fields(entry)
 
     declared = {entry.key: entry for entry in by_kind["Service"]}
-    slices = read_slices(served(by_kind["EndpointSlice"], declared))
-    legacy = {entry.key: read_endpoints(entry) for entry in served(by_kind["Endpoints"], declared, slices)}
+    slices = read_slices(served(by_kind["EndpointSlice"], declared, whole=whole))
+    legacy = {entry.key: read_endpoints(entry) for entry in served(by_kind["Endpoints"], declared, slices, whole=whole)}
     # What is wrong with an object is reported once: what follows from it is not.
     unsound = {owner(entry) for kind in ("EndpointSlice", "Endpoints") for entry in by_kind[kind] if entry.faulty}
 
@@ -82,7 +85,7 @@ def build(
         if is_idle(entry, service):
             idle.append(service)
             continue
-        if (entry.key in slices or entry.key in legacy) and not entry.faulty and entry.key not in unsound:
+        if whole and (entry.key in slices or entry.key in legacy) and not entry.faulty and entry.key not in unsound:
             ports_have_slices(entry, service)
         services.append((entry, service))
 
@@ -91,7 +94,7 @@ def build(
     services = [(entry, service) for (entry, _before), service in zip(services, allocated.services)]
     service_conflicts(services, checks)
     forgotten_clients(services, checks)
-    if checks.inventory:
+    if checks.inventory and whole:
         unreachable(services, checks)
     host_port_conflicts(host_ports)
     nodes = {node.name: node for node in (*checks.nodes, *map(read_node, by_kind["Node"]))}

@@ -175,11 +175,13 @@ def served(
     entries: Iterable[ObjectReader],
     services: Mapping[tuple[str, str], ObjectReader],
     slices: Collection[tuple[str, str]] = (),
+    *,
+    whole: bool = True,
 ) -> Iterator[ObjectReader]:
     """Those of ``entries`` that are some Service's; ``slices``: the Services that have slices, which count anyway.
 
     The others, which other controllers, leader election or a Service that went have left behind, get a warning at
-    most: kube-proxy never looks at them.
+    most: kube-proxy never looks at them. ``whole``: whether ``services`` are all that there are; else none is missing.
     """
     for entry in entries:
         whose = owner(entry)
@@ -193,7 +195,8 @@ def served(
         elif not whose[1]:
             entry.fault(path, "is missing: a slice of no Service is left out", warning=True)
         elif whose not in services:
-            entry.fault(path, f"left out: there is no Service {'/'.join(whose)}", warning=True)
+            if whole:
+                entry.fault(path, f"left out: there is no Service {'/'.join(whose)}", warning=True)
         else:
             yield entry
 

@@ -102,7 +102,7 @@ def built(
         selectable = endpoint_hosts(hosts, [node.name for node in checks.nodes])
     except InputError as error:
         faults, selectable = faults + error.faults, []
-    result = build.build(found, selectable, checks, given)
+    result = build.build(found, selectable, checks, given, whole=all(fault.warning for fault in faults))
     faults += result.faults
     if checks.strict:
         faults = strictly(faults)

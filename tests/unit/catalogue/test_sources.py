@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import support
+import yaml
 
 from sluice import render
 from sluice.catalogue import compiled, model, sources
@@ -42,6 +44,33 @@ def test_faults_of_all_sources_come_together(tmp_path: Path) -> None:
         "inventory",
         "sluice_manifests[0]",
     ]
+
+
+def test_nothing_is_missing_where_not_all_could_be_read(tmp_path: Path) -> None:
+    """A file or a host that is wrong is a line; what it may have held is not looked for in vain by all others."""
+    good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
+    objects = [
+        *(support.service("web", selector={"app": "web"}), support.endpoint_slice("10.1.0.1", of="gone")),
+        *(
+            support.service("dns", ip="10.96.0.2"),
+            support.endpoint_slice("10.1.0.1", of="dns", ports=[{"name": "x", "port": 53}]),
+        ),
+    ]
+    good.write_text(yaml.safe_dump_all(objects))
+    checks = render.checks_for([])._replace(inventory=True)
+
+    def said(hosts: list[dict[str, Any]]) -> list[str]:
+        try:
+            return [fault.message for fault in sources.catalogue_of(sources.read([str(tmp_path)]), hosts, checks)[1]]
+        except InputError as error:
+            return [fault.message for fault in error.faults]
+
+    bad.write_text("")
+    assert len(said([])) == 3
+    (wrong,) = said([{"name": "a", "labels": ["app"], "endpoint_ip": "10.1.0.2"}])
+    assert wrong.startswith("must be a mapping")
+    bad.write_text("a: [\n")
+    assert len(said([])) == 1
 
 
 def test_a_compiled_catalogue_that_may_be_another_s_is_refused(tmp_path: Path) -> None:
