@@ -1,4 +1,4 @@
-"""The collection as it is released, installed, with the oldest ansible-core that it is for and with the newest."""
+"""The collection as it is released, installed, with the oldest ansible-core that it is for, ours and the newest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ ROOT = release_tree.ROOT
 NETWORK = ROOT / "lab/network.py"
 INVENTORY = HERE / "hosts.yml"
 SAMPLE = ROOT / "inventory/sample"
-OLDEST = HERE / "requirements-2.16.txt"
+OLDEST, NEWEST = HERE / "requirements-2.16.txt", HERE / "requirements-2.21.txt"
+NEEDED = (3, 12)
+"""The Python that the newest one asks for."""
 PAGE = ROOT / "docs/collection.md"
 LAB = HERE / "page.yml"
 """The hosts of that page, as namespaces."""
@@ -76,29 +78,47 @@ def pinned(requirements: Path) -> str:
     return re.search(r"^ansible-core==(.*)", requirements.read_text(), re.MULTILINE)[1]
 
 
-def oldest() -> Path:
-    """The programs of the oldest ansible-core; its virtual environment is kept, named after what is in it."""
-    digest = hashlib.sha256(OLDEST.read_bytes()).hexdigest()[:12]
-    venv = ROOT / f".cache/compat/{OLDEST.stem}-{digest}"
+def installed(requirements: Path, python: str | Path) -> Path:
+    """The programs of a file of requirements; its virtual environment is kept, named after what is in it."""
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    venv = ROOT / f".cache/compat/{requirements.stem}-{digest}"
     complete = venv / "complete"
     if not complete.exists():
         shutil.rmtree(venv, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        subprocess.run([python, "-m", "venv", venv], check=True)
         pip = [venv / "bin/python", "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "-r", OLDEST], check=True)
+        subprocess.run([*pip, "install", "-r", requirements], check=True)
         complete.touch()
     return venv / "bin"
 
 
-@pytest.fixture(scope="module", params=["oldest", "newest"])
+def newer_python() -> Path | None:
+    """A Python of this machine, or one that pyenv has installed, that the newest ansible-core runs on."""
+    named = [shutil.which(f"python3.{minor}") for minor in range(NEEDED[1], NEEDED[1] + 4)]
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin/python3")
+    asked = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {NEEDED})"
+    for python in [*filter(None, named), *sorted(kept)]:
+        if subprocess.run([python, "-c", asked], capture_output=True, check=False).returncode == 0:
+            return Path(python)
+    return None
+
+
+@pytest.fixture(scope="module", params=["oldest", "ours", "newest"])
 def ansible(request: pytest.FixtureRequest, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Ansible:
-    """Each of them, with the collection installed. The newest is what the project itself uses."""
+    """Each of them, with the collection installed."""
     folder = tmp_path_factory.mktemp("ansible")
     (folder / "ansible.cfg").touch()
-    if request.param == "oldest":
-        found = Ansible(pinned(OLDEST), oldest(), folder)
-    else:
+    if request.param == "ours":
         found = Ansible(pinned(ROOT / "requirements.txt"), Path(sys.executable).parent, folder)
+    elif request.param == "oldest":
+        found = Ansible(pinned(OLDEST), installed(OLDEST, sys.executable), folder)
+    else:
+        python = newer_python()
+        if python is None:
+            pytest.skip(
+                f"NOT TESTED WITH ansible-core {pinned(NEWEST)}: no Python {'.'.join(map(str, NEEDED))} is here"
+            )
+        found = Ansible(pinned(NEWEST), installed(NEWEST, python), folder)
     found.run("ansible-galaxy", "collection", "install", "--offline", "-p", folder / "collections", tarball)
     return found
 
