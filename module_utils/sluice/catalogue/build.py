@@ -7,6 +7,7 @@ becomes a rule.
 
 from __future__ import annotations
 
+import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -28,6 +29,9 @@ from .services import is_idle, read_service
 
 MAX_KIND = 120
 """Characters of an unknown kind that a warning shows."""
+
+_ALIKE = 0.8
+"""How much of a kind has to be there for a typo: neither Secret nor ServiceAccount is a Service (difflib's ratio)."""
 
 _KINDS = {
     ("v1", "Service"): "Service",
@@ -138,5 +142,7 @@ def _known_objects(manifests: Iterable[Manifest], faults: list[Fault]) -> Iterat
         elif name not in unknown:
             unknown.add(name)
             cut = name if len(name) <= MAX_KIND else f"{name[:MAX_KIND]}…"
-            message = f"{cut} is not a kind that Sluice knows: its objects are left out"
+            near = difflib.get_close_matches(name, map(" ".join, _KINDS), n=1, cutoff=_ALIKE)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            message = f"{cut} is not a kind that Sluice knows{hint}: its objects are left out"
             plain_fault(faults, manifest, "kind", message, warning=True)

@@ -55,7 +55,9 @@ _FIELDS: Mapping[str, Fields] = {
         subsets=Fields(addresses=_SUBSET_ADDRESS, notReadyAddresses=_SUBSET_ADDRESS, ports=_SLICE_PORT),
     ),
     "EndpointSlice": Fields(f"{_OBJECT} addressType", metadata=_METADATA, ports=_SLICE_PORT, endpoints=_ENDPOINT),
-    "Pod": Fields(_OBJECT, metadata=_METADATA, spec=Fields(closed=False, containers=_CONTAINER)),
+    "Pod": Fields(
+        _OBJECT, metadata=_METADATA, spec=Fields(closed=False, containers=_CONTAINER, initContainers=_CONTAINER)
+    ),
     "Node": Fields(f"{_OBJECT} spec", metadata=_METADATA),
 }
 

@@ -77,7 +77,7 @@ def parse(texts: Iterable[tuple[str, str]]) -> tuple[list[Manifest], list[Fault]
         manifest
         for file, text in texts
         for document, value in _values(file, text, faults)
-        for manifest in _objects(document, value)
+        for manifest in _objects(document, value, faults)
     ]
     return manifests, faults
 
@@ -173,8 +173,11 @@ def _values(file: str, text: str, faults: list[Fault]) -> Iterator[tuple[Documen
                 yield Document(file, document.line + line, part), value
 
 
-def _objects(document: Document, value: Any) -> Iterator[Manifest]:
-    """The object, or the objects of a List, of the Lists in it and so on, as they stand."""
+def _objects(document: Document, value: Any, faults: list[Fault] | None = None) -> Iterator[Manifest]:
+    """The object, or the objects of a List, of the Lists in it and so on, as they stand.
+
+    ``faults`` get a warning of a List that is only the first part of what was asked for (``limit`` of the API).
+    """
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while waiting:
         path, value = waiting.pop()
@@ -182,6 +185,10 @@ def _objects(document: Document, value: Any) -> Iterator[Manifest]:
         if items is None:
             yield Manifest(document, path, value)
         else:
+            if faults is not None and _goes_on(value):
+                line = Manifest(document, path, value).line(("metadata", "continue"))
+                message = "the list goes on: it is one part of what the API server has, ask without a limit"
+                faults.append(Fault(document.file, line, "", "metadata.continue", message, warning=True))
             waiting.extend([((*path, "items", index), item) for index, item in enumerate(items)][::-1])
 
 
@@ -201,6 +208,11 @@ def _items(value: Any) -> list[Any] | None:
         return items
     said = {"apiVersion": value.get("apiVersion"), "kind": kind}
     return [{**item, **said} if _says_nothing(item) else item for item in items]
+
+
+def _goes_on(value: dict[str, Any]) -> bool:
+    metadata = value.get("metadata")
+    return isinstance(metadata, dict) and metadata.get("continue") not in (None, "")
 
 
 def _says_nothing(item: Any) -> bool:

@@ -27,7 +27,7 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
         return
     found = [
         (path, value)
-        for where, container in entry.mappings(spec, "containers", ("spec",))
+        for where, container in _running_containers(entry, spec)
         for path, value in entry.mappings(container, "ports", where)
         if entry.number(value, "hostPort", path, 0, 65535, 0)
     ]
@@ -66,6 +66,14 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
         elif port and not entry.faulty:
             taken.add((host_ip, protocol, number))
             yield HostPort(entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port)
+
+
+def _running_containers(entry: ObjectReader, spec: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Those that run as long as the Pod: sidecars, which are init containers that restart (KEP-753), among them."""
+    yield from entry.mappings(spec, "containers", ("spec",))
+    for where, container in entry.mappings(spec, "initContainers", ("spec",)):
+        if container.get("restartPolicy") == "Always":
+            yield where, container
 
 
 def _pod_addresses(entry: ObjectReader, status: dict[str, Any]) -> list[tuple[Path, Any]]:

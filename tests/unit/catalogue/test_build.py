@@ -19,6 +19,9 @@ CASES = {
     "unknown kind": Bad(
         "kind: Pod", "kind: Ingress", "", "kind", "v1 Ingress is not a kind that Sluice knows", warning=True
     ),
+    "a typo in a kind": Bad(
+        "kind: Pod", "kind: Pods", "", "kind", "knows (did you mean v1 Pod?): its objects are left out", warning=True
+    ),
     "no kind": Bad("kind: Pod\n", "", "", "kind", "is missing", line="apiVersion: v1\nmetadata:\n  name: agent"),
 }
 
@@ -54,6 +57,13 @@ def test_unknown_kind_is_one_warning(tmp_path: Path) -> None:
     (fault,) = build(tmp_path, GOOD + several)
     assert fault.warning
     assert fault.line == line_of(GOOD + several, "---\napiVersion: x/v1\nkind: Foo\nmetadata: {name: a0}") + 2
+
+
+@pytest.mark.parametrize("name", ["v1 Secret", "v1 ServiceAccount", "v1 ConfigMap", "apps/v1 Deployment"])
+def test_another_kind_is_no_typo(name: str, tmp_path: Path) -> None:
+    version, kind = name.split()
+    (fault,) = build(tmp_path, f"apiVersion: {version}\nkind: {kind}\n")
+    assert fault.message == f"{name} is not a kind that Sluice knows: its objects are left out"
 
 
 def test_empty_catalogue_is_fine(tmp_path: Path) -> None:

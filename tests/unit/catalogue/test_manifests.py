@@ -45,6 +45,14 @@ def test_place_of_an_item_of_a_list(tmp_path: Path) -> None:
     assert [(fault.line, fault.field) for fault in faults if not fault.warning] == [(7, "metadata.name")]
 
 
+def test_a_list_that_goes_on_is_said() -> None:
+    """``kubectl get --raw '/api/v1/services?limit=500'``: the Services behind it would be removed from the nodes."""
+    text = 'apiVersion: v1\nkind: ServiceList\nmetadata:\n  continue: "%s"\nitems: []\n'
+    (fault,) = manifests.parse([("f", text % "eyJ2Ijoi")])[1]
+    assert str(fault).startswith("f:4: metadata.continue: warning: the list goes on: it is one part of what the API")
+    assert manifests.parse([("f", text % "")])[1] == []
+
+
 def parsed(text: str) -> list[tuple[int, object]]:
     """Line and value of each object of ``text``, which has no fault."""
     found, faults = manifests.parse([("f", text)])

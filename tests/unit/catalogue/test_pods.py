@@ -117,6 +117,13 @@ def test_any_address_of_the_node(address: str) -> None:
     assert host_ports(pod({"hostPort": 80, "hostIP": address}))[0].host_ip == ""
 
 
+@pytest.mark.parametrize(("policy", "count"), [("Always", 1), ("Never", 0), (None, 0)])
+def test_sidecars_run_beside_the_others(policy: str | None, count: int) -> None:
+    ports = [{"containerPort": 9100, "hostPort": 9101}]
+    found = host_ports(pod({}, initContainers=[{"name": "a", "restartPolicy": policy, "ports": ports}]))
+    assert [port.host_port for port in found] == [9101] * count
+
+
 def test_none_on_the_loopback_of_ipv6() -> None:
     """Linux routes no answer from another host to ::1, so that a client would wait for it in vain."""
     manifest = pod({"hostPort": 80, "hostIP": "::1"})
