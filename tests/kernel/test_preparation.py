@@ -15,6 +15,7 @@ from sluice.node import preparation
 from sluice.system import conntrack, linux
 
 NAME = "net.ipv4.conf.all.arp_ignore"
+LOCALNET = "net.ipv4.conf.all.route_localnet"
 WANTED = ((), {NAME: "1"}, (), {})
 
 
@@ -37,11 +38,20 @@ def test_sysctls_are_set_now_and_at_boot(node: hosts.Node) -> None:
 
 
 def test_what_is_not_needed_any_more_leaves_the_files_and_stays_in_the_kernel(node: hosts.Node) -> None:
-    node.call(lambda: preparation.prepare(*WANTED))
-    assert node.call(lambda: preparation.prepare((), {}, (), {})).changed
+    """But for what lets neighbours in unless a rule of Sluice keeps them out."""
+    node.call(lambda: preparation.prepare((), {NAME: "1", LOCALNET: "1"}, (), {}))
+    assert node.call(lambda: linux.sysctl(LOCALNET)) == "1"
+    removed = node.call(lambda: preparation.prepare((), {}, (), {}))
+    assert removed.changed
+    assert len(removed.warnings) == 1
+    assert f"keeps its values of {NAME}: " in removed.warnings[0]
     assert not node.call(lambda: os.path.exists(preparation.SYSCTL_FILE))
-    assert node.call(lambda: linux.sysctl(NAME)) == "1"
-    assert not node.call(lambda: preparation.prepare((), {}, (), {})).changed
+    assert [node.call(lambda name=name: linux.sysctl(name)) for name in (NAME, LOCALNET)] == ["1", "0"]
+    assert node.call(lambda: preparation.prepare((), {}, (), {})) == ([], [], [])
+
+    node.call(lambda: linux.set_sysctl(LOCALNET, "1"))
+    node.call(lambda: preparation.prepare((), {}, (), {}))
+    assert node.call(lambda: linux.sysctl(LOCALNET)) == "1", "what somebody else has set is theirs"
 
 
 def test_a_sysctl_that_the_kernel_does_not_have_is_kept_for_later(node: hosts.Node) -> None:

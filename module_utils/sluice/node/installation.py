@@ -103,6 +103,8 @@ def perform(wanted: Change) -> None:
     """Write the files, compiled as well: the command runs at boot and in timers, where every tenth counts."""
     if wanted.anew:
         shutil.rmtree(LIBRARY)
+    if wanted.units:
+        units.end(wanted.units)
     owned_files.write(wanted.files)
     if wanted.files.get(COMMAND):
         os.chmod(COMMAND, 0o755)

@@ -18,6 +18,9 @@ AUTO = "auto"
 Options = Mapping[str, Mapping[str, str]]
 """Values of kernel modules' parameters, by module and name."""
 
+_SAFE_WITH_RULES = {"net.ipv4.conf.all.route_localnet": "0"}
+"""What the running kernel does not keep: open to neighbours (CVE-2020-8558) but for a rule of Sluice. Its default."""
+
 _RELOAD = {
     NETWORK_MANAGER_FILE: ("systemctl", "try-reload-or-restart", "NetworkManager.service"),
     NETWORKD_FILE: ("networkctl", "reload"),
@@ -54,7 +57,8 @@ def prepare(
     A ``*`` in the name of a sysctl stands for all interfaces there are, and at boot for those that come.
     ``conntrack_max``: connections that there is to be room for, 0 for as many as there is, or AUTO.
     A module with options that is loaded with others is loaded anew, unless somebody uses it. What is not needed is
-    removed from the files. The running kernel keeps its modules and values then: nobody knows who else needs them.
+    removed from the files. The running kernel keeps its modules and values then, and a warning says so: nobody knows
+    who else needs them. What is only safe with Sluice's rules is set back.
     Raises NodeError where the kernel lacks a module (nothing is changed then) or refuses a value,
     OSError where a file cannot be written.
     """
@@ -67,6 +71,7 @@ def prepare(
     warnings: list[str] = []
     raised = _raised(conntrack_max, warnings)
     sysctls = {**sysctls, **raised}
+    had = [line.partition(" = ")[0] for line in owned_files.shown(SYSCTL_FILE).splitlines() if " = " in line]
     wanted = owned_files.differing(
         {
             SYSCTL_FILE: sysctl_text(sysctls) if sysctls else None,
@@ -76,7 +81,11 @@ def prepare(
         }
     )
     diff = owned_files.diff(wanted)
-    named = {name: value for pattern, value in sysctls.items() for name in linux.sysctls(pattern)}
+    closed = {name: value for name, value in _SAFE_WITH_RULES.items() if name in had and name not in sysctls}
+    kept = ", ".join(sorted(set(had) - set(closed)))
+    if kept and not sysctls:
+        warnings.append(f"until its next boot, the running kernel keeps its values of {kept}: others may need them")
+    named = {name: value for pattern, value in sysctls.items() for name in linux.sysctls(pattern)} | closed
     before = {name: linux.sysctl(name) for name in named}
     differing = {
         name: value

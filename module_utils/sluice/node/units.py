@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from ..system import owned_files, tools
 
@@ -127,8 +128,22 @@ def links(wanted: dict[str, str | None]) -> dict[str, bool]:
     return found
 
 
+def end(wanted: Mapping[str, str | None]) -> None:
+    """Stop what goes, as long as systemd knows what that is: a timer whose service has gone fails instead.
+
+    Also the one that ran at boot: it counts as active until it is stopped, and would be listed without its file.
+    """
+    gone = _gone(wanted)
+    if gone:
+        _systemctl("stop", *gone)
+
+
+def _gone(wanted: Mapping[str, str | None]) -> list[str]:
+    return [unit for unit in _WANTED_BY if wanted[f"{FOLDER}/{unit}"] is None]
+
+
 def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> None:
-    """Make and remove links, and have systemd read its units again; the timer starts at once, what goes ends."""
+    """Make and remove links, and have systemd read its units again; the timer starts at once, what went is unknown."""
     for link, should in changed_links.items():
         if should:
             owned_files.make_folder(os.path.dirname(link))
@@ -136,10 +151,9 @@ def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> No
         else:
             os.unlink(link)
     _systemctl("daemon-reload")
-    gone = [unit for unit in _WANTED_BY if wanted[f"{FOLDER}/{unit}"] is None]
+    gone = _gone(wanted)
     if gone:
-        # Also the one that ran at boot: it counts as active until it is stopped, and would be listed without its file.
-        _systemctl("stop", *gone)
+        _systemctl("reset-failed", *gone)
     if "sluice-repair.timer" not in gone:
         _systemctl("restart", "sluice-repair.timer")
 

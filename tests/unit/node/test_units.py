@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import configparser
+import functools
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from places import script
 
-from sluice.node import units
+import sluice
+from sluice.node import installation, units
 
 pytestmark = pytest.mark.usefixtures("node_root")
 
@@ -89,8 +92,28 @@ def test_systemd_is_told(programs: Path) -> None:
     units.perform({}, units.contents(30))
     assert log.read_text().splitlines() == ["--quiet daemon-reload", "--quiet restart sluice-repair.timer"]
     log.unlink()
-    units.perform({}, units.contents(0))
-    assert log.read_text().splitlines() == ["--quiet daemon-reload", "--quiet stop sluice-repair.timer"]
-    log.unlink()
-    units.perform({}, units.contents(0, present=False))
-    assert log.read_text().splitlines() == ["--quiet daemon-reload", "--quiet stop sluice.service sluice-repair.timer"]
+    units.end(units.contents(30))
+    assert not log.exists()
+    for wanted, gone in (
+        (units.contents(0), "sluice-repair.timer"),
+        (units.contents(0, present=False), "sluice.service sluice-repair.timer"),
+    ):
+        units.end(wanted)
+        units.perform({}, wanted)
+        said = ["--quiet stop {}", "--quiet daemon-reload", "--quiet reset-failed {}"]
+        assert log.read_text().splitlines() == [each.format(gone) for each in said]
+        log.unlink()
+
+
+def test_what_goes_is_stopped_while_its_file_is_there(programs: Path) -> None:
+    """systemd fails a timer whose service has gone, and counts the host as degraded then."""
+    there = f"[ -e {units.FOLDER}/sluice-repair.timer ] && is=there || is=gone"
+    script(programs / "systemctl", f'{there}; echo "$2: $is" >>{programs}/log')
+    change = functools.partial(installation.change, sluice, sys.executable, systemd=True, repair_seconds=30)
+    installation.perform(change(present=True))
+    installation.perform(change(present=False))
+    assert (programs / "log").read_text().splitlines()[2:] == [
+        "stop: there",
+        "daemon-reload: gone",
+        "reset-failed: gone",
+    ]
