@@ -120,6 +120,10 @@ backend:
   description: The backend that the node is to have, or V("") for none.
   returned: success
   type: str
+former_backend:
+  description: The backend that was in force before, V("") for none.
+  returned: success
+  type: str
 generation:
   description: The number of the generation in force, which RV(services) were compared with in check mode.
   returned: success
@@ -193,6 +197,7 @@ def main() -> None:
     module.exit_json(
         changed=brought.changed,
         backend=difference.backend(result.wanted),
+        former_backend=difference.backend(result.before),
         generation=state.active(),
         services=result.services(),
         differences=result.diff() if check else [],

@@ -188,7 +188,9 @@ def _parser() -> argparse.ArgumentParser:
     with_check(rollback)
     with_folder(rollback)
 
-    diff = command("diff", _diff, "say how this node's kernel differs from a folder of files")
+    diff = command(
+        "diff", _diff, "say how this node's kernel differs from a folder of files: + is missing in it, - is more"
+    )
     with_folder(diff)
     with_force(diff)
     return parser

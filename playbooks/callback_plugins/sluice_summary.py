@@ -112,6 +112,9 @@ def _of_node(result: dict[str, Any], *, check: bool) -> str:
     state = f"{result['backend']} generation {result['generation']}" if result.get("backend") else "holds nothing"
     if not result.get("changed"):
         return f"{state}: nothing {'would change' if check else 'changed'}"
+    former = result.get("former_backend")
+    if former and result.get("backend") and former != result["backend"]:
+        return f"{'would move' if check else 'moved'} from {former} to {state}"
     # A line is of a Service (`+ shop/new (…)`) or of one of its ports (`shop/web:http: …`).
     names = {match[1] for line in result.get("services") or () if (match := _SERVICE.match(line))}
     counts = result["counts"]
