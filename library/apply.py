@@ -191,7 +191,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
     result = brought.kernel
-    without_route = unrouted.warning(unrouted.unrouted(result.wanted))
+    without_route = unrouted.warning(unrouted.unrouted(result.wanted), by.detail or "this node")
     for warning in [*result.warnings, *([without_route] if without_route else [])]:
         module.warn(warning)
     module.exit_json(

@@ -72,9 +72,11 @@ class CallbackModule(CallbackBase):
             return
         for line in told.lines(values):
             self._tell(line)
-        if self._are_hidden and not values.get("changed"):
-            for warning in values.get("warnings") or ():
+        for warning in values.get("warnings") or ():
+            if self._are_hidden and not values.get("changed"):
                 self._tell(f"{host.get_name()}: warning: {warning}", warning)
+            else:
+                self._told[warning] = None  # Ansible says it
         if action == "sluice.lb.catalogue" and "services" in values:
             self._catalogue = values
         elif action == "sluice.lb.apply" and "counts" in values:

@@ -196,7 +196,7 @@ def test_nothing_to_change(converged: Site) -> None:
     assert ran.modules == ["node_facts", "prepare", "apply"]
     assert ran.sent == []
     # What the node alone can know is told nevertheless.
-    assert ran.output.count(f"node: warning: this node has no route to {len(SERVICES)} endpoints: 10.244.0.") == 1
+    assert ran.output.count(f"node: warning: node has no route to {len(SERVICES)} endpoints: 10.244.0.") == 1
 
 
 def test_the_files_are_those_of_the_engine(converged: Site) -> None:
@@ -224,6 +224,8 @@ def test_check_mode_says_what_would_change_and_writes_nothing(converged: Site) -
 def test_only_what_differs_is_sent(converged: Site) -> None:
     converged.declare(*SERVICES, "new")
     ran = converged.play("site.yml")
+    assert re.search(r"\[WARNING\]: .*node has no route to", ran.output, re.DOTALL)
+    assert ", 1 warning; node iptables" in ran.output
     sent = ["catalogue.json", "iptables.rules", "settings.json"]
     assert (ran.changed, ran.sent) == (1, sent), "its digest is in the settings"
     assert ran.modules.count("apply") == 2

@@ -29,10 +29,10 @@ def unrouted(files: Files) -> Unrouted:
     return {address: serving[address] for address in without}
 
 
-def warning(found: Unrouted) -> str:
-    """The line that says so, ``""`` where there is none."""
+def warning(found: Unrouted, node: str = "this node") -> str:
+    """The line that says so, ``""`` where there is none. ``node``: its name, where several are told of."""
     if not found:
         return ""
     named = ", ".join(f"{address} ({service})" for address, service in list(found.items())[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f"this node has no route to {counts.several(len(found), 'endpoint')}: {named}{more}"
+    return f"{node} has no route to {counts.several(len(found), 'endpoint')}: {named}{more}"
