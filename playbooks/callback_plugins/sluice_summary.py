@@ -56,6 +56,9 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         self._collect(result)
 
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._nodes[_of(result, "host").get_name()] = "unreachable"
+
     def v2_playbook_on_stats(self, stats: Any) -> None:
         parts = [self._of_catalogue()] if self._catalogue else []
         by_text: dict[str, list[str]] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -33,10 +34,15 @@ def change(path: Path, old: str, new: str) -> None:
 
 def render(inventory: Path, *words: str, **environment: str) -> tuple[int, list[str]]:
     """The exit code and the lines of a run that asks no node."""
+    return play("playbooks/render.yml", inventory, *words, **environment)
+
+
+def play(playbook: str, inventory: Path, *words: str, **environment: str) -> tuple[int, list[str]]:
+    """The exit code and the lines of a run."""
     done = subprocess.run(
         [
             *(Path(sys.executable).with_name("ansible-playbook"), "-i", inventory / "hosts.yml"),
-            *("playbooks/render.yml", *words),
+            *(playbook, *words),
         ],
         cwd=ROOT,
         env={**os.environ, "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", **environment},
@@ -91,6 +97,16 @@ def test_wrong_settings_are_a_line_for_all_nodes(inventory: Path) -> None:
 def test_strict_takes_warnings_for_faults(inventory: Path) -> None:
     change(inventory / "services/shop.yml", "tier: database}", "tier: datbase}")
     assert render(inventory, "-e", "sluice_strict=true")[0] == 2
+
+
+def test_a_node_that_cannot_be_reached_is_in_the_last_line(inventory: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        where = f"ansible_host: 127.0.0.1\n          ansible_port: {nobody.getsockname()[1]}"
+        for address in ("192.0.2.11", "192.0.2.12"):
+            change(inventory / "hosts.yml", f"ansible_host: {address}", where)
+        code, lines = play("site.yml", inventory)
+    assert (code, lines[-1]) == (4, "sluice: edge1, edge2 unreachable")
 
 
 def test_no_services_never_look_like_success(inventory: Path) -> None:
