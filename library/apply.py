@@ -192,7 +192,7 @@ def main() -> None:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
     result = brought.kernel
     without_route = unrouted.warning(unrouted.unrouted(result.wanted), by.detail or "this node")
-    for warning in [*result.warnings, *([without_route] if without_route else [])]:
+    for warning in filter(None, [*result.warnings, without_route]):
         module.warn(warning)
     module.exit_json(
         changed=brought.changed,

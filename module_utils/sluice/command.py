@@ -188,9 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     with_check(rollback)
     with_folder(rollback)
 
-    diff = command(
-        "diff", _diff, "say how this node's kernel differs from a folder of files: + is missing in it, - is more"
-    )
+    diff = command("diff", _diff, "say how this node's kernel differs from files: + is missing, - should not be there")
     with_folder(diff)
     with_force(diff)
     return parser

@@ -124,7 +124,12 @@ def _of_node(result: dict[str, Any], *, check: bool) -> str:
     names = {match[1] for line in result.get("services") or () if (match := _SERVICE.match(line))}
     counts = result["counts"]
     things = counts["added"] + counts["modified"] + counts["removed"]
-    what = _number(len(names), "Service") if names else _number(things, "kernel object") if things else "only its files"
+    if names:
+        what = _number(len(names), "Service")
+    elif things:
+        what = _number(things, "kernel object")
+    else:
+        what = "only its files"
     return f"{state}: {what} {'would change' if check else 'changed'}"
 
 

@@ -214,7 +214,6 @@ def test_check_mode_says_what_would_change_and_writes_nothing(converged: Site) -
     shown = re.findall(r"^(?:add|change|remove) iptables-\w+ -t nat (\S+)", ran.output, re.MULTILINE)
     assert shown[0] == "KUBE-SERVICES"
     assert sorted(name[:8] for name in shown[1:]) == ["KUBE-SEP", "KUBE-SVC"]
-    # The rules of the other Services are not among what is shown.
     # The rules of the other Services are not among what is shown; Services come first, and no path of this run.
     assert ran.output.index("+ shop/new (ClusterIP 10.96.0.") < ran.output.index(f"{shown[0]}\n")
     assert "shop/web" not in re.sub(r"10\.244\.0\.\d+\s\(shop/\w+\)", "", ran.output)  # it has no route to them

@@ -6,6 +6,7 @@ asks as well, so this imports nothing that a rendering needs, and takes a tenth 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any, NamedTuple
@@ -60,7 +61,7 @@ def counts(text: str | None) -> Counts | None:
 def serving(text: str | None) -> dict[str, str]:
     """The addresses of endpoints that are given connections, each with the first Service (``namespace/name``) it is of.
 
-    None where there is no catalogue, or another release compiled it.
+    No address where there is no catalogue, or another release compiled it.
     """
     found: dict[str, str] = {}
     try:
@@ -111,6 +112,7 @@ def _words(before: list[Row], after: list[Row]) -> str:
     return ", ".join([f"{several(int(number), 'Service')} {verb}", *words[1:]])
 
 
+@functools.lru_cache(maxsize=1)  # who counts asks for the endpoints as well; nobody changes what is given
 def _rows(text: str | None) -> Any:
     """The catalogue as lists in lists, None where it is none or has other fields. Raises what is in _FAULTS."""
     found = json.loads(_body(text)[:-2]) if text else None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..backends.interface import Change, Files
-from .files import CATALOGUE_FILE, SETTINGS_FILE
+from .files import CATALOGUE_FILE, setting
 
 if TYPE_CHECKING:
     from ..catalogue.model import Catalogue
@@ -25,10 +24,7 @@ _COMMENT = re.compile(r'--comment "?([a-z0-9-]+/[a-z0-9-]+(?::[a-z0-9-]*)?)')
 
 def backend(files: Files, unknown: str = "") -> str:
     """The backend that ``files`` are for, ``""`` for none; ``unknown`` where they do not say."""
-    try:
-        found = json.loads(files[SETTINGS_FILE])["backend"]
-    except (LookupError, ValueError, TypeError, RecursionError):
-        return unknown
+    found = setting(files, "backend")
     return found if isinstance(found, str) else unknown
 
 

@@ -78,6 +78,14 @@ def nothing() -> dict[str, Any]:
     return {"backend": "", "ip_families": [], **settings}
 
 
+def setting(contents: Files, name: str) -> Any:
+    """What SETTINGS_FILE among ``contents`` says under ``name``; None where it does not, or cannot be read."""
+    try:
+        return json.loads(contents[SETTINGS_FILE])[name]
+    except (LookupError, ValueError, TypeError, RecursionError):
+        return None
+
+
 def settings_text(settings: Mapping[str, Any]) -> str:
     """The content of SETTINGS_FILE: of ``settings`` (without their prefix) those that an apply needs."""
     needed = [*nothing(), "compat", "confirm_timeout"]

@@ -69,9 +69,9 @@ def prepare(
     # Modules first: they bring sysctls with them.
     loaded = missing if check else [name for name in missing if linux.load_module(name)]
     warnings: list[str] = []
-    raised = _raised(conntrack_max, warnings)
-    sysctls = {**sysctls, **raised}
     had = [line.partition(" = ")[0] for line in owned_files.shown(SYSCTL_FILE).splitlines() if " = " in line]
+    raised = _raised(conntrack_max, had, warnings)
+    sysctls = {**sysctls, **raised}
     wanted = owned_files.differing(
         {
             SYSCTL_FILE: sysctl_text(sysctls) if sysctls else None,
@@ -109,18 +109,17 @@ def prepare(
     return Prepared(loaded, diff, warnings)
 
 
-def _raised(wanted: int | str, warnings: list[str]) -> dict[str, str]:
+def _raised(wanted: int | str, had: Collection[str], warnings: list[str]) -> dict[str, str]:
     """The sysctls that give conntrack room, a bucket per connection as kernels have it by themselves.
 
-    What has more is left alone, also at boot; but what this file has, it keeps. ``warnings`` get a line where somebody
-    asked for a number, and this is not the network namespace to set it.
+    What has more is left alone, also at boot; but what the file ``had``, it keeps. ``warnings`` get a line where
+    somebody asked for a number, and this is not the network namespace to set it.
     """
     size = conntrack.room(os.cpu_count() or 1, linux.memory()) if wanted == AUTO else int(wanted)
-    said = owned_files.shown(SYSCTL_FILE)
     found = {}
     for name in (conntrack.BUCKETS, conntrack.MAX) if size else ():
         now = linux.sysctl(name)
-        if now is None or (linux.may_set_sysctl(name) and (int(now) < size or f"{name} = " in said)):
+        if now is None or (linux.may_set_sysctl(name) and (int(now) < size or name in had)):
             found[name] = str(size)
         elif int(now) < size and wanted != AUTO and name == conntrack.MAX:
             warnings.append(f"{name} stays {now}: sluice_conntrack_max ({size}) cannot be set in here, but on the host")

@@ -132,18 +132,17 @@ def status(directory: str = files.DIRECTORY) -> Status:
 
     Raises NodeError where there is no such file.
     """
-    path = os.path.join(directory, files.SETTINGS_FILE)
-    settings = _content(path)
-    if settings is None:
-        raise NodeError(f"there is no {path}: this node was given no Services")
-    catalogue = _content(os.path.join(directory, files.CATALOGUE_FILE))
+    paths = {name: os.path.join(directory, name) for name in (files.SETTINGS_FILE, files.CATALOGUE_FILE)}
+    contents = {name: text for name, path in paths.items() if (text := _content(path)) is not None}
+    if files.SETTINGS_FILE not in contents:
+        raise NodeError(f"there is no {paths[files.SETTINGS_FILE]}: this node was given no Services")
     return Status(
         node=os.uname().nodename,
-        backend=difference.backend({files.SETTINGS_FILE: settings}, history.UNKNOWN),
+        backend=difference.backend(contents, history.UNKNOWN),
         in_force=state.in_force(),
         waiting=pending.waiting(),
-        held=counts.counts(catalogue),
-        unrouted=unrouted({files.SETTINGS_FILE: settings, **({files.CATALOGUE_FILE: catalogue} if catalogue else {})}),
+        held=counts.counts(contents.get(files.CATALOGUE_FILE)),
+        unrouted=unrouted(contents),
         connections=conntrack.fill(),
         drift=_drift(directory),
         rolled_back=state.note(),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from .. import addresses
 from ..backends.interface import Files
 from ..catalogue import counts
 from ..system import routes
-from .files import CATALOGUE_FILE, SETTINGS_FILE
+from .files import CATALOGUE_FILE, setting
 
 _NAMED = 3
 """So many are named, the others counted."""
@@ -21,10 +20,7 @@ Unrouted = Mapping[str, str]
 def unrouted(files: Files) -> Unrouted:
     """Those of the Services in a node's ``files``, of the address families that it serves."""
     serving = counts.serving(files.get(CATALOGUE_FILE))
-    try:
-        families = json.loads(files[SETTINGS_FILE])["ip_families"]
-    except (LookupError, ValueError, TypeError, RecursionError):
-        return {}
+    families = setting(files, "ip_families") or ()
     without = routes.without(address for address in serving if addresses.family_of(address) in families)
     return {address: serving[address] for address in without}
 

@@ -42,5 +42,6 @@ def test_what_is_not_known_is_left_out() -> None:
 def test_each_has_its_help_and_type() -> None:
     text = metrics.text(WELL)
     names = set(re.findall(r"^(sluice_\w+)", text, re.MULTILINE))
+    assert len(names) == len(values(WELL)) - 1, "endpoints are two values of one"
     for name in names:
         assert re.search(rf"^# HELP {name} \S.*\n# TYPE {name} gauge\n{name}", text, re.MULTILINE)
