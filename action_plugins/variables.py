@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import variable_files
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.backends.registry import BACKENDS
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import Fault, InputError, strictly
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.settings import PREFIX, from_variables, unknown
@@ -40,7 +41,8 @@ class ActionModule(ActionBase):
                 for fault in error.faults:
                     if not fault.warning:
                         found[(*place(hostvars, host, fault.field), fault.field, fault.message, False)].append(host)
-        faults = [
+        sources, groups = (task_vars.get(name, ()) for name in ("ansible_inventory_sources", "groups"))
+        faults = variable_files.unread(sources, groups, hostvars) + [
             Fault(file, line, _hosts(hosts), field, message, warning)
             for (file, line, field, message, warning), hosts in found.items()
         ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.parsing.dataloader import DataLoader
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.faults import Fault
 
 try:
@@ -18,8 +20,13 @@ DEFAULTS = {"sluice_endpoint_ip": "ansible_host"}
 
 
 def place(hostvars: Mapping[str, Any], host: str, name: str) -> tuple[str, int]:
-    """The file and line at which a variable stands, where Ansible knows them; else ``inventory`` and 0."""
-    raw = getattr(hostvars, "raw_get", hostvars.get)(host)
+    """The file and line at which a variable stands, where Ansible knows them; else ``inventory`` and 0.
+
+    One of the command line is not the inventory's: ``--extra-vars`` and 0, unless a file was given there.
+    """
+    extra = load_extra_vars(DataLoader())  # Ansible keeps them: nothing is read again
+    typed = name in extra
+    raw = extra if typed else getattr(hostvars, "raw_get", hostvars.get)(host)
     pair = next(((key, raw[key]) for key in raw if key == name), ()) if isinstance(raw, Mapping) else ()
     for part in pair:  # true, false and numbers know nothing of where they are from
         origin = Origin.get_tag(part) if Origin else None
@@ -28,7 +35,9 @@ def place(hostvars: Mapping[str, Any], host: str, name: str) -> tuple[str, int]:
         file, line, _column = getattr(part, "ansible_pos", None) or ("", 0, 0)
         if file:
             return str(file), int(line)
-    return place(hostvars, host, DEFAULTS[name]) if not pair and name in DEFAULTS else ("inventory", 0)
+    if not pair and name in DEFAULTS:
+        return place(hostvars, host, DEFAULTS[name])
+    return "--extra-vars" if typed else "inventory", 0
 
 
 def placed(fault: Fault, hostvars: Mapping[str, Any]) -> Fault:

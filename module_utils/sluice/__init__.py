@@ -5,18 +5,19 @@ nodes and the ``sluice`` command. The data goes one way: manifests, catalogue, v
 
 The rooms, from the top. A module may import from its own room and from those below it::
 
-    command     the sluice command: arguments in, one call, lines out
-    manual      what the command says of itself: help, manual page, what shells complete
-    inventory   the catalogue of an inventory, by Ansible
-    render      catalogue and settings to a node's files
-    node        one node: its files, changes, memory; knows no backend by name
-    backends    what programs Services in the kernel; the rest meets it through interface and registry
-    view        the catalogue as one node sees it
-    catalogue   text to one sound catalogue; nothing of nodes or rules
-    settings    the settings of a node, their defaults and checks
-    system      the host, by its tools; knows nothing of Services
-    words       release balancing forms names pools addresses faults seal: small, and known to all
-    archive     where Python takes all of it from
+    command         the sluice command: arguments in, one call, lines out
+    manual          what the command says of itself: help, manual page, what shells complete
+    inventory       the catalogue of an inventory, by Ansible
+    variable_files  what is wrong with the files of an inventory's variables
+    render          catalogue and settings to a node's files
+    node            one node: its files, changes, memory; knows no backend by name
+    backends        what programs Services in the kernel; the rest meets it through interface and registry
+    view            the catalogue as one node sees it
+    catalogue       text to one sound catalogue; nothing of nodes or rules
+    settings        the settings of a node, their defaults and checks
+    system          the host, by its tools; knows nothing of Services
+    words           release balancing forms names pools addresses faults seal: small, and known to all
+    archive         where Python takes all of it from
 
 Among the backends, ``ipvs`` may import from ``iptables``, whose rules it needs besides its own tables.
 """

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from typing import NamedTuple
 
+from . import variable_files
 from .catalogue import sources
 from .catalogue.model import Catalogue
 from .faults import Fault, InputError
@@ -59,8 +60,12 @@ def compiled(path: str, *, strict: bool = False) -> Compiled:
             raise NodeError(
                 "the collection sluice.lb is not installed: ansible-galaxy collection install sluice-lb-*.tar.gz"
             )
+        broken = variable_files.broken([path]) if done.returncode else []
+        if broken:  # Ansible does not always say which file it could not read
+            raise InputError([*broken, *warnings])
         if done.returncode or not os.path.exists(target):
-            raise NodeError(f"{path}: {(done.stderr or done.stdout).strip()}")
+            said = re.findall(r"^sluice: (.*)$", done.stderr, re.MULTILINE)
+            raise NodeError(f"{path}: {(said or [done.stderr or done.stdout])[-1].strip()}")
         return Compiled(sources.compiled(target), warnings)
 
 

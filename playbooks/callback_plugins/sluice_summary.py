@@ -5,12 +5,16 @@ Ansible loads it because it lies beside the playbooks; it needs no configuration
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from ansible import constants as C
+from ansible import context
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import variable_files
 from ansible_collections.sluice.lb.plugins.plugin_utils import told
 
 DOCUMENTATION = r"""
@@ -24,7 +28,10 @@ description:
 """
 
 
-_SERVICE = re.compile(r"(?:[+-] )?([a-z0-9-]+/[a-z0-9-]+)")
+_GROUP = "load_balancers"
+_SERVICE = re.compile(r"([+-]?) ?([a-z0-9-]+/[a-z0-9-]+)")
+_VERBS = {"+": ("added", "would be added"), "-": ("removed", "would be removed"), "": ("changed", "would change")}
+"""By the sign of a Service's line: what a run did, and what it would do."""
 
 
 class CallbackModule(CallbackBase):
@@ -45,10 +52,20 @@ class CallbackModule(CallbackBase):
         shown = C.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name="default")
         self._are_hidden = not shown
 
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        # Ansible ends at such a file, and does not say which one it is.
+        for fault in variable_files.broken(context.CLIARGS.get("inventory") or ()):
+            self._tell(str(fault))
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        self._play = play
+
     def v2_playbook_on_no_hosts_matched(self) -> None:
-        self._say(
-            "sluice: no host of this inventory is in the play's group (load_balancers): nothing was done", odd=True
-        )
+        near = difflib.get_close_matches(_GROUP, self._play.get_variable_manager().get_vars()["groups"], n=1)
+        hint = f"; is {near[0]} a slip of the pen?" if near and near[0] != _GROUP else ""
+        line = f"sluice: no host of this inventory is in the play's group ({_GROUP}){hint}: nothing was done"
+        # Also where another program reads what a run says: nothing else would tell it.
+        self._display.display(line, color=C.COLOR_WARN, stderr=self._quiet)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self._collect(result)
@@ -99,8 +116,9 @@ class CallbackModule(CallbackBase):
         warnings = [_number(len(self._told), "warning")] if self._told else []
         nothing = [] if found["services"] else ["there is nothing to program"]
         endpoints = _number(found["endpoints"], "endpoint") + not_ready
-        idle = [f"{found['idle']} without rules"] if found["idle"] else []
-        return ", ".join([_number(found["services"], "Service"), *idle, endpoints, *warnings, *nothing])
+        idle = f" ({found['idle']} without rules)" if found["idle"] else ""
+        services = _number(found["services"] + found["idle"], "Service") + idle
+        return ", ".join([services, endpoints, *warnings, *nothing])
 
     def _say(self, line: str, *, odd: bool = False) -> None:
         if not self._quiet:
@@ -120,17 +138,21 @@ def _of_node(result: dict[str, Any], *, check: bool) -> str:
     former = result.get("former_backend")
     if former and result.get("backend") and former != result["backend"]:
         return f"{'would move' if check else 'moved'} from {former} to {state}"
-    # A line is of a Service (`+ shop/new (…)`) or of one of its ports (`shop/web:http: …`).
-    names = {match[1] for line in result.get("services") or () if (match := _SERVICE.match(line))}
+    by_service = _of_services(result.get("services") or (), check=check)
+    if by_service:
+        return f"{state}: {by_service}"
     counts = result["counts"]
     things = counts["added"] + counts["modified"] + counts["removed"]
-    if names:
-        what = _number(len(names), "Service")
-    elif things:
-        what = _number(things, "kernel object")
-    else:
-        what = "only its files"
-    return f"{state}: {what} {'would change' if check else 'changed'}"
+    return f"{state}: {_number(things, 'kernel object') if things else 'only its files'} {_VERBS[''][check]}"
+
+
+def _of_services(lines: Iterable[str], *, check: bool) -> str:
+    """``2 Services added, 1 removed``. A line is of one (`+ shop/new (…)`) or of one of its ports (`shop/web:http: …`)."""
+    matches = list(filter(None, map(_SERVICE.match, lines)))
+    numbers = {sign: len({match[2] for match in matches if match[1] == sign}) for sign in _VERBS}
+    told = [(number, _VERBS[sign][check]) for sign, number in numbers.items() if number]
+    words = [f"{number} {verb}" for number, verb in told]
+    return ", ".join([f"{_number(told[0][0], 'Service')} {told[0][1]}", *words[1:]]) if told else ""
 
 
 def _number(count: int, what: str) -> str:

@@ -173,7 +173,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "NUL": (GOOD.replace("web", "we\0b").encode(), "control characters are not allowed"),
     "binary": (bytes(range(256)), "cannot be read: "),
     "UTF-16": (GOOD.encode("utf-16-le"), "UTF-16 without a byte order mark"),
-    "tabs": (b"a:\n\tb: c\n", "found character that cannot start any token"),
+    "tabs": (b"a:\n\tb: c\n", "a tab stands where only blanks may: YAML indents with blanks"),
     "code": (b"!!python/object/apply:os.system ['id']\n", "is not known"),
     "binary value": (b"a: !!binary /////\n", "is not known"),
     "list as a key": (b"{[a]: b}\n", "a key must be text"),

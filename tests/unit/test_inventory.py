@@ -106,6 +106,18 @@ def test_a_folder_with_what_lies_beside_the_hosts(hosts: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_file_that_is_no_yaml_is_told_alone(hosts: Path) -> None:
+    """Not thirty lines of what each of Ansible's plugins made of it."""
+    hosts.write_text(HOSTS.replace("  hosts:", "\thosts:", 1))
+    with pytest.raises(InputError) as caught:
+        inventory.compiled(str(hosts))
+    reason = "YAML syntax: a tab stands where only blanks may: YAML indents with blanks"
+    assert list(map(str, caught.value.faults)) == [f"{hosts}:2: {reason}"]
+    hosts.write_text(HOSTS.replace("load_balancers:", "load_balancer:"))
+    with pytest.raises(NodeError, match=r"in the play's group \(load_balancers\); is load_balancer a slip of the pen\?"):
+        inventory.compiled(str(hosts))
+
+
 def test_no_ansible(hosts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory.sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", "/nowhere")

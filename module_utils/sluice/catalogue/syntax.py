@@ -155,6 +155,8 @@ def _documents(text: str, reader: Callable[[_Events], _Values | _Places]) -> Ite
         place = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0) or 0)
         reason = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
         place = min(place, text.count("\n"))  # what is missing at the end is missed on a line behind it
+        if mark and text.split("\n")[place][mark.column : mark.column + 1] == "\t":
+            reason = "a tab stands where only blanks may: YAML indents with blanks"
         raise SyntaxFault(place + 1, f"YAML syntax: {' '.join(reason.split())}") from None
     except ValueError as error:  # half a surrogate pair
         raise SyntaxFault(1, f"YAML syntax: {error}") from None

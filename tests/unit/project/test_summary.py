@@ -119,7 +119,8 @@ def test_no_services_never_look_like_success(inventory: Path) -> None:
 def test_a_group_that_there_is_not_is_said(inventory: Path) -> None:
     change(inventory / "hosts.yml", "load_balancers:", "loadbalancers:")
     _code, lines = render(inventory)
-    assert any("no host of this inventory is in the play's group (load_balancers)" in line for line in lines)
+    said = "in the play's group (load_balancers); is loadbalancers a slip of the pen?: nothing was done"
+    assert f"sluice: no host of this inventory is {said}" in lines
 
 
 def test_each_part_of_a_run_makes_the_same_catalogue(inventory: Path) -> None:
@@ -148,3 +149,33 @@ def test_another_backend_is_said(found: dict[str, str], check: bool, line: str) 
     counts = {"added": 50, "modified": 1, "removed": 0}
     result = {"changed": True, "generation": 9, "services": [], "counts": counts, **found}
     assert runpy.run_path(str(SUMMARY))["_of_node"](result, check=check) == line
+
+
+@pytest.mark.parametrize(
+    ("services", "check", "line"),
+    [
+        (["+ shop/new (ClusterIP 10.96.0.1, 0 endpoints)", "- shop/old", "shop/web:http: + 10.0.0.1:80"], False, ""),
+        (["- shop/old", "- shop/web"], True, "holds nothing: 2 Services would be removed"),
+        (["shop/web:http: - 10.0.0.1:80", "shop/web:https: - 10.0.0.1:443"], True, ": 1 Service would change"),
+    ],
+)
+def test_what_changes_is_counted_by_service(services: list[str], check: bool, line: str) -> None:
+    counts = {"added": 50, "modified": 1, "removed": 0}
+    result = {"changed": True, "backend": "" if "nothing" in line else "ipvs", "generation": 9, "services": services}
+    told = runpy.run_path(str(SUMMARY))["_of_node"]({**result, "counts": counts}, check=check)
+    assert told.endswith(line or ": 1 Service added, 1 removed, 1 changed")
+
+
+def test_a_file_of_variables_that_is_no_yaml_is_named(inventory: Path) -> None:
+    """ansible-core 2.19 says that YAML parsing failed, and not of which file."""
+    variables = inventory / "group_vars/load_balancers.yml"
+    variables.write_text("sluice_ip_families:\n\t- IPv4\n")
+    code, lines = render(inventory)
+    assert code
+    assert f"{variables}:2: YAML syntax: a tab stands where only blanks may: YAML indents with blanks" in lines
+
+
+def test_a_value_of_the_command_line_is_not_blamed_on_the_inventory(inventory: Path) -> None:
+    code, lines = render(inventory, "-e", "sluice_backend=ipsv")
+    said = "--extra-vars: hosts edge1, edge2: sluice_backend: must be one of iptables, ipvs, is 'ipsv'"
+    assert (code, lines.count(said)) == (2, 1)
