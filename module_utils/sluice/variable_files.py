@@ -82,7 +82,7 @@ def _entries(folder: str) -> list[str]:
 
 
 def _files(path: str) -> Iterator[str]:
-    """The files of an entry, and of the folders in it. Links to folders are not followed, so none is walked for ever."""
+    """The files of an entry, and of the folders in it. Links to folders are not followed: one may lead in a circle."""
     if not os.path.isdir(path):
         yield path
     for folder, folders, _names in os.walk(path):

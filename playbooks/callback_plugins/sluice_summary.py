@@ -147,7 +147,7 @@ def _of_node(result: dict[str, Any], *, check: bool) -> str:
 
 
 def _of_services(lines: Iterable[str], *, check: bool) -> str:
-    """``2 Services added, 1 removed``. A line is of one (`+ shop/new (…)`) or of one of its ports (`shop/web:http: …`)."""
+    """``2 Services added, 1 removed``. A line is of one (`+ shop/new (…)`) or of its port (`shop/web:http: …`)."""
     matches = list(filter(None, map(_SERVICE.match, lines)))
     numbers = {sign: len({match[2] for match in matches if match[1] == sign}) for sign in _VERBS}
     told = [(number, _VERBS[sign][check]) for sign, number in numbers.items() if number]

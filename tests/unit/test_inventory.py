@@ -114,7 +114,7 @@ def test_a_file_that_is_no_yaml_is_told_alone(hosts: Path) -> None:
     reason = "YAML syntax: a tab stands where only blanks may: YAML indents with blanks"
     assert list(map(str, caught.value.faults)) == [f"{hosts}:2: {reason}"]
     hosts.write_text(HOSTS.replace("load_balancers:", "load_balancer:"))
-    with pytest.raises(NodeError, match=r"in the play's group \(load_balancers\); is load_balancer a slip of the pen\?"):
+    with pytest.raises(NodeError, match=r"group .load_balancers.; is load_balancer a slip of the pen"):
         inventory.compiled(str(hosts))
 
 

@@ -58,7 +58,7 @@ def test_what_is_no_yaml(tmp_path: Path) -> None:
     write(tmp_path / "host_vars/lb1", "---\npassword: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\nb: !unsafe '{{'\n")
     found = [(fault.file, fault.line) for fault in variable_files.broken([str(hosts)])]
     assert found == [(str(hosts), 2), (str(group), 2)]
-    assert variable_files.broken(["lb1,lb2", str(tmp_path / "missing"), ""]) == []
+    assert variable_files.broken(["lb1,lb2", str(tmp_path / "elsewhere" / "missing")]) == []
 
 
 def test_an_inventory_that_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
