@@ -43,9 +43,10 @@ class Ansible(NamedTuple):
         return output([self.programs / program, *arguments], self.environment(), self.folder)
 
     def shell(self, command: str, folder: Path) -> str:
-        """What a line of a shell prints, with these programs before those of the project."""
+        """What a line of a shell prints in a folder with an ansible.cfg; these programs come before the project's."""
         path = f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return output(["sh", "-c", command], {**self.environment(), "PATH": path}, folder)
+        configured = {"ANSIBLE_CONFIG": str(folder / "ansible.cfg"), "PATH": path}
+        return output(["sh", "-c", command], self.environment() | configured, folder)
 
     def lab(self, *arguments: str | Path, first: Path = INVENTORY) -> str:
         """What lab/network.py prints, about hosts that are this one's alone."""
@@ -161,14 +162,14 @@ def test_playbook_programs_a_node(ansible: Ansible) -> None:
 
 def blocks(kind: str) -> list[str]:
     """What the page has in blocks of a kind, in their order."""
-    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```(?:{kind})\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
 def project(ansible: Ansible, needs_root: None) -> Iterator[Path]:
     """The files of the page in a folder, and its hosts."""
     folder = ansible.folder / "project"
-    for block in blocks("yaml"):
+    for block in blocks("yaml|ini"):
         file = folder / re.match(r"# (\S+)\n", block)[1]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(block)
@@ -188,6 +189,10 @@ def test_the_page_runs_as_printed(ansible: Ansible, project: Path) -> None:
     printed = [ansible.shell(command, project) for command in commands]
     assert "203.0.113.10" in printed[-1]
     assert changed(printed[2]) > 0
+    ends = [[line for line in run.splitlines() if line.startswith("sluice: ")] for run in printed[:3]]
+    there = "sluice: 1 Service, 2 endpoints"
+    held = "lb1 iptables generation 1: 1 Service"
+    assert ends == [[there], [f"{there}; lb1 iptables: 1 Service would be added"], [f"{there}; {held} added"]]
     assert {fetched(ansible, "203.0.113.10") for _ in range(40)} == {"web1", "web2"}
     assert changed(ansible.shell(commands[2], project)) == 0
 

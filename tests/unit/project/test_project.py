@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 LINKS = {
     "plugins/action": "../action_plugins",
+    "plugins/callback": "../callback_plugins",
     "plugins/module_utils": "../module_utils",
     "plugins/modules": "../library",
     "plugins/filter": "../filter_plugins",

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-SUMMARY = ROOT / "playbooks/callback_plugins/sluice_summary.py"
+SUMMARY = ROOT / "callback_plugins/summary.py"
 
 
 @pytest.fixture
