@@ -5,18 +5,6 @@ The collection's playbooks bring it along (playbooks/callback_plugins); it print
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
-from collections.abc import Iterable
-from typing import Any
-
-from ansible import constants as C
-from ansible import context
-from ansible.plugins.callback import CallbackBase
-from ansible_collections.sluice.lb.plugins.module_utils.sluice import variable_files
-from ansible_collections.sluice.lb.plugins.plugin_utils import told
-
 DOCUMENTATION = r"""
 name: summary
 type: aggregate
@@ -31,6 +19,17 @@ requirements:
   - C(callbacks_enabled = sluice.lb.summary) in C(ansible.cfg)
 """
 
+import difflib
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ansible import constants as C
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import variable_files
+from ansible_collections.sluice.lb.plugins.plugin_utils import told
 
 _GROUP = "load_balancers"
 _SERVICE = re.compile(r"([+-]?) ?([a-z0-9-]+/[a-z0-9-]+)")

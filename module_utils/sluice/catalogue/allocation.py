@@ -44,8 +44,11 @@ class Allocated(NamedTuple):
         return allocations_file.text(self.given)
 
     def differs(self, before: Allocations) -> bool:
-        """Whether the file ``before`` is to be written anew; one without a name is never."""
-        return bool(before.name) and self.text != before.text and bool(self.given or before.text)
+        """Whether the file ``before`` is to be written anew; one without a name is never.
+
+        Without any Service nothing is given back: a folder that is empty by mistake shall not cost the addresses.
+        """
+        return bool(before.name and self.services) and self.text != before.text and bool(self.given or before.text)
 
     def unwritten(self, name: str, reason: str) -> Fault:
         """A warning: what the file does not say was chosen by hash."""

@@ -149,3 +149,23 @@ def test_keys_of_all_kinds(tmp_path: Path) -> None:
     """YAML has mappings with numbers beside text."""
     with pytest.raises(InputError, match="must be text"):
         compiled([], tmp_path / "catalogue.json", manifests=[service(labels={80: "a", "b": "c"})])
+
+
+def test_an_empty_folder_gives_no_address_back(tmp_path: Path) -> None:
+    """Its files may be somewhere else by mistake; without one Service of several, that one's are free."""
+    services, kept = tmp_path / "services", tmp_path / "allocations.yml"
+    services.mkdir()
+    for name in ("a", "b"):
+        (services / f"{name}.yml").write_text(
+            MANIFEST.replace("name: a", f"name: {name}").replace("clusterIP: 10.96.0.9, ", "")
+        )
+
+    def given() -> list[str]:
+        compiled([services], tmp_path / "catalogue.json", allocations=str(kept))
+        return [line.partition(":")[0] for line in kept.read_text().splitlines() if not line.startswith("#")]
+
+    assert given() == ["default/a", "default/b"]
+    (services / "b.yml").rename(services / "b.yam")
+    assert given() == ["default/a"]
+    (services / "a.yml").rename(services / "a.yam")
+    assert given() == ["default/a"]
