@@ -33,23 +33,25 @@ def roll_back(
     if check:
         target, wanted = _target(to)
         return converge.compare(wanted)._replace(headline=_back(target))
-    with state.keeping_errors(), locks.one_apply():
+    with locks.one_apply():
         target, wanted = _target(to)
-        now, before = state.in_force(), state.last().files
-        state.set_active(target, origin)
-        try:
-            done = converge.converge(wanted, origin=origin)
-        except NodeError:
-            with contextlib.suppress(OSError):
-                state.set_in_force(now)
-            raise
-        files.put(directory, wanted.contents)
-        # Else the node would go back to what was before the change that waits.
-        confirmation.give_up()
-        # The layers' records may be lost, and then converge knows of no other files than these.
-        done = done._replace(services=converge.services(before, wanted.contents))
-        if now.generation != target:
-            done = done._replace(generation=target)
+        # What cannot be gone back to is the asker's mistake, and nothing that the node suffers from.
+        with state.keeping_errors():
+            now, before = state.in_force(), state.last().files
+            state.set_active(target, origin)
+            try:
+                done = converge.converge(wanted, origin=origin)
+            except NodeError:
+                with contextlib.suppress(OSError):
+                    state.set_in_force(now)
+                raise
+            files.put(directory, wanted.contents)
+            # Else the node would go back to what was before the change that waits.
+            confirmation.give_up()
+            # The layers' records may be lost, and then converge knows of no other files than these.
+            done = done._replace(services=converge.services(before, wanted.contents))
+            if now.generation != target:
+                done = done._replace(generation=target)
     return done.finish()._replace(headline=_back(target), before=before)
 
 

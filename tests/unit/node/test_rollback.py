@@ -69,6 +69,7 @@ def test_to_a_generation_by_its_number(etc: Path, node_root: Path) -> None:
     for check in (True, False):
         with pytest.raises(NodeError, match=r"^there is no generation 4: kept are 1, 2, 3, in force is 3$"):
             rollback.roll_back(str(etc), to=4, check=check)
+    assert state.error() is None, "the node does not suffer from it"
 
 
 @pytest.mark.parametrize("before", ["catalogue", "removal"])
