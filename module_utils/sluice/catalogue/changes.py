@@ -135,7 +135,9 @@ def _told(service: Service) -> str:
     if service.type == EXTERNAL_NAME:
         return f"{service.type} {service.external_name}"
     ends = {end.address: end for piece in service.slices for end in piece.endpoints}
-    return f"{service.type} {', '.join(service.cluster_ips) or 'None'}, {_counted(ends.values())}"
+    reached = [*(service.cluster_ips or ["None"]), *(one.address for one in service.ingress), *service.external_ips]
+    reached += [f"node port {port.node_port}" for port in service.ports if port.node_port]
+    return f"{service.type} {', '.join(cut(reached, SHOWN))}, {_counted(ends.values())}"
 
 
 def _counted(ends: Iterable[Endpoint]) -> str:

@@ -84,8 +84,11 @@ def test_services_that_come_and_go() -> None:
     new = web("10.0.0.1", Endpoint("10.0.0.2", ready=False), name="new")
     headless = web(name="none", cluster_ips=(), ports=())
     elsewhere = Service("shop", "far", "ExternalName", (), (), external_name="example.org")
-    before, after = Catalogue((web(),)), Catalogue((new,), idle=(elsewhere, headless))
+    ports = tuple(ServicePort(f"p{port}", "TCP", port, 80, node_port=port) for port in (30001, 30002))
+    edge = web("10.0.0.1", name="edge", type="LoadBalancer", ingress=(Ingress("203.0.113.9"),), ports=ports)
+    before, after = Catalogue((web(),)), Catalogue((new, edge), idle=(elsewhere, headless))
     assert changes.lines(before, after) == [
+        "+ shop/edge (LoadBalancer 10.96.0.9, 203.0.113.9, node port 30001, node port 30002, 1 endpoint)",
         "+ shop/far (ExternalName example.org)",
         "+ shop/new (ClusterIP 10.96.0.9, 2 endpoints, 1 not ready)",
         "+ shop/none (ClusterIP None, 0 endpoints)",
