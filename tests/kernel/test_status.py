@@ -86,9 +86,7 @@ def test_a_week_of_an_operator(applied: hosts.Node) -> None:
     ):
         refused = applied.sluice("rollback", *words, check=False)
         assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", f"sluice: {line}\n")
-    assert asked(applied, "status")["last_error"]["message"] == line
-    applied.sluice("apply")
-    assert asked(applied, "status")["last_error"] is None
+    assert asked(applied, "status")["last_error"] is None, "a number that there is not is no error of the node's"
 
 
 def test_what_is_not_well_is_an_exit_code(applied: hosts.Node) -> None:

@@ -18,6 +18,7 @@ ANSIBLE = "https://docs.ansible.com/ansible/latest/"
 LABELS = {
     "action_plugins": ANSIBLE + "plugins/action.html",
     "ansible_configuration_settings": ANSIBLE + "reference_appendices/config.html",
+    "callback_plugins": ANSIBLE + "plugins/callback.html",
     "common_return_values": ANSIBLE + "reference_appendices/common_return_values.html",
 }
 

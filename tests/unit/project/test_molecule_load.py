@@ -22,11 +22,11 @@ for other, port in zip(others, itertools.islice(load.ports(), 0, None, 2)):
     other.bind((own, port))
 program = [sys.executable, load.__file__]
 said = lambda *words: subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True).stdout
-with subprocess.Popen([*program, "serve", "pod", "9090"]) as server:
-    while not said("ss", "-Hlnt", "sport = :9090"):
+with subprocess.Popen([*program, "serve", "pod", "80"]) as server:
+    while not said("ss", "-Hlnt", "sport = :80"):
         time.sleep(0.05)
     for _ in range(runs):
-        words = [*program, "ask", "--rate=50", "--held=3", f"127.0.0.1:9090@{own}"]
+        words = [*program, "ask", "--rate=50", "--held=3", f"127.0.0.1:80@{own}"]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
             client.stdout.readline()
             time.sleep(1)
