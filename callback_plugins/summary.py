@@ -102,6 +102,10 @@ class CallbackModule(CallbackBase):
                 self._told[warning] = None  # Ansible says it
         if action == "sluice.lb.catalogue" and "services" in values:
             self._catalogue = values
+        elif action == "sluice.lb.node_facts" and task.check_mode and values.get("node", {}).get("missing_packages"):
+            # Check mode ends here for the node: without its tools it cannot say what would change.
+            lacking = ", ".join(values["node"]["missing_packages"])
+            self._nodes[host.get_name()] = f"cannot be asked before {lacking} would be installed"
         elif action == "sluice.lb.apply" and "counts" in values:
             if values.get("msg"):  # what a rollback goes back to
                 self._say(f"{host.get_name()}: {values['msg']}")

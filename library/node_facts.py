@@ -58,8 +58,10 @@ node:
       type: list
       elements: str
     package_lists:
-      description: Whether the package manager knows what it could install; apt does not before its first update.
-      type: bool
+      description:
+        - What the package manager knows of what it could install, V(current), V(old) or V(none).
+        - apt knows nothing before its first update, and its mirrors drop packages that old lists name.
+      type: str
     rivals:
       description: Processes of Kubernetes in this network namespace that program the same chains.
       type: list
@@ -113,7 +115,7 @@ def main() -> None:
     given = module.params
     for warning in facts.warnings(found, given["backend"], strict_arp=given["strict_arp"], repairs=given["repairs"]):
         module.warn(warning)
-    if module.check_mode and found["missing_packages"] and not found["package_lists"]:
+    if module.check_mode and found["missing_packages"] and found["package_lists"] == "none":
         lacking = ", ".join(found["missing_packages"])
         module.warn(f"{lacking} would be installed, if there are such packages: this node has no lists of them yet")
     module.exit_json(changed=False, node=found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ FLUSHERS = ("firewalld", "netfilter-persistent", "iptables", "ip6tables")
 """Units that load a rule set of their own, whole."""
 
 _APT_LISTS = "/var/lib/apt/lists"
+_DAY = 86400  # seconds; Debian's own timer fetches the lists that often (APT::Periodic::Update-Package-Lists)
 _PACKAGES = {
     "debian": {"ip": "iproute2", "nft": "nftables", "modprobe": "kmod"},
     "rhel": {"ip": "iproute", "iptables": "iptables-nft", "nft": "nftables", "modprobe": "kmod"},
@@ -40,7 +42,7 @@ def facts(backend: str) -> dict[str, Any]:
     return {
         "addresses": links.own_addresses(links.prefixes(), registry.devices()) if has_ip else [],
         "ips": _primary_addresses() if has_ip else [],
-        "package_lists": _has_package_lists(),
+        "package_lists": _package_lists(),
         "missing_packages": sorted({names.get(command, command) for command in missing}),
         "rivals": linux.running(RIVALS),
         "announcers": linux.running(ANNOUNCERS),
@@ -52,12 +54,20 @@ def facts(backend: str) -> dict[str, Any]:
     }
 
 
-def _has_package_lists() -> bool:
-    """Whether the package manager knows what it could install: apt does not before its first update (apt-get(8))."""
+def _package_lists() -> str:
+    """What the package manager knows of what it could install: ``current``, ``old`` or ``none``.
+
+    apt knows nothing before its first update, and its mirrors drop what old lists name (apt-get(8)). Other package
+    managers fetch their lists themselves.
+    """
     try:
-        return any("Packages" in name for name in os.listdir(_APT_LISTS))
+        if not any("Packages" in name for name in os.listdir(_APT_LISTS)):
+            return "none"
+        # An update that finds nothing new writes in this folder only.
+        updated = os.stat(os.path.join(_APT_LISTS, "partial")).st_mtime
+        return "old" if time.time() - updated > _DAY else "current"
     except OSError:
-        return True
+        return "current"
 
 
 def warnings(found: Mapping[str, Any], backend: str, *, strict_arp: bool, repairs: bool) -> list[str]:

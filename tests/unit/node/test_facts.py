@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +149,24 @@ def test_an_unknown_backend_needs_no_packages(programs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "has"), [([], False), (["lock", "partial"], False), (["deb_dists_main_Packages.lz4"], True), (None, True)]
+    ("names", "days", "known"),
+    [
+        ([], 0, "none"),
+        (["lock", "partial"], 0, "none"),
+        (["partial", "deb_dists_main_Packages.lz4"], 0, "current"),
+        (["partial", "deb_dists_main_Packages.lz4"], 2, "old"),
+        (None, 0, "current"),
+    ],
 )
-def test_lists_of_packages(names: list[str] | None, has: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_of_packages(
+    names: list[str] | None, days: int, known: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """None: there is no apt, and others get their lists themselves."""
     monkeypatch.setattr(facts, "_APT_LISTS", str(tmp_path / "lists"))
     if names is not None:
         (tmp_path / "lists").mkdir()
+        then = time.time() - days * 86400
         for name in names:
             (tmp_path / "lists" / name).touch()
-    assert facts._has_package_lists() is has
+            os.utime(tmp_path / "lists" / name, (then, then))
+    assert facts._package_lists() == known

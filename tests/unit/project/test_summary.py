@@ -37,10 +37,13 @@ def render(inventory: Path, *words: str, **environment: str) -> tuple[int, list[
     return play("playbooks/render.yml", inventory, *words, **environment)
 
 
-def play(playbook: str, inventory: Path, *words: str, **environment: str) -> tuple[int, list[str]]:
-    """The exit code and the lines of a run."""
+def play(
+    playbook: str, inventory: Path, *words: str, within: tuple[str, ...] = (), **environment: str
+) -> tuple[int, list[str]]:
+    """The exit code and the lines of a run, ``within`` what a command makes for it."""
     done = subprocess.run(
         [
+            *within,
             *(Path(sys.executable).with_name("ansible-playbook"), "-i", inventory / "hosts.yml"),
             *(playbook, *words),
         ],
@@ -107,6 +110,18 @@ def test_a_node_that_cannot_be_reached_is_in_the_last_line(inventory: Path) -> N
             change(inventory / "hosts.yml", f"ansible_host: {address}", where)
         code, lines = play("site.yml", inventory)
     assert (code, lines[-1]) == (4, "sluice: edge1, edge2 unreachable")
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_node_that_lacks_its_tools_is_in_the_last_line_of_check_mode(inventory: Path) -> None:
+    """What it would be told to change cannot be known before, and no node must be missing there."""
+    here = f"ansible_connection: local\n          ansible_python_interpreter: {sys.executable}"
+    change(inventory / "hosts.yml", "ansible_host: 192.0.2.11", here)
+    nothing = 'mount --bind /dev/null "$(readlink -f "$(command -v iptables)")"; mount -t tmpfs none /var/lib/apt/lists'
+    within = ("unshare", "--mount", "sh", "-ec", f'{nothing}; exec "$@"', "sh")
+    code, lines = play("site.yml", inventory, "--check", "--limit", "edge1", within=within)
+    assert code == 0, lines
+    assert lines[-1].endswith("; edge1 cannot be asked before iptables would be installed"), lines
 
 
 def test_no_services_never_look_like_success(inventory: Path) -> None:
