@@ -79,7 +79,7 @@ def test_clients_are_not_told_of_another_router(network: load.Network) -> None:
         f"route add {ELSEWHERE}/32 via {router}",
         "link add eth0.7 type veth peer name other",
     )
-    # A new namespace has the values of the machine's own, where Sluice may be in use (net.core.devconf_inherit_init_net).
+    # A new namespace begins with the machine's values (net.core.devconf_inherit_init_net), and Sluice may be in use.
     network.node.shell("sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.client.send_redirects=1")
     network.node.shell("sysctl -qw net.ipv4.conf.eth0/7.send_redirects=1")
     network.client.shell("sysctl -qw net.ipv4.conf.all.accept_redirects=0 net.ipv4.conf.eth0.accept_redirects=0")

@@ -82,14 +82,16 @@ def parse(texts: Iterable[tuple[str, str]]) -> tuple[list[Manifest], list[Fault]
     return manifests, faults
 
 
-def inline(objects: Any, name: str = "sluice_manifests") -> list[Manifest]:
-    """Manifests that stand in a variable: a list of objects."""
+def inline(objects: Any) -> tuple[list[Manifest], list[Fault]]:
+    """The same of manifests that stand in a variable: a list of objects."""
+    faults: list[Fault] = []
     values = objects if isinstance(objects, (list, tuple)) else [objects]
-    return [
+    found = [
         manifest
         for index, value in enumerate(values)
-        for manifest in _objects(Document(f"{name}[{index}]", 0, ""), value)
+        for manifest in _objects(Document(f"sluice_manifests[{index}]", 0, ""), value, faults)
     ]
+    return found, faults
 
 
 def load_variables(path: str) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def _values(file: str, text: str, faults: list[Fault]) -> Iterator[tuple[Documen
                 yield Document(file, document.line + line, part), value
 
 
-def _objects(document: Document, value: Any, faults: list[Fault] | None = None) -> Iterator[Manifest]:
+def _objects(document: Document, value: Any, faults: list[Fault]) -> Iterator[Manifest]:
     """The object, or the objects of a List, of the Lists in it and so on, as they stand.
 
     ``faults`` get a warning of a List that is only the first part of what was asked for (``limit`` of the API).
@@ -185,7 +187,7 @@ def _objects(document: Document, value: Any, faults: list[Fault] | None = None) 
         if items is None:
             yield Manifest(document, path, value)
         else:
-            if faults is not None and _goes_on(value):
+            if _goes_on(value):
                 line = Manifest(document, path, value).line(("metadata", "continue"))
                 message = "the list goes on: it is one part of what the API server has, ask without a limit"
                 faults.append(Fault(document.file, line, "", "metadata.continue", message, warning=True))

@@ -94,8 +94,9 @@ def built(
 ) -> Built:
     """The same, and what its Services were given; ``given`` before."""
     found, faults = manifests.parse(sources.texts)
-    found += manifests.inline(sources.objects)
-    faults = sources.faults + faults
+    more, more_faults = manifests.inline(sources.objects)
+    found += more
+    faults = sources.faults + faults + more_faults
     try:
         if not isinstance(hosts, Iterable) or isinstance(hosts, (str, Mapping)):
             raise InputError([Fault("inventory", 0, "", "sluice_endpoint_hosts", "must be a list of hosts")])

@@ -28,7 +28,7 @@ def with_pools(*several: dict[str, Any], **more: Any) -> Checks:
 
 def give(objects: Iterable[dict[str, Any]], before: str = "", checks: Checks = DUAL) -> Built:
     return build.build(
-        manifests.inline(list(objects)), checks=checks, given=allocations_file.read(before, "allocations.yml")
+        manifests.inline(list(objects))[0], checks=checks, given=allocations_file.read(before, "allocations.yml")
     )
 
 

@@ -80,7 +80,7 @@ def test_slices_win_over_the_selector() -> None:
 
 def test_services_come_by_name() -> None:
     objects = [service(name, ip=f"10.96.0.{number}") for number, name in enumerate("bca", 1)]
-    found, faults, _given = build_module.build(manifests.inline(objects))
+    found, faults, _given = build_module.build(manifests.inline(objects)[0])
     assert not faults
     assert [each.name for each in found.services] == ["a", "b", "c"]
 
@@ -97,11 +97,11 @@ def test_nothing_of_what_nobody_knows_is_said() -> None:
     """A Secret between the Services, whole or broken, and a file that is no manifest at all."""
     secret = {"apiVersion": "v1", "kind": "Secret", "data": {"a": "hunter2"}, "stringData": {"b": "hunter2"}}
     broken = ({**secret, "kind": None}, {**secret, "apiVersion": 1}, {**secret, "metadata": "hunter2"}, "hunter2")
-    found, faults, _given = build_module.build(manifests.inline([secret, *broken, service()]))
+    found, faults, _given = build_module.build(manifests.inline([secret, *broken, service()])[0])
     assert len(faults) == 4
     assert "hunter2" not in "".join(map(str, faults)) + repr(found)
 
 
 def test_an_endless_kind_is_cut() -> None:
-    (fault,) = build_module.build(manifests.inline([{"apiVersion": "v1", "kind": "x" * 10_000}]))[1]
+    (fault,) = build_module.build(manifests.inline([{"apiVersion": "v1", "kind": "x" * 10_000}])[0])[1]
     assert len(str(fault)) < 300

@@ -105,7 +105,7 @@ def test_host_ports_that_cannot_be_told_apart(pods: list[dict[str, Any]], messag
 
 def faults_of(*services: dict[str, Any], **more: Any) -> list[tuple[str, bool]]:
     """The messages, and whether they are warnings."""
-    found, faults, _given = build.build(manifests.inline(list(services)), checks=checks.Checks(**more))
+    found, faults, _given = build.build(manifests.inline(list(services))[0], checks=checks.Checks(**more))
     assert len(found.services) == len(services)
     return [(fault.message, fault.warning) for fault in faults]
 
@@ -175,7 +175,7 @@ def test_a_node_s_address_is_said_where_it_was_written(tmp_path: Path) -> None:
 
 def test_an_address_that_nobody_wrote_stays_where_it_was_read() -> None:
     first = service("a", type="LoadBalancer", loadBalancerIP="192.0.2.1")
-    reader = ObjectReader(manifests.inline([first])[0], "Service", [])
+    reader = ObjectReader(manifests.inline([first])[0][0], "Service", [])
     there = ("status", "loadBalancer", "ingress", 0, "ip")
     assert declared_at(reader, there, "192.0.2.1") == ("spec", "loadBalancerIP")
     assert declared_at(reader, there, "192.0.2.2") == there, "nobody has written it"

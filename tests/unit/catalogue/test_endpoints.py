@@ -206,7 +206,7 @@ NO_PORT = "Service: spec.ports[0].port: warning: its endpoints have no port with
     ],
 )
 def test_what_an_api_server_refuses(manifest: dict[str, Any], said: list[str]) -> None:
-    found = build.build(inline([service(), manifest])).faults
+    found = build.build(inline([service(), manifest])[0]).faults
     assert [
         f"{'Service: ' * (fault.subject == WEB)}{fault.field}: {'warning: ' * fault.warning}{fault.message}"
         for fault in found
@@ -216,7 +216,7 @@ def test_what_an_api_server_refuses(manifest: dict[str, Any], said: list[str]) -
 def test_endpoints_that_are_left_out_are_no_news_where_their_slices_are() -> None:
     """A cluster has both for the Service ``kubernetes``."""
     beside = endpoints({"addresses": [ADDRESS]}, labels={endpoints_module.SKIP_MIRROR_LABEL: "true"})
-    found, faults, _given = build.build(inline([service(), beside, endpoint_slice("10.244.0.2")]))
+    found, faults, _given = build.build(inline([service(), beside, endpoint_slice("10.244.0.2")])[0])
     assert not faults
     assert [end.address for end in found.services[0].slices[0].endpoints] == ["10.244.0.2"]
 

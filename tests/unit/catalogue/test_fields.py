@@ -18,7 +18,7 @@ from sluice.catalogue.manifests import inline
 
 def said(manifest: Any) -> list[str]:
     """What is said of fields that nobody knows in one object (and its Service)."""
-    faults = build.build(inline([service(), manifest] if manifest["kind"] != "Service" else [manifest])).faults
+    faults = build.build(inline([service(), manifest] if manifest["kind"] != "Service" else [manifest])[0]).faults
     return [f"{fault.field}: {fault.message}" for fault in faults if fault.message.startswith("there is no such field")]
 
 
@@ -126,7 +126,7 @@ def test_what_is_none(manifest: dict[str, Any], path: tuple[str | int, ...]) -> 
 
 
 def test_a_warning_and_no_fault() -> None:
-    (fault,) = build.build(inline([service(sessionAffinty="ClientIP")])).faults
+    (fault,) = build.build(inline([service(sessionAffinty="ClientIP")])[0]).faults
     assert str(fault) == (
         "sluice_manifests[0]: Service shop/web: spec.sessionAffinty: warning: there is no such field, "
         "did you mean sessionAffinity?"
@@ -135,7 +135,7 @@ def test_a_warning_and_no_fault() -> None:
 
 @given(catalogues(3))
 def test_none_in_a_sound_catalogue(objects: list[dict[str, Any]]) -> None:
-    assert not [fault for fault in build.build(inline(objects)).faults if "no such field" in fault.message]
+    assert not [fault for fault in build.build(inline(objects)[0]).faults if "no such field" in fault.message]
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -158,7 +158,7 @@ def test_anything_in_any_place_is_a_line_at_most(data: st.DataObject) -> None:
         if isinstance(holder, dict) and data.draw(st.booleans()):
             key = data.draw(HOSTILE | st.integers() | st.none() | st.booleans())
         holder[key] = data.draw(VALUES)
-    faults = build.build(inline(objects)).faults
+    faults = build.build(inline(objects)[0]).faults
     lines = [str(fault) for fault in faults]
     assert all(line.isprintable() for line in lines)
     assert len(set(lines)) == len(lines)
@@ -166,7 +166,7 @@ def test_anything_in_any_place_is_a_line_at_most(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("key", ["x" * 100_000, "a\nb: warning: c", "\ud800", "\x1b[2J"])
 def test_a_hostile_name_of_a_field(key: str) -> None:
-    (fault,) = build.build(inline([service(**{key: 1})])).faults
+    (fault,) = build.build(inline([service(**{key: 1})])[0]).faults
     line = str(fault)
     assert fault.warning
     assert line.isprintable()

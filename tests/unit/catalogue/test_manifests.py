@@ -50,6 +50,8 @@ def test_a_list_that_goes_on_is_said() -> None:
     text = 'apiVersion: v1\nkind: ServiceList\nmetadata:\n  continue: "%s"\nitems: []\n'
     (fault,) = manifests.parse([("f", text % "eyJ2Ijoi")])[1]
     assert str(fault).startswith("f:4: metadata.continue: warning: the list goes on: it is one part of what the API")
+    value = {"apiVersion": "v1", "kind": "ServiceList", "metadata": {"continue": "eyJ2Ijoi"}, "items": []}
+    assert [fault.field for fault in manifests.inline([value])[1]] == ["metadata.continue"]
     assert manifests.parse([("f", text % "")])[1] == []
 
 
@@ -78,7 +80,7 @@ def test_lists_within_lists_to_any_depth() -> None:
     value: object = {"a": 1}
     for level in range(2_000):
         value = {"kind": "List", "items": [value] if level else [{"b": 1}, value]}
-    one, two = manifests.inline([value])
+    one, two = manifests.inline([value])[0]
     assert (one.value, two.value, len(two.path)) == ({"b": 1}, {"a": 1}, 4_000)
     depth = 300
     text = '{"kind": "List", "items": [' * depth + '{"a": 1}' + "]}" * depth
@@ -235,10 +237,11 @@ def test_objects_of_a_list_know_their_lines() -> None:
 
 
 def test_inline_objects_have_no_line() -> None:
-    one, two = manifests.inline([{"a": 1}, {"kind": "List", "items": [{"b": 1}]}])
+    one, two = manifests.inline([{"a": 1}, {"kind": "List", "items": [{"b": 1}]}])[0]
     assert (one.document.file, one.line(("a",)), two.document.file) == ("sluice_manifests[0]", 0, "sluice_manifests[1]")
     assert two.value == {"b": 1}
-    assert [manifest.value for manifest in manifests.inline("text")] == ["text"], "whoever validates says what is wrong"
+    ((text,), _faults) = manifests.inline("text")
+    assert text.value == "text", "whoever validates says what is wrong"
 
 
 def test_variables(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_bad_input(name: str, tmp_path: Path) -> None:
 
 def reader(value: dict[str, Any], kind: str = "Service") -> tuple[ObjectReader, list[Fault]]:
     faults: list[Fault] = []
-    (manifest,) = inline({"metadata": {"name": "web"}, **value})
+    (manifest,) = inline({"metadata": {"name": "web"}, **value})[0]
     return ObjectReader(manifest, kind, faults), faults
 
 

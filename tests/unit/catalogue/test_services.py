@@ -173,7 +173,7 @@ def test_bad_input(name: str, tmp_path: Path) -> None:
 
 def faults_of(manifest: dict[str, Any]) -> list[str]:
     """What is said of one object: field and message, ``warning`` before it where it is one."""
-    found = catalogue_build.build(manifests.inline([manifest])).faults
+    found = catalogue_build.build(manifests.inline([manifest])[0]).faults
     return [f"{fault.field}: {'warning: ' * fault.warning}{fault.message}" for fault in found]
 
 

@@ -22,7 +22,7 @@ SINGLE = Checks(ip_families=(V4,))
 
 def asks(checks: Checks = NO_CHECKS, ip: Any = "", had: Sequence[str] = (), **spec: Any) -> tuple[Wanted, list[str]]:
     faults: list[Fault] = []
-    (manifest,) = inline([service(ip=ip, **spec)])
+    (manifest,) = inline([service(ip=ip, **spec)])[0]
     entry = ObjectReader(manifest, "Service", faults)
     found = wanted(entry, read_service(entry, checks), checks, had)
     return found, [fault.message for fault in faults]
@@ -92,7 +92,7 @@ def test_node_ports_and_balancer(spec: dict[str, Any], node_ports: bool, health_
 def test_a_host_name_in_the_status_is_an_address_that_somebody_gave() -> None:
     manifest = service(ip="", type="LoadBalancer")
     manifest["status"] = {"loadBalancer": {"ingress": [{"hostname": "a.example.com"}]}}
-    (read,) = inline([manifest])
+    (read,) = inline([manifest])[0]
     entry = ObjectReader(read, "Service", [])
     assert not wanted(entry, read_service(entry, NO_CHECKS), NO_CHECKS).balancer
 
@@ -108,6 +108,6 @@ def test_annotations(prefix: str) -> None:
     "key", ["sluice.io/load-balancer-ips", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"]
 )
 def test_addresses_by_annotation(key: str) -> None:
-    (manifest,) = inline([service(type="LoadBalancer", annotations={key: "192.0.2.1, FD00::1"})])
+    (manifest,) = inline([service(type="LoadBalancer", annotations={key: "192.0.2.1, FD00::1"})])[0]
     found = read_service(ObjectReader(manifest, "Service", []), NO_CHECKS)
     assert [each.address for each in found.ingress] == ["192.0.2.1", "fd00::1"]
