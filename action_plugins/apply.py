@@ -1,16 +1,26 @@
-"""The action of sluice.lb.apply: compares a controller's files with the node's, and sends those that differ."""
+"""The action of sluice.lb.apply: sends the files that differ, and keeps a change over a new connection.
+
+Both belong to one task, since the nodes of a run wait for each other between two: one that is cut off or fails would
+let the time pass in which the others have to be confirmed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from ansible.constants import DEFAULT_LOCAL_TMP
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import origin
+
+_PATIENCE = 30
+"""Seconds beyond a change's deadline in which a node that was cut off comes back, as it takes the change back."""
 
 
 def checksums(folder: str) -> dict[str, str]:
@@ -39,7 +49,7 @@ def once(diff: list[dict[str, Any]], host: str, folder: str) -> list[dict[str, A
 
 
 class ActionModule(ActionBase):
-    """One run of the module where nothing is to be sent, else a second one with what was sent."""
+    """One run of the module where nothing is to be sent, a second one with what was sent, and the confirmation."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
@@ -56,9 +66,39 @@ class ActionModule(ActionBase):
             # The temporary folder goes when the task ends (ActionBase.cleanup).
             arguments["source"] = self._send(source, lacking)
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        if result.get("pending"):
+            result.update(self._confirmed(int(arguments["confirm_timeout"]), arguments["origin"], task_vars))
         if result.get("diff"):
+            result["_ansible_verbose_override"] = True  # -v shows the same again, as a list
             result["diff"] = once(result["diff"], str((task_vars or {}).get("inventory_hostname")), DEFAULT_LOCAL_TMP)
         return result
+
+    def _confirmed(self, seconds: int, by: dict[str, str], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Keep the change: what the result says then, also where the node has taken it back.
+
+        Only a new connection proves that the node can still be reached, so the one that there is is closed first.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                if type(self._connection).reset is not ConnectionBase.reset:  # else there is none to close
+                    self._connection.reset()
+                kept: dict[str, Any] = self._execute_module(
+                    module_name="sluice.lb.confirm", module_args={"origin": by}, task_vars=task_vars
+                )
+                reason = str(kept.get("msg"))
+                break
+            except AnsibleConnectionFailure as error:
+                kept, reason = {"failed": True}, f"no new connection could be made: {error}"
+                if time.monotonic() - began > seconds + _PATIENCE:
+                    break
+                time.sleep(1)
+        took = time.monotonic() - began
+        if not kept.get("failed"):
+            return {"pending": False}
+        if took > seconds:
+            reason += f"; the first new connection took {took:.0f} s, and sluice_confirm_timeout is {seconds}"
+        return {"failed": True, "taken_back": True, "msg": reason}
 
     def _send(self, source: str, names: Iterable[str]) -> str:
         """Send files of the folder ``source`` to a temporary folder of the node; returns that folder."""

@@ -32,6 +32,9 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import variable_f
 from ansible_collections.sluice.lb.plugins.plugin_utils import told
 
 _GROUP = "load_balancers"
+_OF_ALL_NODES = ("sluice.lb.catalogue", "sluice.lb.variables")
+"""Actions that run once, for all nodes."""
+
 _SERVICE = re.compile(r"([+-]?) ?([a-z0-9-]+/[a-z0-9-]+)")
 _VERBS = {"+": ("added", "would be added"), "-": ("removed", "would be removed"), "": ("changed", "would change")}
 """By the sign of a Service's line: what a run did, and what it would do."""
@@ -50,6 +53,7 @@ class CallbackModule(CallbackBase):
         self._quiet = os.environ.setdefault(told.READER, told.ON) != told.ON
         self._told: dict[str, None] = {}
         self._catalogue: dict[str, Any] = {}
+        self._refused = False
         self._nodes: dict[str, str] = {}
         # Then the default callback shows no warning of a task that has changed nothing.
         shown = C.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name="default")
@@ -75,11 +79,21 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         self._collect(result)
+        if ignore_errors:
+            return
+        action = str(_of(result, "task").resolved_action)
+        if action in _OF_ALL_NODES:
+            self._refused = True
+        else:
+            self._nodes.setdefault(_of(result, "host").get_name(), "failed")
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         self._nodes[_of(result, "host").get_name()] = "unreachable"
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
+        if self._refused:
+            self._say("sluice: faults, see above: nothing was done", odd=True)
+            return
         parts = [self._of_catalogue()] if self._catalogue else []
         by_text: dict[str, list[str]] = {}
         for host in sorted(self._nodes):
@@ -109,7 +123,10 @@ class CallbackModule(CallbackBase):
         elif action == "sluice.lb.apply" and "counts" in values:
             if values.get("msg"):  # what a rollback goes back to
                 self._say(f"{host.get_name()}: {values['msg']}")
-            self._nodes[host.get_name()] = _of_node(values, check=bool(task.check_mode))
+            taken_back = values.get("taken_back")
+            self._nodes[host.get_name()] = (
+                "took its change back" if taken_back else _of_node(values, check=bool(task.check_mode))
+            )
 
     def _tell(self, line: str, key: str = "") -> None:
         """Say a line that nobody has said yet in this run, of whatever node."""
@@ -140,7 +157,7 @@ def _of(result: Any, name: str) -> Any:
 def _of_node(result: dict[str, Any], *, check: bool) -> str:
     """``iptables generation 7: 2 Services changed``; a new node has no generation in check mode."""
     generation = f" generation {result['generation']}" if result["generation"] else ""
-    state = f"{result['backend']}{generation}" if result.get("backend") else "holds nothing"
+    state = f"{result['backend']}{generation}" if result.get("backend") else "without Sluice"
     if not result.get("changed"):
         return f"{state}: nothing {'would change' if check else 'changed'}"
     former = result.get("former_backend")

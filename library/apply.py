@@ -37,7 +37,9 @@ options:
     type: dict
   confirm_timeout:
     description:
-      - Seconds after which the node takes the change back by itself, unless M(sluice.lb.confirm) keeps it. V(0) is off.
+      - Seconds after which the node takes the change back by itself, unless it is confirmed. V(0) is off.
+      - The task confirms it over a new connection to the node, as M(sluice.lb.confirm) does. Where that fails, it waits
+        until the node has taken the change back, and fails.
       - The timer is the node's own, a transient unit of systemd or else a process; it needs the C(sluice) command.
     type: int
     default: 0
@@ -106,6 +108,10 @@ variant:
   description: The variant of iptables that is used, V(nft) or V(legacy).
   returned: success
   type: str
+taken_back:
+  description: That the node has taken the change back, or is going to, as it was not confirmed.
+  returned: on failure, where that is so
+  type: bool
 counts:
   description:
     - How many chains were added, modified and removed; lines and bytes that were sent to the kernel; UDP flows that
@@ -113,7 +119,7 @@ counts:
   returned: success
   type: dict
 pending:
-  description: Whether the change waits to be confirmed.
+  description: Whether the change waits to be confirmed; after the task none does.
   returned: success
   type: bool
 backend:

@@ -92,10 +92,13 @@ def bring(
 ) -> Brought:
     """Write what differs to ``directory``, bring the kernel to it, then remove files of another backend or family.
 
-    In this order, a node that goes down in between has the files of what its kernel is to become.
+    In this order, a node that goes down in between has the files of what its kernel is to become. Where the kernel
+    cannot be brought to them, those that were there come back: the node would go on trying by itself, at its next boot
+    or repair, and nothing would take that back.
     ``check``, ``confirm`` and ``origin`` are those of ``apply.apply``. Raises NodeError, OSError.
     """
     changed: owned_files.Contents = {}
+    former: owned_files.Contents = {}
     settings = _settings(os.path.join(directory, files.SETTINGS_FILE), wanted.contents[files.SETTINGS_FILE])
 
     def put() -> files.Wanted:
@@ -106,10 +109,16 @@ def bring(
             owned_files.make_folder(directory)
             os.chmod(directory, 0o755)  # whatever the umask: whoever logs in may read the rules
         owned_files.protect(directory)
+        former.update({path: owned_files.shown(path) or None for path in changed})
         owned_files.write({path: text for path, text in changed.items() if text is not None})
         return wanted
 
-    kernel = apply.apply(put, check=check, confirm=confirm, directory=directory, origin=origin)
+    try:
+        kernel = apply.apply(put, check=check, confirm=confirm, directory=directory, origin=origin)
+    except BaseException:
+        with contextlib.suppress(OSError):  # what speaks against the change is what matters
+            owned_files.write(former)
+        raise
     if not check:
         owned_files.write({path: None for path, text in changed.items() if text is None})
     return Brought(kernel, changed, settings)

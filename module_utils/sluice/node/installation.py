@@ -39,16 +39,18 @@ _OWN_PYTHON = "/usr/bin/python3"
 class Change(NamedTuple):
     """What an installation would write: files, and links of units (by path, whether they should be there).
 
-    ``anew``: others may have put code among what is installed, so that all of it goes first.
+    ``anew``: others may have put code among what is installed, so that all of it goes first. ``idle``: the timer that
+    repairs drift was stopped by hand.
     """
 
     files: owned_files.Contents
     links: dict[str, bool]
     units: dict[str, str | None]
     anew: bool = False
+    idle: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.links)
+        return bool(self.files or self.links or self.idle)
 
 
 def change(
@@ -74,7 +76,11 @@ def change(
     wanted_units = units.contents(repair_seconds, present=present) if systemd else {}
     anew = present and archive.may_be_others()
     files = {**(engine if anew else owned_files.differing(engine)), **owned_files.differing(wanted_units)}
-    return Change(files, units.links(wanted_units) if systemd else {}, wanted_units, anew)
+    if present and not os.access(COMMAND, os.X_OK):
+        files[COMMAND] = engine[COMMAND]
+    links = units.links(wanted_units) if systemd else {}
+    idle = systemd and not (files or links) and units.is_idle(wanted_units)
+    return Change(files, links, wanted_units, anew, idle)
 
 
 def _interpreter(python: str) -> str:

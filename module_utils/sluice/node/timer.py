@@ -37,7 +37,8 @@ def arm(seconds: int, change: str) -> str:
     """
     if not os.access(COMMAND, os.X_OK):
         raise NodeError(
-            f"{COMMAND} is not installed, so nothing could take an unconfirmed change back: run without --tags once"
+            f"{COMMAND} {'cannot be run' if os.path.exists(COMMAND) else 'is not installed'}, so nothing could take an "
+            "unconfirmed change back: run without --tags once"
         )
     rollback = [COMMAND, "rollback", "--unconfirmed", change]
     if linux.has_systemd():

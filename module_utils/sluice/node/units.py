@@ -105,7 +105,8 @@ AccuracySec=1
 WantedBy=timers.target
 """
 
-_WANTED_BY = {"sluice.service": "multi-user.target.wants", "sluice-repair.timer": "timers.target.wants"}
+_TIMER_UNIT = "sluice-repair.timer"
+_WANTED_BY = {"sluice.service": "multi-user.target.wants", _TIMER_UNIT: "timers.target.wants"}
 
 
 def contents(repair_seconds: int, *, present: bool = True) -> dict[str, str | None]:
@@ -126,6 +127,13 @@ def links(wanted: dict[str, str | None]) -> dict[str, bool]:
         if os.path.lexists(link) != should:
             found[link] = should
     return found
+
+
+def is_idle(wanted: Mapping[str, str | None]) -> bool:
+    """Whether the timer that repairs drift should run and does not, as somebody has stopped it."""
+    if _TIMER_UNIT in _gone(wanted) or not tools.find("systemctl"):
+        return False
+    return bool(tools.run(["systemctl", "--quiet", "is-active", _TIMER_UNIT]).returncode)
 
 
 def end(wanted: Mapping[str, str | None]) -> None:
@@ -154,8 +162,8 @@ def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> No
     gone = _gone(wanted)
     if gone:
         _systemctl("reset-failed", *gone)
-    if "sluice-repair.timer" not in gone:
-        _systemctl("restart", "sluice-repair.timer")
+    if _TIMER_UNIT not in gone:
+        _systemctl("restart", _TIMER_UNIT)
 
 
 def _systemctl(*words: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Optional
 Contents = dict[str, Optional[str]]
 """What each file should hold, by path; None: it should not be there."""
 
+_OTHERS_WRITE = 0o022
 _FOLDER, _FILE = 0o755, 0o644
 """Modes at most: whoever logs in may read what Sluice does, and nobody else may change it, whatever the umask."""
 
@@ -50,9 +51,14 @@ def differing(wanted: Mapping[str, str | None]) -> Contents:
 
 def _holds(path: str, text: str | None) -> bool:
     try:
-        return content(path) == text
+        return content(path) == text and (text is None or _is_ours(os.stat(path)))
     except (NotAFileError, UnicodeDecodeError):
         return False
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Whether nobody else may write to a file or folder."""
+    return found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_WRITE
 
 
 def write(contents: Mapping[str, str | None], *, sync: bool = True) -> None:
@@ -98,10 +104,12 @@ def exclusive(path: str, flags: int) -> int:
 
 
 def protect(path: str) -> None:
-    """Take away others' right to write to a folder or file, which a careless umask has given them."""
-    mode = stat.S_IMODE(os.stat(path).st_mode)
-    if mode & 0o022:
-        os.chmod(path, mode & ~0o022)
+    """Take away others' right to write to a folder or file, which a careless umask or command has given them."""
+    found = os.stat(path)
+    if found.st_uid != os.geteuid():
+        os.chown(path, os.geteuid(), -1)
+    if found.st_mode & _OTHERS_WRITE:
+        os.chmod(path, stat.S_IMODE(found.st_mode) & ~_OTHERS_WRITE)
 
 
 def shown(path: str) -> str:

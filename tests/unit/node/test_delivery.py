@@ -114,7 +114,13 @@ def test_files_stay_where_the_kernel_refuses(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(folder_backend.FolderLook, "send", refused)
     with pytest.raises(NodeError, match=r"^busy$"):
         delivery.bring(str(etc), files.of_nothing())
-    assert set(held(etc)) == {"settings.json", folder_backend.FILE}
+    assert held(etc) == dict(wanted("web a\n").contents)
+    with pytest.raises(NodeError, match=r"^busy$"):
+        delivery.bring(str(etc), wanted("web b\n"))
+    assert held(etc) == dict(wanted("web a\n").contents), "or the node's own timer would bring the kernel to it"
+    with pytest.raises(NodeError, match=r"^busy$"):
+        delivery.bring(str(tmp_path / "new"), wanted("web b\n"))
+    assert held(tmp_path / "new") == {}
 
 
 @pytest.mark.usefixtures("folder")

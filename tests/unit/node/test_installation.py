@@ -123,6 +123,24 @@ def test_documents_come_and_go(node_root: Path) -> None:
     assert files(node_root) == []
 
 
+def test_a_command_that_cannot_be_run_is_put_right(node_root: Path) -> None:
+    install()
+    os.chmod(units.COMMAND, 0o644)
+    assert list(install().files) == [units.COMMAND]
+    assert os.access(units.COMMAND, os.X_OK)
+    assert not install()
+
+
+def test_a_timer_that_was_stopped_starts_again(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(units, "is_idle", lambda _wanted: True)
+    monkeypatch.setattr(units, "_systemctl", lambda *words: asked.append(words))
+    install(systemd=True, repair_seconds=30)
+    asked.clear()
+    found = install(systemd=True, repair_seconds=30)
+    assert (bool(found), found.files, asked[-1]) == (True, {}, ("restart", "sluice-repair.timer"))
+
+
 def test_units_are_for_systemd(node_root: Path) -> None:
     assert not any(name.endswith(".service") for name in install().files)
     assert {os.path.basename(path) for path in install(systemd=True, repair_seconds=30).files} == {

@@ -105,6 +105,12 @@ def test_systemd_is_told(programs: Path) -> None:
         log.unlink()
 
 
+@pytest.mark.parametrize(("seconds", "code", "idle"), [(30, 0, False), (30, 3, True), (0, 3, False)])
+def test_a_timer_that_somebody_has_stopped(seconds: int, code: int, idle: bool, programs: Path) -> None:
+    script(programs / "systemctl", f'[ "$*" = "--quiet is-active sluice-repair.timer" ] && exit {code}')
+    assert units.is_idle(units.contents(seconds)) is idle
+
+
 def test_what_goes_is_stopped_while_its_file_is_there(programs: Path) -> None:
     """systemd fails a timer whose service has gone, and counts the host as degraded then."""
     there = f"[ -e {units.FOLDER}/sluice-repair.timer ] && is=there || is=gone"

@@ -170,13 +170,13 @@ def test_another_backend_is_said(found: dict[str, str], check: bool, line: str) 
     ("services", "check", "line"),
     [
         (["+ shop/new (ClusterIP 10.96.0.1, 0 endpoints)", "- shop/old", "shop/web:http: + 10.0.0.1:80"], False, ""),
-        (["- shop/old", "- shop/web"], True, "holds nothing: 2 Services would be removed"),
+        (["- shop/old", "- shop/web"], True, "without Sluice: 2 Services would be removed"),
         (["shop/web:http: - 10.0.0.1:80", "shop/web:https: - 10.0.0.1:443"], True, ": 1 Service would change"),
     ],
 )
 def test_what_changes_is_counted_by_service(services: list[str], check: bool, line: str) -> None:
     counts = {"added": 50, "modified": 1, "removed": 0}
-    result = {"changed": True, "backend": "" if "nothing" in line else "ipvs", "generation": 9, "services": services}
+    result = {"changed": True, "backend": "" if "without" in line else "ipvs", "generation": 9, "services": services}
     told = runpy.run_path(str(SUMMARY))["_of_node"]({**result, "counts": counts}, check=check)
     assert told.endswith(line or ": 1 Service added, 1 removed, 1 changed")
 

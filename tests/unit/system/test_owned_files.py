@@ -106,6 +106,21 @@ def test_others_may_not_write_whatever_the_umask(umask: int, folder: int, file: 
     assert path.parent.stat().st_mode & 0o777 == 0o755
 
 
+def test_what_others_may_write_differs(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    owned_files.write({str(path): "text"})
+    assert owned_files.differing({str(path): "text"}) == {}
+    path.chmod(0o646)
+    assert owned_files.differing({str(path): "text"}) == {str(path): "text"}
+    if os.geteuid() == 0:
+        path.chmod(0o644)
+        os.chown(path, 1, 1)
+        os.chown(tmp_path, 1, 1)
+        assert owned_files.differing({str(path): "text"}) == {str(path): "text"}
+        owned_files.protect(str(tmp_path))
+        assert tmp_path.stat().st_uid == 0
+
+
 def test_folders_that_others_make_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ansible renders for several nodes at once, into folders side by side."""
     mkdir = os.mkdir
