@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # What reads manifests, renders or looks back is imported where it is used: an apply does neither, and starts faster.
 
+_OF_AN_INVENTORY = ("hosts.yml", "hosts.yaml", "hosts.ini", "group_vars", "host_vars")
+
 FINE, NO, FAILED = 0, 1, 2
 """Exit codes: fine; the answer is no (invalid, differs, dropped); it could not be asked or done."""
 
@@ -51,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(f"sluice: {error}")
         return FAILED
     except OSError as error:
-        _complain(f"{error.filename or 'sluice'}: {error.strerror or error}")
+        needs_root = ": needs root" if isinstance(error, PermissionError) and os.geteuid() else ""
+        _complain(f"{error.filename or 'sluice'}: {error.strerror or error}{needs_root}")
         return FAILED
     except MemoryError:
         _complain("sluice: there is not enough memory for this")
@@ -209,6 +212,9 @@ def _render(arguments: argparse.Namespace) -> int:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
+    for path in arguments.manifests:
+        if any(os.path.exists(os.path.join(path, name)) for name in _OF_AN_INVENTORY):
+            raise NodeError(f"{printable(path)}: is an inventory, not a folder of manifests: -i {printable(path)}")
     if arguments.manifests:
         _catalogue(arguments, {})
     elif arguments.inventory:
@@ -270,6 +276,10 @@ def _asked_catalogue(arguments: argparse.Namespace) -> Catalogue:
     """That of the manifests, else of the inventory, else what this node was given."""
     from .catalogue import sources
 
+    for path in arguments.manifests:
+        if not (os.path.lexists(path) or "/" in path or "." in path):
+            hint = "get takes no names, --selector chooses by labels"
+            raise NodeError(f"{printable(path)}: no such manifest: {hint}")
     if arguments.manifests:
         return _catalogue(arguments, {}, to_program=False)[0]
     if arguments.inventory:

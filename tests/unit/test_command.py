@@ -84,6 +84,15 @@ def test_validate_says_every_fault(tmp_path: Path) -> None:
     )
 
 
+def test_an_inventory_is_not_taken_for_manifests(tmp_path: Path, good: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {}\n")
+    ran = Ran("validate", good, tmp_path)
+    assert (ran.code, ran.errors) == (
+        2,
+        [f"sluice: {tmp_path}: is an inventory, not a folder of manifests: -i {tmp_path}"],
+    )
+
+
 def test_warnings_do_not_fail(tmp_path: Path, good: Path) -> None:
     other = tmp_path / "other.yml"
     other.write_text("apiVersion: v1\nkind: ConfigMap\n")
@@ -416,6 +425,7 @@ def test_what_get_prints_is_the_same_catalogue(form: str, tmp_path: Path, listed
     ("words", "message"),
     [
         (("pods",), "sluice: get knows services, endpoints and nodes, not pods"),
+        (("svc", "web"), "sluice: web: no such manifest: get takes no names, --selector chooses by labels"),
         (("svc", "-l", "app in"), "sluice: --selector: ends where '(' should follow"),
     ],
 )

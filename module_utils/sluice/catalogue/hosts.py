@@ -49,7 +49,9 @@ def endpoint_hosts(entries: Iterable[Mapping[str, Any]], nodes: Collection[str] 
             fault("labels", f"must be a mapping, is {labels!r}")
         if not isinstance(ports, Mapping) or not all(_is_port(port) for port in ports.values()):
             fault("ports", f"must map names to ports from 1 to 65535, is {ports!r}")
-        if not all(texts) or any(map(addresses.is_special, texts)):
+        if raw is None:
+            fault("endpoint_ip", "is not set, nor is ansible_host, which it is by default")
+        elif not all(texts) or any(map(addresses.is_special, texts)):
             fault("endpoint_ip", f"{raw!r} is not an IP address that others reach (the default is ansible_host)")
         if ready not in (None, True, False):
             fault("ready", f"must be true or false, is {ready!r}")

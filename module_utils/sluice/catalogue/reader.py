@@ -172,8 +172,15 @@ class ObjectReader:
                 found[name] = value
             else:
                 wrong = name if not isinstance(name, str) else value
-                self.fault((*path, key, str(name)), f"must be text, is {short(wrong)}: put it in quotes")
+                self.fault((*path, key, str(name)), f"must be text, is {short(wrong)}{self._text_hint(name, wrong)}")
         return found
+
+    @staticmethod
+    def _text_hint(name: Any, wrong: Any) -> str:
+        """What to do about a value that is no text."""
+        if name == "matchLabels":
+            return ": a Service's selector has the labels themselves"
+        return "" if isinstance(wrong, (dict, list)) else ": put it in quotes"
 
     def _read(self, holder: dict[str, Any], key: str, path: Path, kind: type[_T], default: _T, form: str) -> _T:
         value = holder.get(key)

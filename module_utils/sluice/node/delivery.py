@@ -99,10 +99,12 @@ def bring(
     """
     changed: owned_files.Contents = {}
     former: owned_files.Contents = {}
+    edited: list[str] = []
     settings = _settings(os.path.join(directory, files.SETTINGS_FILE), wanted.contents[files.SETTINGS_FILE])
 
     def put() -> files.Wanted:
         changed.update(files.differing(directory, wanted.contents))
+        edited.extend(files.edited(directory) if changed else [])
         if check:
             return wanted
         if not os.path.isdir(directory):
@@ -121,6 +123,8 @@ def bring(
         raise
     if not check:
         owned_files.write({path: None for path, text in changed.items() if text is None})
+    if edited:
+        kernel = kernel._replace(warnings=(*kernel.warnings, *(f"{line}: it is replaced" for line in edited)))
     return Brought(kernel, changed, settings)
 
 

@@ -110,6 +110,14 @@ def without_proof(settings: str) -> str:
         return settings
 
 
+def edited(directory: str) -> list[str]:
+    """What speaks against each file in ``directory`` that is not as it was written; nothing where there are none."""
+    contents = {name: owned_files.shown(os.path.join(directory, name)) for name in names()}
+    contents = {name: text for name, text in contents.items() if text}
+    broken = _broken(contents) if SETTINGS_FILE in contents else {}
+    return [f"{os.path.join(directory, name)} {fault}" for name, fault in broken.items()]
+
+
 def load(directory: str, backend: str = "", *, force: bool = False) -> Wanted:
     """What the files in ``directory`` say, for ``backend`` instead of theirs if one is given.
 

@@ -59,6 +59,13 @@ def test_what_is_said() -> None:
     assert (host.ports, host.node, host.zone, host.ready, host.weight) == ({"http": 8080}, "node1", "z", False, 0)
 
 
+def test_a_host_without_an_address() -> None:
+    with pytest.raises(InputError) as caught:
+        hosts.endpoint_hosts([{"name": "a"}])
+    said = "inventory: host a: sluice_endpoint_ip: is not set, nor is ansible_host, which it is by default"
+    assert [str(fault) for fault in caught.value.faults] == [said]
+
+
 def test_every_fault_of_every_host() -> None:
     with pytest.raises(InputError) as caught:
         hosts.endpoint_hosts([{"name": "a", "labels": 1, "ready": 2}, {"endpoint_ip": "10.0.0.1", "weight": 70000}])

@@ -45,6 +45,13 @@ CASES = {
         "metadata.labels.x",
         "must be text, is 1: put it in quotes",
     ),
+    "a Deployment's selector": Bad(
+        "  ports:\n  - name: http",
+        "  selector: {matchLabels: {app: web}}\n  ports:\n  - name: http",
+        WEB,
+        "spec.selector.matchLabels",
+        "must be text, is a mapping: a Service's selector has the labels themselves",
+    ),
     "huge port": Bad("port: 80\n", f"port: {'9' * 90}\n", WEB, f"{PORT}.port", "… (90 characters) is not in 1-65535"),
     "unknown annotation": Bad(
         "sluice.io/weight: 2",

@@ -124,6 +124,18 @@ def test_files_stay_where_the_kernel_refuses(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("folder")
+def test_what_somebody_edited_is_told(tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    sealed = files.parse(files.sealed(dict(wanted("web a\n").contents)))
+    delivery.bring(str(etc), sealed)
+    (etc / folder_backend.FILE).write_text("web b\n")
+    for check in (True, False):
+        (line,) = delivery.bring(str(etc), sealed, check=check).kernel.warnings
+        assert line == f"{etc / folder_backend.FILE} is cut off or was edited by hand (6 bytes): it is replaced"
+    assert delivery.bring(str(etc), sealed).kernel.warnings == ()
+
+
+@pytest.mark.usefixtures("folder")
 def test_what_is_no_file_is_replaced(tmp_path: Path) -> None:
     """And not waited for: a FIFO has no end."""
     etc = tmp_path / "etc"
