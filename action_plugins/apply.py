@@ -67,14 +67,15 @@ class ActionModule(ActionBase):
             arguments["source"] = self._send(source, lacking)
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
         if result.get("pending"):
-            result.update(self._confirmed(int(arguments["confirm_timeout"]), arguments["origin"], task_vars))
+            kept = self._confirmed(int(arguments["confirm_timeout"]), arguments["origin"], task_vars)
+            result = kept if kept.get("failed") else {**result, **kept}
         if result.get("diff"):
             result["_ansible_verbose_override"] = True  # -v shows the same again, as a list
             result["diff"] = once(result["diff"], str((task_vars or {}).get("inventory_hostname")), DEFAULT_LOCAL_TMP)
         return result
 
     def _confirmed(self, seconds: int, by: dict[str, str], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        """Keep the change: what the result says then, also where the node has taken it back.
+        """Keep the change: what is new in the result, or all of it where the node has taken the change back.
 
         Only a new connection proves that the node can still be reached, so the one that there is is closed first.
         """

@@ -123,10 +123,9 @@ class CallbackModule(CallbackBase):
         elif action == "sluice.lb.apply" and "counts" in values:
             if values.get("msg"):  # what a rollback goes back to
                 self._say(f"{host.get_name()}: {values['msg']}")
-            taken_back = values.get("taken_back")
-            self._nodes[host.get_name()] = (
-                "took its change back" if taken_back else _of_node(values, check=bool(task.check_mode))
-            )
+            self._nodes[host.get_name()] = _of_node(values, check=bool(task.check_mode))
+        elif values.get("taken_back"):
+            self._nodes[host.get_name()] = "took its change back"
 
     def _tell(self, line: str, key: str = "") -> None:
         """Say a line that nobody has said yet in this run, of whatever node."""
