@@ -22,13 +22,14 @@ UNKNOWN = "?"
 class Entry(NamedTuple):
     """A generation: when it was made (ISO 8601), by whom, whether it is in force, what it changed, a line each.
 
-    ``services`` is None, and ``origin`` too, where an earlier version made it and it cannot be told.
+    ``undone``: somebody has gone back from it, or the node took it back. ``services`` is None, and ``origin`` too, where an earlier version made it and it cannot be told.
     """
 
     generation: int
     time: str
     origin: Origin | None
     active: bool
+    undone: bool
     services: int | None
     changes: Sequence[str]
 
@@ -39,6 +40,7 @@ class Entry(NamedTuple):
             "time": in_utc(self.time),
             "by": as_fields(self.origin),
             "active": self.active,
+            "undone": self.undone,
             "services": self.services,
             "changes": list(self.changes),
         }
@@ -48,13 +50,29 @@ def entries() -> list[Entry]:
     """The generations that are kept, the newest first."""
     active = state.active()
     whole = functools.lru_cache(maxsize=2)(state.whole)  # each is read once: most are the one before of the next
+    kept = state.generations()
+    previous = {each.number: each.previous for each in kept}
+    led_here: set[int] = set()
+    number = active
+    while number and number not in led_here:
+        led_here.add(number)
+        number = previous.get(number, 0)
     found = []
-    for each in state.generations():
+    for each in kept:
         own = whole(each.number)
         held = counts.counts(own.get(files.CATALOGUE_FILE))
         lines = changed(whole(each.previous), own) if own else ["it is damaged, or somebody has edited it"]
-        services = held.services if held else None
-        found.append(Entry(each.number, each.time, each.origin, each.number == active, services, lines))
+        found.append(
+            Entry(
+                each.number,
+                each.time,
+                each.origin,
+                active=each.number == active,
+                undone=each.number not in led_here and each.number > min(led_here, default=0),
+                services=held.services if held else None,
+                changes=lines,
+            )
+        )
     return found
 
 
@@ -68,10 +86,15 @@ def changed(before: Files, after: Files) -> list[str]:
 
 
 def table(found: Sequence[Entry]) -> str:
-    """The entries for a person; the one in force has a star. ``""`` where there is none."""
+    """The entries for a person; the one in force has a star, those that were undone a dash. ``""`` for no entry."""
     rows = [["", "GENERATION", "TIME", "BY", "CHANGES"]] if found else []
     for each in found:
-        head = ["*" if each.active else "", str(each.generation), shown(each.time), by(each.origin)]
+        head = [
+            "*" if each.active else "-" if each.undone else "",
+            str(each.generation),
+            shown(each.time),
+            by(each.origin),
+        ]
         first, *more = each.changes or [UNKNOWN]
         rows.append([*head, first])
         rows += [["", "", "", "", line] for line in more]

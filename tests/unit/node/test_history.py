@@ -38,7 +38,7 @@ def dated(number: int, time: str) -> None:
 
 TABLE = """\
    GENERATION  TIME                  BY             CHANGES
-   3           2026-11-28 10:13 UTC  ops (ansible)  1 Service removed
+-  3           2026-11-28 10:13 UTC  ops (ansible)  1 Service removed
                                                     - shop/web
 *  2           2026-11-28 10:12 UTC  ops (ansible)  1 Service added, 1 changed
                                                     + shop/dns (ClusterIP 10.96.0.1, 1 endpoint)
@@ -55,6 +55,7 @@ def test_the_newest_first() -> None:
         "time": "2026-11-28T10:12:59Z",
         "by": {"by": "ansible", "user": "ops", "detail": "lb1"},
         "active": True,
+        "undone": False,
         "services": 2,
         "changes": [
             "1 Service added, 1 changed",
@@ -82,6 +83,7 @@ def test_generations_of_an_earlier_version(etc: Path) -> None:
         "time": "2026-11-27T22:12:00Z",
         "by": None,
         "active": True,
+        "undone": False,
         "services": None,
         "changes": [],
     }
@@ -93,7 +95,7 @@ def test_one_that_is_damaged_is_said(three: Path) -> None:
     (folder(3) / files.CATALOGUE_FILE).write_text("")
     assert history.entries()[0].changes == ["it is damaged, or somebody has edited it"]
     (folder(2) / state.META).write_text("{")
-    assert [each.generation for each in history.entries()] == [3, 1]
+    assert [(each.generation, each.undone) for each in history.entries()] == [(3, True), (1, False)]
 
 
 def test_in_one_line(three: Path) -> None:
@@ -110,5 +112,5 @@ def test_times() -> None:
 
 
 def test_several_lines_of_changes() -> None:
-    entry = history.Entry(7, "", None, True, 2, ["web: + a", "web: - b"])
+    entry = history.Entry(7, "", None, True, False, 2, ["web: + a", "web: - b"])
     assert history.table([entry]).splitlines()[1:] == ["*  7           ?     ?   web: + a", " " * 25 + "web: - b"]
