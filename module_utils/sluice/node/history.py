@@ -22,8 +22,8 @@ UNKNOWN = "?"
 class Entry(NamedTuple):
     """A generation: when it was made (ISO 8601), by whom, whether it is in force, what it changed, a line each.
 
-    ``undone``: somebody has gone back from it, or the node took it back. ``services`` is None, and ``origin`` too, where
-    an earlier version made it and it cannot be told.
+    ``undone``: somebody has gone back from it, or the node took it back. ``services`` is None, and ``origin`` too,
+    where an earlier version made it and it cannot be told.
     """
 
     generation: int
