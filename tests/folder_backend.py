@@ -9,7 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sluice.backends.interface import Backend, Change, Files, Form, Frontends, Held, Memory, Needs, Phase, Views
+from sluice.backends.interface import (
+    Backend,
+    Change,
+    Files,
+    Form,
+    Frontends,
+    Held,
+    Memory,
+    Needs,
+    Phase,
+    Views,
+    amount_of,
+)
 from sluice.catalogue import compiled
 from sluice.catalogue.model import Catalogue, Endpoint, EndpointSlice, Service, ServicePort, SlicePort
 from sluice.node import apply
@@ -42,7 +54,7 @@ class FolderLook:
             for name in sorted({*wanted, *self.have})
             if wanted.get(name) != self.have.get(name)
         ]
-        self.texts = [wanted[name] for name in wanted if wanted[name] != self.have.get(name)]
+        self.amount = amount_of(wanted[name] for name in wanted if wanted[name] != self.have.get(name))
         self.sent: list[Phase] = []
 
     def holds(self, files: Files) -> bool:

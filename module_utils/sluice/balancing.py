@@ -20,6 +20,8 @@ SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq"
 FLAGS = {"sh": ("sh-fallback", "sh-port"), "mh": ("mh-fallback", "mh-port")}
 """The flags that a scheduler takes, in the order in which ipvsadm prints them."""
 
+_BY_HASH = ("sh", "mh")
+
 MAX_WEIGHT = 65535
 
 
@@ -30,6 +32,13 @@ class Balancing(NamedTuple):
     flags: tuple[str, ...] | None
     weight: int | None
     weights: Mapping[str, int]
+
+    @property
+    def hash(self) -> str:
+        """What of a client decides where it goes: ``source``, ``source-port``; ``""`` where chance does."""
+        if self.scheduler not in _BY_HASH:
+            return ""
+        return "source-port" if f"{self.scheduler}-port" in (self.flags or ()) else "source"
 
     def weight_of(self, address: str, own: int | None) -> int:
         """The weight of the endpoint at ``address``; ``own`` is what the endpoint says itself."""

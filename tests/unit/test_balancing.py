@@ -26,6 +26,19 @@ def test_what_counts_for_a_weight() -> None:
 
 
 @pytest.mark.parametrize(
+    ("annotations", "by"),
+    [
+        ([], ""),
+        ([("scheduler", "wlc")], ""),
+        ([("scheduler", "mh")], "source"),
+        ([("scheduler", "sh"), ("scheduler-flags", "sh-port, sh-fallback")], "source-port"),
+    ],
+)
+def test_what_decides(annotations: list[tuple[str, str]], by: str) -> None:
+    assert balancing(annotations, "").hash == by
+
+
+@pytest.mark.parametrize(
     ("annotation", "value", "said"),
     [
         ("scheduler", "fastest", "must be one of rr, wrr,"),

@@ -11,7 +11,7 @@ So moving to another backend is nothing special, nor is removal: then no layer i
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
@@ -47,8 +47,8 @@ class Change(NamedTuple):
 
     thing: str
     verb: str
-    removed: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
+    removed: Sequence[str] = ()
+    added: Sequence[str] = ()
 
 
 class Memory(NamedTuple):
@@ -87,6 +87,19 @@ Frontends = dict[Frontend, set[tuple[str, int]]]
 """The endpoints (address, port) behind each UDP front end."""
 
 
+class Amount(NamedTuple):
+    """How much is sent to the kernel."""
+
+    lines: int = 0
+    bytes: int = 0
+
+
+def amount_of(texts: Iterable[str]) -> Amount:
+    """That of texts."""
+    found = list(texts)
+    return Amount(sum(text.count("\n") for text in found), sum(map(len, found)))
+
+
 class KernelChanged(Exception):
     """A step was refused, as happens when the kernel is not any more what the plan was made for: look again."""
 
@@ -98,8 +111,8 @@ class Look(Protocol):
     def changes(self) -> Sequence[Change]: ...
 
     @property
-    def texts(self) -> Sequence[str]:
-        """All that ``send`` gives to the kernel, in every phase."""
+    def amount(self) -> Amount:
+        """How much ``send`` gives to the kernel, in all phases."""
 
     @property
     def warnings(self) -> Sequence[str]: ...

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..backends import registry
-from ..backends.interface import Files, KernelChanged, Layer, Look, Memory, Phase
+from ..backends.interface import Amount, Files, KernelChanged, Layer, Look, Memory, Phase
 from ..system import journal, owned_files
 from ..system.threads import beside
 from ..system.tools import NodeError
@@ -267,7 +267,7 @@ def _changes(looks: Looks) -> bool:
 def _result(looks: Looks, last: Last, wanted: Wanted, warnings: Sequence[str], *, pending: bool = False) -> Result:
     return Result(
         changes=tuple(change for look in looks.values() for change in look.changes),
-        texts=tuple(text for look in looks.values() for text in look.texts),
+        amount=Amount(*map(sum, zip(*(look.amount for look in looks.values())))),
         details={name: value for look in looks.values() for name, value in look.details.items()},
         warnings=(*(warning for look in looks.values() for warning in look.warnings), *warnings),
         pending=pending,

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ..backends.interface import Change
+from ..backends.interface import Amount, Change
 from . import difference
 
 
 class Result(NamedTuple):
     """What an apply changed, or in check mode would change.
 
-    ``texts``: what was sent to the kernel; ``details``: what layers say besides, such as iptables' ``variant``;
+    ``amount``: how much was sent to the kernel; ``details``: what layers say besides, such as iptables' ``variant``;
     ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation. ``before`` are the files
     that were in force, none where nothing was; ``wanted`` those that are now. ``headline``: what a rollback goes back
     to.
     """
 
     changes: tuple[Change, ...] = ()
-    texts: tuple[str, ...] = ()
+    amount: Amount = Amount()
     details: Mapping[str, str] = {}
     flows: int = 0
     warnings: tuple[str, ...] = ()
@@ -39,8 +39,8 @@ class Result(NamedTuple):
             "added": verbs.count("add"),
             "modified": verbs.count("change"),
             "removed": verbs.count("remove"),
-            "lines": sum(text.count("\n") for text in self.texts),
-            "bytes": sum(map(len, self.texts)),
+            "lines": self.amount.lines,
+            "bytes": self.amount.bytes,
             "flows": self.flows,
         }
 

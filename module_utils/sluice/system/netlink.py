@@ -19,7 +19,10 @@ DUMP = 0x300
 NESTED = 0x8000
 """Flag in an attribute's type: it holds attributes."""
 
-_REQUEST, _ACK = 0x1, 0x4
+ACK, CREATE = 0x4, 0x400
+"""Flags of a request: to be told of its success, and to make what is not there."""
+
+_REQUEST = 0x1
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 """Length, type, flags, sequence, port."""
@@ -30,6 +33,10 @@ _ATTRIBUTE = struct.Struct("=HH")
 _BUFFER = 1 << 17
 _SECONDS = 10
 """The kernel answers at once; nobody waits for ever for one that does not."""
+
+_SOL_NETLINK, _CAP_ACK = 270, 10
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+_ROOM = 256 << 20
 
 _BATCH = 64
 """Requests in one datagram. An answer to each, 1 kB of the kernel's memory, fits into a socket's buffer (200 kB)."""
@@ -44,7 +51,7 @@ def connect(protocol: int) -> socket.socket:
 
 def ask(link: socket.socket, kind: int, body: bytes, flags: int = 0) -> Iterator[bytes]:
     """The bodies of the messages that answer a request: one, or with DUMP any number. Raises OSError."""
-    link.send(_message(kind, flags, 1, body))
+    link.send(message(kind, flags, 1, body))
     while True:
         for answer, _sequence, data in _messages(link.recv(_BUFFER)):
             if answer in (_ERROR, _DONE):
@@ -64,15 +71,31 @@ def carry_out(link: socket.socket, kind: int, bodies: Sequence[bytes]) -> Iterat
     for begin in range(0, len(bodies), _BATCH):
         batch = bodies[begin : begin + _BATCH]
         last = len(batch)
-        link.send(
-            b"".join(_message(kind, _ACK if at == last else 0, at, body) for at, body in enumerate(batch, start=1))
-        )
-        done = False
-        while not done:
-            for _kind, sequence, data in _messages(link.recv(_BUFFER)):
-                if _code(data):
-                    yield _code(data)
-                done = sequence == last
+        link.send(b"".join(message(kind, ACK if at == last else 0, at, body) for at, body in enumerate(batch, start=1)))
+        yield from filter(None, outcomes(link, last))
+
+
+def outcomes(link: socket.socket, last: int) -> Iterator[int]:
+    """The errno (0: success) of each request that the kernel says something of, to the one with the sequence ``last``.
+
+    Raises OSError.
+    """
+    while True:
+        for _kind, sequence, data in _messages(link.recv(_BUFFER)):
+            yield _code(data)
+            if sequence == last:
+                return
+
+
+def make_room(link: socket.socket) -> None:
+    """Have a socket take tens of megabytes at once, and errors without the request that they are about."""
+    link.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+    for option in (_SO_SNDBUFFORCE, _SO_RCVBUFFORCE):
+        link.setsockopt(socket.SOL_SOCKET, option, _ROOM)
+
+
+def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, sequence, 0) + body + bytes(-len(body) % 4)
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -103,10 +126,6 @@ def picked(data: bytes, kinds: Container[int], at: int = 0) -> bytes:
 def number(data: bytes) -> int:
     """A number in the order of the machine's bytes."""
     return int.from_bytes(data, sys.byteorder)
-
-
-def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, sequence, 0) + body + bytes(-len(body) % 4)
 
 
 def _messages(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.backends.interface import Change
+from sluice.backends.interface import Amount, Change
 from sluice.node.result import Result, lines
 
 CHANGES = (
@@ -20,7 +20,7 @@ def test_nothing_changed() -> None:
 
 
 def test_numbers() -> None:
-    result = Result(CHANGES, texts=("*nat\nCOMMIT\n", "x\n"), flows=2)
+    result = Result(CHANGES, amount=Amount(3, 14), flows=2)
     assert result.counts() == {"added": 1, "modified": 1, "removed": 2, "lines": 3, "bytes": 14, "flows": 2}
     assert result.summary() == "changed=4 added=1 modified=1 removed=2 lines=3 bytes=14 flows=2"
 

@@ -25,13 +25,14 @@ def _render(views: Views, settings: Settings) -> dict[str, str]:
 
 
 def _needs(views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:
-    from . import common, rules
+    from .. import shared
+    from . import rules
 
     localnet = any(rules.opens_localnet(view, settings) for view in views.values())
     # The kernel keeps a list of clients per endpoint, of 100 where nobody says otherwise (iptables-extensions(8)).
     clients = settings.affinity_clients
     options = {"xt_recent": {"ip_list_tot": str(clients)}} if clients else {}
-    return Needs(common.sysctls(settings, localnet=localnet), ["nf_conntrack"], options)
+    return Needs(shared.sysctls(settings, localnet=localnet), ["nf_conntrack"], options)
 
 
 def _names_own(views: Views, settings: Settings) -> bool:

@@ -7,7 +7,8 @@ from typing import Callable
 
 from ... import addresses, names
 from ...view import PortView, Target
-from .common import Context, Entry, node_may_enter, source, to, words
+from ..shared import node_may_enter
+from .common import Context, Entry, source, to, words
 from .text import comment
 
 _RECENT_MASK = {
@@ -30,7 +31,7 @@ def source_ranges(port: PortView, context: Context, firewall: str, target: str, 
     about = comment(f"{port.display_name} loadbalancer IP")
     for network in port.source_ranges:
         yield "nat", firewall, f"{source(network)}{about} -j {target}"
-    if node_may_enter(port, context):
+    if node_may_enter(port, context.settings, context.family):
         for ip in ips:
             yield "nat", firewall, f"-s {addresses.host_network(ip)} {about} -j {target}"
 

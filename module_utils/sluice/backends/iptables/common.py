@@ -9,7 +9,8 @@ from ... import addresses, names
 from ...catalogue.model import HostPort
 from ...release import RELEASES
 from ...settings import Settings
-from ...view import LARGE_CLUSTER, PortView, View
+from ...view import LARGE_CLUSTER, View
+from ..shared import is_on_loopback
 from .dialect import DIALECTS, HOST_PORT_JUMPS, Dialect, Jump
 from .text import HOST_PORTS_CHAIN, OWNER_CHAIN, TABLES, RuleSet, comment
 
@@ -108,49 +109,6 @@ def localnet(chain: str = "KUBE-FIREWALL") -> Iterator[Entry]:
     yield "filter", chain, f"{incoming} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
 
 
-def serves_localhost(settings: Settings) -> bool:
-    """Whether node ports answer on 127.0.0.1, which takes the sysctl route_localnet."""
-    if not RELEASES[settings.compat].localhost_setting:
-        return True
-    networks = settings.nodeport_networks(addresses.IPV4)
-    return settings.localhost_nodeports and any(
-        addresses.is_loopback(net.partition("/")[0]) or addresses.contains(net, "127.0.0.0") for net in networks
-    )
-
-
-def has_host_ports_on_loopback(view: View) -> bool:
-    """Whether a Pod's host port names a loopback address, which takes the sysctl route_localnet."""
-    return any(_is_on_loopback(entry) for entry in view.host_ports)
-
-
-def _is_on_loopback(entry: HostPort) -> bool:
-    return bool(entry.host_ip) and addresses.is_loopback(entry.host_ip)
-
-
-def sysctls(settings: Settings, *, localnet: bool) -> dict[str, str]:
-    """The sysctls that a load balancer needs: it forwards, and what it serves on 127.0.0.0/8 needs route_localnet."""
-    found = {}
-    if addresses.IPV4 in settings.ip_families:
-        found["net.ipv4.ip_forward"] = "1"
-        if not settings.send_redirects:
-            # An interface sends them where its own value or that of all is 1 (ip-sysctl of the kernel's documentation).
-            # Not every tool knows the asterisk: new interfaces take their values from default.
-            found.update({f"net.ipv4.conf.{which}.send_redirects": "0" for which in ("*", "all", "default")})
-        if not settings.accept_redirects:
-            found["net.ipv4.conf.all.accept_redirects"] = "0"  # a host that forwards asks for both
-        if localnet:
-            found["net.ipv4.conf.all.route_localnet"] = "1"
-    if addresses.IPV6 in settings.ip_families:
-        found["net.ipv6.conf.all.forwarding"] = "1"
-    return found
-
-
-def node_may_enter(port: PortView, context: Context) -> bool:
-    """Whether loadBalancerSourceRanges let the node itself in."""
-    node_ip = context.settings.node_ip(context.family)
-    return bool(node_ip) and any(addresses.contains(source, node_ip) for source in port.source_ranges)
-
-
 def host_port_rules(view: View) -> Iterator[Entry]:
     """The host ports of this node's Pods, as the kubelet's host port manager programmed them.
 
@@ -177,13 +135,13 @@ def _host_port(entry: HostPort) -> Iterator[Entry]:
     chain = names.host_port_chain_name(entry.pod_id, entry.host_port, entry.protocol)
     protocol = entry.protocol.lower()
     about = matches = comment(f"{entry.pod}_{entry.namespace} hostport {entry.host_port}")
-    if _is_on_loopback(entry):
+    if is_on_loopback(entry):
         matches = f"{about} {LOCAL_SOURCE}"  # a neighbour, too, can send to the node's loopback (CVE-2020-8558)
     to_host = f"-d {addresses.host_network(entry.host_ip)} " if entry.host_ip else ""
     yield "nat", HOST_PORTS_CHAIN, f"{to_host}{to_port(protocol, entry.host_port, matches)} -j {chain}"
     for address in entry.addresses[:1]:
         yield "nat", chain, f"-s {addresses.host_network(address)} {about} -j KUBE-MARK-MASQ"
-        if _is_on_loopback(entry):
+        if is_on_loopback(entry):
             loopback = addresses.LOOPBACK[addresses.family_of(entry.host_ip)]
             yield "nat", chain, f"-s {loopback} {about} -j KUBE-MARK-MASQ"
         destination = addresses.host_port(address, entry.port)

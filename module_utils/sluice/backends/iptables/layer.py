@@ -10,7 +10,7 @@ from typing import Any, Callable, NamedTuple
 from ... import addresses
 from ...system.threads import beside
 from ...system.tools import NodeError
-from ..interface import NOTHING_HELD, Change, Files, Form, Frontends, Held, KernelChanged, Memory, Phase
+from ..interface import NOTHING_HELD, Change, Files, Form, Frontends, Held, KernelChanged, Memory, Phase, amount_of
 from . import frontends, legacy_tables, text
 from .kernel import (
     LEGACY,
@@ -72,7 +72,7 @@ class IptablesLook:
             for tools, wanted in parts
             for change in wanted.changes
         ]
-        self.texts = [step for part in parts for step in part.plan.steps]
+        self.amount = amount_of(step for part in parts for step in part.plan.steps)
         self.udp = any(frontends.touches_udp(part.plan.changes) for part in parts)
         self._fingerprint = fingerprint
         self._locked = locked

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ... import addresses
 from ...settings import Settings
 from ...view import View
+from ..shared import has_host_ports_on_loopback, serves_localhost
 from . import layout_ext, layout_xlb
 from .common import (
     LOCAL_DESTINATION,
@@ -20,11 +21,9 @@ from .common import (
     collected,
     dropping,
     forwarding,
-    has_host_ports_on_loopback,
     host_port_rules,
     localnet,
     masquerading,
-    serves_localhost,
     skeleton,
 )
 from .dialect import EXT, XLB

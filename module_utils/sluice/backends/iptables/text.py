@@ -7,10 +7,11 @@ with those of their rules that matter to us, in their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ... import addresses
+from ... import addresses, lines
+from ...lines import Piece
 
 RuleSet = dict[str, dict[str, list[str]]]
 
@@ -44,9 +45,6 @@ NODE_PORTS_COMMENT = "kubernetes service nodeports; NOTE: this must be the last 
 _FEW = 25
 """Chains up to which ``difference`` picks lines. Each is looked for in the whole text: more take longer than ``parse``
 (28 ms each against 0.6 s, for 20,000 Services of 5 endpoints)."""
-
-_BLOCK = 1 << 16
-"""Characters that ``_shared`` compares at once."""
 
 _COUNTERS = re.compile(r"^\[\d+:\d+\] ")
 
@@ -88,7 +86,7 @@ def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
         return parse(old), parse(new)
     names: dict[str, None] = {}
     for before, after in zip(*pieces):
-        middle = _middles(before, after)
+        middle = [str(piece).splitlines() for piece in lines.middles(before.lines, after.lines)]
         here = dict.fromkeys(map(_chain_of, sorted(set(middle[0]).symmetric_difference(middle[1]))))
         names.update(here)
         if len(names) > _FEW or "" in names:
@@ -101,7 +99,7 @@ def difference(old: str, new: str) -> tuple[RuleSet, RuleSet]:
 
 def first_that_differs(old: str, new: str) -> str:
     """The first table in which two texts differ, ``""`` where there is none, or not in both. Takes a few ms."""
-    shared = _shared(min(len(old), len(new)), lambda low, high: old[low:high] == new[low:high])
+    shared = lines.shared(min(len(old), len(new)), lambda low, high: old[low:high] == new[low:high])
     if shared == max(len(old), len(new)):
         return ""
     star = old.rfind("\n*", 0, shared) + 1
@@ -110,12 +108,10 @@ def first_that_differs(old: str, new: str) -> str:
 
 
 class _Piece(NamedTuple):
-    """Lines of a text: the chains of a table, or its rules. ``begin`` and ``end`` are where lines start."""
+    """The chains of a table, or its rules."""
 
     table: str
-    text: str
-    begin: int
-    end: int
+    lines: Piece
 
 
 def _pieces(text: str) -> list[_Piece]:
@@ -127,50 +123,15 @@ def _pieces(text: str) -> list[_Piece]:
         end = text.find("\nCOMMIT\n", begin - 1) + 1 or len(text)
         cut = text.find("\n-A ", begin - 1, end) + 1 or end
         table = text[star + 1 : begin - 1]
-        found += [_Piece(table, text, begin, cut), _Piece(table, text, cut, end)]
+        found += [_Piece(table, Piece(text, begin, cut)), _Piece(table, Piece(text, cut, end))]
         star = text.find("\n*", end) + 1 or len(text)
     return found
-
-
-def _middles(before: _Piece, after: _Piece) -> tuple[list[str], list[str]]:
-    """The lines of two pieces between their common start and their common end."""
-    old, new = before.text, after.text
-    shortest = min(before.end - before.begin, after.end - after.begin)
-    begin = _shared(
-        shortest,
-        lambda low, high: old[before.begin + low : before.begin + high] == new[after.begin + low : after.begin + high],
-    )
-    begin = old.rfind("\n", before.begin - 1, before.begin + begin) + 1 - before.begin  # whole lines
-    end = _shared(
-        shortest - begin,
-        lambda low, high: old[before.end - high : before.end - low] == new[after.end - high : after.end - low],
-    )
-    end = before.end - ((old.find("\n", before.end - end, before.end) + 1) or before.end)
-    return (
-        old[before.begin + begin : before.end - end].splitlines(),
-        new[after.begin + begin : after.end - end].splitlines(),
-    )
-
-
-def _shared(most: int, same: Callable[[int, int], bool]) -> int:
-    """How far two texts are the same, ``most`` at most: by blocks, then by halving. ``same`` compares a range."""
-    low = 0
-    while low < most and same(low, min(low + _BLOCK, most)):
-        low = min(low + _BLOCK, most)
-    high = min(low + _BLOCK, most)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if same(low, middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _picked(pieces: Iterable[_Piece], names: Iterable[str]) -> RuleSet:
     """The chains ``names`` of a text."""
     rules: RuleSet = {}
-    for table, text, begin, end in pieces:
+    for table, (text, begin, end) in pieces:
         chains = rules.setdefault(table, {})
         for name in names:
             if name not in chains and text.find(f"\n:{name} ", begin - 1, end) >= 0:

@@ -44,11 +44,11 @@ def _needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
     As kube-proxy does since 1.20.8, connections are not scheduled anew where that is slow (kubernetes#93297), and else
     are, so that none gets to an endpoint that drains (kubernetes#81775).
     """
-    from ..iptables import common
+    from .. import shared
     from . import rules
 
     localnet = any(rules.opens_localnet(view, settings) for view in views.values())
-    sysctls = common.sysctls(settings, localnet=localnet)
+    sysctls = shared.sysctls(settings, localnet=localnet)
     sysctls.update(_SYSCTLS)
     sysctls["net.ipv4.vs.conn_reuse_mode"] = "1" if tuple(kernel) >= _REUSE_FIXED else "0"
     if settings.ipvs_strict_arp:

@@ -9,7 +9,20 @@ from typing import Any
 from ... import addresses
 from ...system import linux
 from ...system.tools import NodeError
-from ..interface import NOTHING_HELD, Change, Files, Form, Frontend, Frontends, Held, KernelChanged, Memory, Phase
+from ..interface import (
+    NOTHING_HELD,
+    Amount,
+    Change,
+    Files,
+    Form,
+    Frontend,
+    Frontends,
+    Held,
+    KernelChanged,
+    Memory,
+    Phase,
+    amount_of,
+)
 from . import drain, ipset_text, kernel, tables, text
 from .drain import Drains
 from .plan import Plan, plan
@@ -35,7 +48,7 @@ class IpvsLook:
         warnings: Sequence[str],
     ) -> None:
         self.warnings = warnings
-        self.texts = [step.text for step in (*found.before, *found.after)]
+        self.amount = amount_of(step.text for step in (*found.before, *found.after))
         self._plan = found
         self._held = held
         self._serves = bool(wanted)
@@ -91,7 +104,7 @@ class _Unused:
     """IPVS mode is not used and has left nothing; a node without it is not asked."""
 
     changes: Sequence[Change] = ()
-    texts: Sequence[str] = ()
+    amount = Amount()
     warnings: Sequence[str] = ()
     details: Mapping[str, str] = {}
     udp = False

@@ -23,15 +23,13 @@ from ..iptables.common import (
     collected,
     dropping,
     forwarding,
-    has_host_ports_on_loopback,
     host_port_rules,
     localnet,
     masquerading,
-    node_may_enter,
-    serves_localhost,
     skeleton,
 )
 from ..iptables.text import RuleSet, comment
+from ..shared import has_host_ports_on_loopback, node_may_enter, serves_localhost
 from .dialect import BITMAP, COMMENTS, DIALECTS, DROP_CHAIN, DROP_JUMP, GUARD_JUMP, GUARD_SETS, NODE_PORTS, IpvsDialect
 from .ipset_text import Sets, ip_set
 from .tables import Tables, set_name
@@ -160,7 +158,7 @@ def _members(port: PortView, node_ips: Sequence[str], context: Context) -> Itera
                 # A set of networks cannot hold the network of all addresses, only its halves.
                 for net in _HALVES.get(source, (source,)):
                     yield "LOAD-BALANCER-SOURCE-CIDR", f"{vip},{_without_host_prefix(net)}"
-            if node_may_enter(port, context):
+            if node_may_enter(port, context.settings, context.family):
                 yield "LOAD-BALANCER-SOURCE-IP", f"{vip},{ip}"
 
     if port.node_port and not node_ips:
@@ -317,7 +315,7 @@ def _node_blocked(view: View, context: Context, dialect: IpvsDialect) -> Iterato
     if not dialect.node_blocked:
         return
     for port in view.ports:
-        if port.source_ranges and not node_may_enter(port, context):
+        if port.source_ranges and not node_may_enter(port, context.settings, context.family):
             for ip in port.load_balancer_ips:
                 server = f"--vproto {_PROTOCOL_NUMBER[port.protocol]} --vaddr {ip} --vport {port.port}"
                 from_vip = f"-s {addresses.host_network(ip)} -m ipvs {server}"

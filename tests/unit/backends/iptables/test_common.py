@@ -108,38 +108,6 @@ def test_what_a_host_port_on_loopback_opens_is_closed_to_neighbours(backend: str
     assert all(f"-j {guard}" in filtered["INPUT"] for guard in guards)
 
 
-@pytest.mark.parametrize(
-    ("variables", "open_"),
-    [
-        ({"compat": "1.20", "localhost_nodeports": False}, True),
-        ({}, True),
-        ({"localhost_nodeports": False}, False),
-        ({"nodeport_addresses": ["10.0.0.0/8"]}, False),
-        ({"nodeport_addresses": ["10.0.0.0/8", "127.0.0.0/8"]}, True),
-    ],
-)
-def test_node_ports_on_localhost(variables: dict[str, Any], open_: bool) -> None:
-    """What opens 127.0.0.0/8 to neighbours closes it as well (CVE-2020-8558)."""
-    own = node(**variables)
-    assert common.serves_localhost(own) == open_
-    blocked = [rule for rule in rules(**variables)["filter"]["KUBE-FIREWALL"] if "block incoming localnet" in rule]
-    assert bool(blocked) == open_
-
-
-def test_forwarding_is_switched_on_by_family() -> None:
-    opened = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.route_localnet": "1"}
-    assert common.sysctls(node(send_redirects=True, accept_redirects=True), localnet=True) == opened
-    assert common.sysctls(node(ip_families=[IPV6]), localnet=True) == {"net.ipv6.conf.all.forwarding": "1"}
-
-
-def test_redirects_are_switched_off_on_every_interface() -> None:
-    sent = {f"net.ipv4.conf.{which}.send_redirects": "0" for which in ("*", "all", "default")}
-    accepted = {"net.ipv4.conf.all.accept_redirects": "0"}
-    forwarding = {"net.ipv4.ip_forward": "1"}
-    assert common.sysctls(node(), localnet=False) == forwarding | sent | accepted
-    assert common.sysctls(node(send_redirects=True), localnet=False) == forwarding | accepted
-
-
 def test_entries_keep_their_order_by_chain() -> None:
     found = common.collected([("nat", "A", "1"), ("nat", "B", "")], [("filter", "A", "2"), ("nat", "A", "0")])
     assert found == {"filter": {"A": ["2"]}, "nat": {"A": ["1", "0"], "B": []}}
