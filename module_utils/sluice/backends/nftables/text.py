@@ -1,0 +1,136 @@
+"""``nftables.nft``: the tables of a node, as people read them and as ``nft -f`` loads them.
+
+For each family the skeleton (sets, maps, chains), then the elements of each set, one a line::
+
+    table ip sluice
+    delete table ip sluice
+    table ip sluice {
+        map addresses {
+                type ipv4_addr . inet_proto . inet_service : classid
+    ...
+    add element ip sluice addresses {
+        10.96.0.10 . tcp . 80 comment "shop/web:http" : 8005:3001,
+    }
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ... import lines
+from ...lines import Piece
+from .layout import FAMILIES, SHAPES, TABLE
+
+FILE = "nftables.nft"
+
+HEADER = "# Written by Sluice from the catalogue of Services: change that, not this file.\n"
+_PART = re.compile(r"\t(?P<kind>map|set|chain) (?P<name>[-a-z0-9]+) \{\n(?P<body>(?:\t\t.*\n)*)\t\}\n")
+_SIZE = re.compile(r"^\t\tsize (\d+)\n", re.MULTILINE)
+
+
+SETS = {name: "map" if shape.data else "set" for name, shape in SHAPES.items()} | {"affinity": "map"}
+"""Which of the two each set is."""
+
+
+class TextError(ValueError):
+    """Text is not in the form of ``nftables.nft``; the message says what is not."""
+
+
+class Skeleton(NamedTuple):
+    """What of a table is no element, by name: the definitions of sets and maps, and the rules of chains."""
+
+    sets: Mapping[str, str]
+    chains: Mapping[str, str]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many elements each set has room for."""
+        found = {name: _SIZE.search(body) for name, body in self.sets.items()}
+        return {name: int(size[1]) for name, size in found.items() if size}
+
+
+class Table(NamedTuple):
+    """The text of one family's table: its skeleton, and the lines of each set's elements."""
+
+    skeleton: str
+    elements: Mapping[str, Piece]
+
+
+NO_TABLE = Table("", {})
+
+
+def table(family: str, sets: Iterable[str], chains: Iterable[str], elements: Mapping[str, Iterable[str]]) -> str:
+    """The text of a family's table, from the lines of its parts."""
+    parts = "".join(f"{line}\n" for line in (*sets, *chains))
+    return _text(f"table {FAMILIES[family]} {TABLE}", parts, family, elements)
+
+
+def _text(name: str, parts: str, family: str, elements: Mapping[str, Iterable[str]]) -> str:
+    # The first line makes the table where there is none, so that the second has one to delete.
+    text = [f"{name}\ndelete {name}\n{name} {{\n{parts}}}\n"]
+    for of, entries in elements.items():
+        found = "".join(f"\t{line},\n" for line in entries)
+        if found:
+            text.append(f"add element {FAMILIES[family]} {TABLE} {of} {{\n{found}}}\n")
+    return "".join(text)
+
+
+def tables(text: str) -> dict[str, Table]:
+    """The table of each family that ``text`` has. Raises TextError."""
+    found = {}
+    at = len(HEADER) if text.startswith(HEADER) else 0
+    while at < len(text):
+        family = next((each for each, ip in FAMILIES.items() if text.startswith(f"table {ip} {TABLE}\n", at)), "")
+        end = text.find("\n}\n", at) + len("\n}\n")
+        if not family or end < len("\n}\n"):
+            raise TextError(f"{FILE}: not a table of Sluice: {text[at : at + 60]!r}")
+        skeleton, at = text[at:end], end
+        elements: dict[str, Piece] = {}
+        head = f"add element {FAMILIES[family]} {TABLE} "
+        while text.startswith(head, at):
+            begin = text.find(" {\n", at) + len(" {\n")
+            name, at = text[at + len(head) : begin - len(" {\n")], text.find("\n}\n", begin - 1) + len("\n}\n")
+            if name not in SHAPES or at < begin:
+                raise TextError(f"{FILE}: not elements of Sluice: {text[begin : begin + 60]!r}")
+            elements[name] = Piece(text, begin, at - len("}\n"))
+        found[family] = Table(skeleton, elements)
+    return found
+
+
+def skeleton(text: str) -> Skeleton:
+    """The parts of a table's skeleton. Raises TextError."""
+    sets: dict[str, str] = {}
+    chains: dict[str, str] = {}
+    begin = text.find(" {\n") + len(" {\n")
+    at = begin
+    while part := _PART.match(text, at):
+        (chains if part["kind"] == "chain" else sets)[part["name"]] = part["body"]
+        at = part.end()
+    if text and text[at:] != "}\n":
+        raise TextError(f"{FILE}: not a part of a table: {text[at : at + 60]!r}")
+    return Skeleton(sets, chains)
+
+
+def without_sizes(skeleton: str) -> str:
+    """A skeleton without the room of its sets, which grows with the catalogue."""
+    return _SIZE.sub("", skeleton)
+
+
+def of_listing(family: str, listing: str, elements: Mapping[str, Iterable[str]]) -> str:
+    """The text of a table from what ``nft -t list table`` printed of it, and the lines of its elements."""
+    name = f"table {FAMILIES[family]} {TABLE}"
+    _head, _brace, body = listing.partition(f"{name} {{\n")
+    parts = body.replace("\n\n", "\n").rpartition("}")[0]
+    return _text(name, parts, family, elements)
+
+
+def different(old: Table, new: Table) -> tuple[dict[str, str], dict[str, str]]:
+    """The lines of elements in two tables, without most of those that are the same in both."""
+    before, after = {}, {}
+    nothing = Piece("", 0, 0)
+    for name in SHAPES:
+        pair = old.elements.get(name, nothing), new.elements.get(name, nothing)
+        before[name], after[name] = map(str, lines.middles(*pair))
+    return before, after

@@ -1,0 +1,219 @@
+"""The layer of nftables against the kernel: what it makes is what the files say, whoever meddles with it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import cases
+import hosts
+import load
+import pytest
+from support import node as settings_of
+
+from sluice import render
+from sluice.addresses import IPV4, IPV6
+from sluice.backends.interface import Amount, Files, KernelChanged, Memory, Phase
+from sluice.backends.nftables import kernel, layer, netlink, text
+from sluice.backends.nftables.backend import BACKEND
+from sluice.backends.nftables.layer import LAYER
+from sluice.catalogue.model import Catalogue
+from sluice.system.tools import NodeError
+
+
+class Brought(NamedTuple):
+    """What an apply of this layer alone did, and what it keeps for the next."""
+
+    things: tuple[str, ...]
+    amount: Amount
+    files: Files
+    memory: Memory
+
+
+FIRST = Brought((), Amount(), {}, Memory())
+
+
+def rendered(*services: cases.Service, **variables: Any) -> dict[str, str]:
+    own = settings_of(ip_families=[IPV4, IPV6], **variables)
+    return BACKEND.render(render.views(catalogue(*services), own), own)
+
+
+def catalogue(*services: cases.Service) -> Catalogue:
+    import support
+
+    return support.catalogue(*(entry for service in services for entry in service.objects(both=True)))
+
+
+def bring(wanted: Files, before: Brought = FIRST, settings: Mapping[str, Any] = LAYER.settings) -> Brought:
+    """Bring the kernel to ``wanted``, as apply does."""
+    with LAYER.look(wanted, before.files, before.memory, settings, check=False) as look:
+        things = tuple(f"{change.verb} {change.thing}" for change in look.changes)
+        for phase in Phase:
+            look.send(phase)
+        return Brought(things, look.amount, wanted, look.memory())
+
+
+def differs(wanted: Files, before: Brought = FIRST) -> tuple[str, ...]:
+    with LAYER.look(wanted, before.files, before.memory, LAYER.settings, check=True) as look:
+        return tuple(change.thing for change in look.changes)
+
+
+WEB, DNS = cases.Service(1), cases.Service(2, protocol="UDP", node_port=30002)
+STICKY = cases.Service(3, more=(("sessionAffinity", "ClientIP"),))
+
+
+def test_it_comes_stays_and_goes(node: hosts.Node) -> None:
+    wanted = rendered(WEB, DNS, STICKY)
+    first = node.call(lambda: bring(wanted))
+    assert first.things[0] == "add table ip sluice"
+    assert "add map ip6 sluice addresses" in first.things
+    assert node.call(lambda: bring(wanted, first)).things == ()
+    assert node.call(lambda: differs(wanted)) == ("chains of table ip sluice", "chains of table ip6 sluice")
+    gone = node.call(lambda: bring({}, first))
+    assert {"remove table ip sluice", "remove table ip6 sluice"} <= set(gone.things)
+    assert node.run("nft", "list", "ruleset").stdout == ""
+    assert node.call(lambda: bring({}, gone)).things == ()
+
+
+def test_one_change_is_small(node: hosts.Node) -> None:
+    several = [cases.Service(number) for number in range(1, 60)]
+    first = node.call(lambda: bring(rendered(*several)))
+    changed = [*several[:30], several[30]._replace(endpoints=cases.PODS[1:4]), *several[31:]]
+    second = node.call(lambda: bring(rendered(*changed), first))
+    assert second.amount.lines < 50, "a chain for three endpoints, and their slots"
+    assert node.call(lambda: differs(rendered(*changed), second)) == ()
+
+
+@pytest.mark.parametrize(
+    ("meddling", "found"),
+    [
+        ("nft delete element ip sluice lists '{ %s }'", {"map ip sluice lists"}),
+        ("nft add rule ip sluice services accept", {"chains of table ip sluice"}),
+        ("nft flush chain ip6 sluice nat-postrouting", {"chains of table ip6 sluice"}),
+        ("nft 'chain ip sluice filter-forward { policy drop; }'", {"chains of table ip sluice"}),
+        ("nft add chain ip sluice more", {"chains of table ip sluice"}),
+        ("nft flush set ip sluice hairpin", {"set ip sluice hairpin"}),
+    ],
+)
+def test_what_somebody_changed_is_put_right(meddling: str, found: set[str], node: hosts.Node) -> None:
+    wanted = rendered(WEB, DNS)
+    first = node.call(lambda: bring(wanted))
+    before = node.run("nft", "list", "ruleset").stdout
+    element = str(text.tables(wanted[text.FILE])[IPV4].elements["lists"]).split()[0]
+    node.shell(meddling % element if "%s" in meddling else meddling)
+    assert set(node.call(lambda: differs(wanted, first))) == found
+    node.call(lambda: bring(wanted, first))
+    assert node.call(lambda: differs(wanted)) == ("chains of table ip sluice", "chains of table ip6 sluice")
+    assert sorted(node.run("nft", "list", "ruleset").stdout.split()) == sorted(before.split())
+
+
+def test_other_peoples_changes_are_none_of_ours(node: hosts.Node) -> None:
+    wanted = rendered(WEB)
+    first = node.call(lambda: bring(wanted))
+    node.shell("nft add table inet other; nft add chain inet other c")
+    assert node.call(lambda: bring(wanted, first)).things == ()
+
+
+@pytest.mark.parametrize("how", ["nft flush ruleset", "nft delete table ip sluice"])
+def test_a_flush_is_put_right(how: str, node: hosts.Node) -> None:
+    wanted = rendered(WEB)
+    first = node.call(lambda: bring(wanted))
+    node.shell(how)
+    assert "add table ip sluice" in node.call(lambda: bring(wanted, first)).things
+    assert node.call(lambda: netlink.table_exists(IPV6))
+
+
+def test_a_set_that_is_full_is_made_larger(node: hosts.Node) -> None:
+    """All of the table at once, with what is remembered of clients."""
+    small = rendered(STICKY)
+    first = node.call(lambda: bring(small))
+    numbers = str(text.tables(small[text.FILE])[IPV4].elements["sticky"]).split()[0]
+    service = f"{numbers[:-3]}000"
+    node.shell(f"nft add element ip sluice affinity '{{ 192.0.2.1 . {service} timeout 1h : {numbers} }}'")
+    large = rendered(STICKY, *(cases.Service(number) for number in range(10, 1200)))
+    second = node.call(lambda: bring(large, first))
+    assert node.call(lambda: differs(large, second)) == ()
+    assert "192.0.2.1" in node.run("nft", "list", "map", "ip", "sluice", "affinity").stdout
+    assert node.call(lambda: netlink.frame(IPV4)).sizes["lists"] == 4096  # type: ignore[union-attr]
+
+
+def test_a_change_in_the_middle(node: hosts.Node) -> None:
+    """The transaction is for the rule set that was looked at, and for no other."""
+
+    def meddle() -> str:
+        first = bring(rendered(WEB))
+        with LAYER.look(rendered(WEB, DNS), first.files, first.memory, LAYER.settings, check=False) as look:
+            look.send(Phase.PREPARE)
+            kernel.load("table ip other\n")
+            try:
+                look.send(Phase.SWITCH)
+            except KernelChanged as error:
+                return str(error)
+        return ""
+
+    assert "restarted" in node.call(meddle)
+
+
+def test_a_kube_proxy_s_table(node: hosts.Node) -> None:
+    node.shell("nft add table ip kube-proxy; nft add table ip6 kube-proxy")
+
+    def refused() -> str:
+        try:
+            bring(rendered(WEB))
+        except NodeError as error:
+            return str(error)
+        return ""
+
+    assert "has left the table ip kube-proxy here; sluice_takeover: true" in node.call(refused)
+    assert node.run("nft", "list", "tables").stdout.count("sluice") == 0
+    taken = node.call(lambda: bring(rendered(WEB), settings={"takeover": True}))
+    assert "remove table ip kube-proxy" in taken.things
+    assert "kube-proxy" not in node.run("nft", "list", "tables").stdout
+
+
+def test_what_is_held_brings_it_back(node: hosts.Node) -> None:
+    """As for a change that is not confirmed, where nothing is known of the last apply."""
+    wanted = rendered(WEB, STICKY)
+
+    def held() -> Files:
+        bring(wanted)
+        with LAYER.look({}, {}, Memory(), LAYER.settings, check=True) as look:
+            return look.held().files
+
+    files = node.call(held)
+    before = node.run("nft", "list", "ruleset").stdout
+    node.shell("nft flush ruleset")
+    node.call(lambda: bring(files))
+    assert sorted(node.run("nft", "list", "ruleset").stdout.split()) == sorted(before.split())
+
+
+def test_random_catalogues_follow_each_other(node: hosts.Node, record_property: Any) -> None:
+    seed = random.randrange(2**32)
+    print(f"test_nftables.py: seed {seed}", flush=True)
+    source = random.Random(seed)
+    services = cases.random_services(source, range(1, 40))
+    done = node.call(lambda: bring(rendered(*services.values())))
+    for _step in range(12):
+        services = cases.random_step(source, services, range(1, 60))
+        wanted = rendered(*services.values())
+        before = done if source.random() < 0.7 else done._replace(memory=Memory())
+        done = node.call(lambda wanted=wanted, before=before: bring(wanted, before))  # type: ignore[misc]
+        assert node.call(lambda wanted=wanted, done=done: differs(wanted, done)) == ()  # type: ignore[misc]
+
+
+def test_packets_find_their_endpoints(network: load.Network) -> None:
+    """Before, while and after the kernel is changed."""
+    several = (WEB, DNS, STICKY)
+    with_traffic = network.serve(several)
+    network.node.call(lambda: bring(rendered(*several)))
+    for service in several:
+        found = {network.ask(service.address, 80, service.protocol) for _turn in range(20)}
+        assert found <= {f"{pod} {service.target_port}" for pod in service.endpoints}
+        assert len(found) == (1 if service is STICKY else 2)
+    assert network.ask(cases.NODE_ADDRESS, 30002, "UDP").startswith("10.1.0.1")
+    with_traffic.kill()
+
+
+def test_memory_is_json() -> None:
+    assert layer._of_json({}) == layer.Known()
