@@ -65,7 +65,8 @@ class NftablesLook:
         scripts = [script for part in parts for script in (part.make, part.replace)]
         entries = [(entry, part.family) for part in parts for entry in part.plan.changes]
         self.amount = Amount(
-            sum(text.count("\n") for text in scripts) + sum(len(each.removed) + len(each.added) for each, _ in entries),
+            sum(text.count("\n") for text in scripts)
+            + sum(len(entry[0].removed) + len(entry[0].added) for entry in entries),
             sum(map(len, scripts)) + sum(netlink.size(*entry) for entry in entries),
         )
         self._parts = parts

@@ -17,9 +17,6 @@ from .netlink import Change
 Held = Mapping[str, Mapping[bytes, Element]]
 
 
-NO_ELEMENTS: Held = {}
-
-
 class Plan(NamedTuple):
     """What changes in each set, and the numbers in the kernel that are not those of the files."""
 
@@ -30,13 +27,13 @@ class Plan(NamedTuple):
 NO_PLAN = Plan([], NOT_RENUMBERED)
 
 
-def plan(have: Elements, want: Elements, before: Renumbering = NOT_RENUMBERED, last: Held = NO_ELEMENTS) -> Plan:
+def plan(have: Elements, want: Elements, before: Renumbering = NOT_RENUMBERED, last: Held | None = None) -> Plan:
     """``have``: what the kernel holds, with its numbers; ``want``: what files say, with theirs.
 
     ``before``: the numbers of the kernel that are known not to be those of the files ``last``, which are the ones that
     ``have`` came from; nothing of both where ``have`` is all that the kernel holds.
     """
-    renumbering = _renumbering(have, want, before, last)
+    renumbering = _renumbering(have, want, before, last or {})
     wanted = renumbered(want, renumbering)
     changes = []
     for name in SHAPES:

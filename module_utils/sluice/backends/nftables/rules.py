@@ -88,11 +88,10 @@ class _Builder:
         how = balancing(port.annotations, "")
         cluster, local = self._list(port, port.cluster, how), self._list(port, port.local, how)
         name = comment(port.display_name)
-        serves = port.has_endpoints and bool(cluster.slots or local.slots)
-        number = self._numbers[name] if serves else 0
+        drained = bool(port.targets) and not (cluster.slots or local.slots)  # by weights of 0
+        serves = port.has_endpoints and not drained
+        number = self._numbers.get(name, 0)
         self._dispatch(port, name, number, serves=serves, here=bool(local.slots))
-        if not serves:
-            return
         ids = numbers.numbered({target.text for target in (*cluster.keeping, *local.keeping)}, *layout.ENDPOINTS)
         for which, found in ((0, cluster), (LOCAL, local)):
             if found.slots:

@@ -80,6 +80,12 @@ def test_what_nothing_answers(slices: list[dict[str, Any]], where: set[str]) -> 
     assert {name for name in found if name.startswith(("refuse", "drop"))} == where
 
 
+def test_an_internal_service_without_endpoints_here_is_dropped() -> None:
+    """Another node answers; nothing leads to a list, and there is none."""
+    found = filled(contents(service(internalTrafficPolicy="Local"), endpoint_slice(FIRST)))
+    assert found == {"drop-inside": ['10.96.0.1 . tcp . 80 comment "shop/web"']}
+
+
 def test_source_ranges_are_made_disjoint() -> None:
     """Where the node may enter, so may the VIP, which is what it sends from. Overlaps would not load."""
     spec = {"type": "LoadBalancer", "ingress": ["203.0.113.1"]}
