@@ -98,7 +98,7 @@ class ActionModule(ActionBase):
         if not kept.get("failed"):
             return {"pending": False}
         if took > seconds:
-            reason += f"; the first new connection took {took:.0f} s, and sluice_confirm_timeout is {seconds}"
+            reason += f"; no new connection could be made for {took:.0f} s: the change may have cut the node off"
         return {"failed": True, "taken_back": True, "msg": reason}
 
     def _send(self, source: str, names: Iterable[str]) -> str:

@@ -42,7 +42,8 @@ class ActionModule(ActionBase):
                     if not fault.warning:
                         found[(*place(hostvars, host, fault.field), fault.field, fault.message, False)].append(host)
         sources, groups = (task_vars.get(name, ()) for name in ("ansible_inventory_sources", "groups"))
-        faults = variable_files.unread(sources, groups, hostvars) + [
+        faults = [fault for fault in variable_files.broken(sources) if fault.warning]
+        faults += variable_files.unread(sources, groups, hostvars) + [
             Fault(file, line, _hosts(hosts), field, message, warning)
             for (file, line, field, message, warning), hosts in found.items()
         ]

@@ -62,7 +62,8 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_start(self, playbook: Any) -> None:
         # Ansible ends at such a file, and does not say which one it is.
         for fault in variable_files.broken(context.CLIARGS.get("inventory") or ()):
-            self._tell(str(fault))
+            if not fault.warning:
+                self._tell(str(fault))
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._play = play

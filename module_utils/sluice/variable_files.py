@@ -23,13 +23,16 @@ _ENCRYPTED = "$ANSIBLE_VAULT"
 
 
 def broken(sources: Iterable[str]) -> list[Fault]:
-    """What is no YAML in the files of variables of inventory ``sources`` (files or folders), and in YAML sources."""
+    """What is no YAML in the files of variables of inventory ``sources`` (files or folders), and in YAML sources.
+
+    Ansible ends at that, but for a key that is there twice: it takes the second one.
+    """
     files = [source for source in sources if source.endswith(ENDINGS) and os.path.isfile(source)]
     for folder in _folders(sources):
         for kind in ("group_vars", "host_vars"):
             files += [file for path in _entries(os.path.join(folder, kind)) for file in _files(path)]
     return [
-        Fault(file, wrong.line, "", "", wrong.reason)
+        Fault(file, wrong.line, "", "", wrong.reason, warning=wrong.reason.endswith(syntax.TWICE))
         for file in dict.fromkeys(files)
         if not (text := _text(file)).startswith(_ENCRYPTED)
         for wrong in syntax.read(text)[1]

@@ -19,6 +19,15 @@ def write(path: Path, text: str = OURS) -> Path:
     return path
 
 
+def test_a_key_that_is_there_twice_is_a_warning(tmp_path: Path) -> None:
+    """Ansible goes on with the second one."""
+    hosts = tmp_path / "hosts.yml"
+    hosts.write_text("all:\n  hosts:\n    a: {}\n    a: {}\n")
+    (fault,) = variable_files.broken([str(hosts)])
+    assert (fault.line, fault.warning) == (4, True)
+    assert str(fault).endswith("the key 'a' is there twice")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

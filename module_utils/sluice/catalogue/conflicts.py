@@ -52,7 +52,9 @@ def service_conflicts(services: Iterable[tuple[ObjectReader, Service]], checks: 
                     there = place(other, declared_at(other, its, address))
                     entry.fault(declared_at(entry, path, address), f"{message} ({there})")
             if address in own:
-                entry.fault(declared_at(entry, path, address), f"{address} is a node's own address", warning=True)
+                ports = ", ".join(f"{port.port}/{port.protocol}" for port in service.ports)
+                message = f"{address} is a node's own address: what it serves itself on {ports} is not reached there"
+                entry.fault(declared_at(entry, path, address), message, warning=True)
         for address in service.cluster_ips:
             if checks.service_cidrs and not any(addresses.contains(net, address) for net in checks.service_cidrs):
                 message = f"{address} is not in sluice_service_cidrs ({', '.join(checks.service_cidrs)})"

@@ -209,12 +209,17 @@ def selected(entry: ObjectReader, service: Service, hosts: Sequence[EndpointHost
         return ()
     near = entry.text(spec, "trafficDistribution", ("spec",))
     found: dict[tuple[str, tuple[SlicePort, ...]], list[Endpoint]] = defaultdict(list)
+    first: dict[tuple[str, tuple[SlicePort, ...]], str] = {}
     for host in hosts:
         if not wanted.items() <= dict(host.labels).items():
             continue
         ports = tuple(_host_target_ports(entry, service, host))
         ready = host.ready or service.publishes_not_ready
         for address in host.addresses:
+            other = first.setdefault((address, ports), host.name)
+            if other != host.name:
+                message = f"hosts {other} and {host.name} are one endpoint: both have the address {address}"
+                entry.fault(("spec", "selector"), message, warning=True)
             endpoint = Endpoint(
                 address,
                 host.node,

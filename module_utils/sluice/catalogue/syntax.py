@@ -26,6 +26,9 @@ MAX_DIGITS = 400
 BREAKS = "\\n\\x85\\u2028\\u2029"
 """What ends a line, and a comment, in YAML 1.1 (5.4), as a class of a regular expression."""
 
+TWICE = "is there twice"
+"""How the reason ends that a mapping has a key a second time, which others take as if it were all right."""
+
 Path = Sequence[Union[str, int]]
 
 _TAG = "tag:yaml.org,2002:"
@@ -276,7 +279,7 @@ class _Values:
             if not isinstance(key, Hashable):
                 raise _fault(event, "a key must be text")
             if key in found:
-                raise _fault(event, f"the key {key!r} is there twice")
+                raise _fault(event, f"the key {key!r} {TWICE}")
             found[key] = self.of(self.events.next())
         for other in merged:
             for key, value in other.items():

@@ -52,7 +52,7 @@ CASES = {
         "- ip: 10.0.0.10",
         WEB,
         "status.loadBalancer.ingress[0].ip",
-        "10.0.0.10 is a node's own address",
+        "10.0.0.10 is a node's own address: what it serves itself on 80/TCP is not reached there",
         warning=True,
     ),
 }

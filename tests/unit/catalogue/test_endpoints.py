@@ -279,6 +279,18 @@ def test_hosts_become_endpoints_by_selector() -> None:
     assert "host d has no port 'http'" in warning.message
 
 
+def test_hosts_with_one_address_are_told() -> None:
+    """One of them gets no traffic; on other ports they are two endpoints."""
+    hosts = [{"name": name, "labels": {"app": "web"}, "endpoint_ip": "10.0.0.1"} for name in ("a", "b")]
+    hosts[0]["ports"], hosts[1]["ports"] = {"http": 80}, {"http": 81}
+    web = service(selector={"app": "web"})
+    (warning,) = sources.catalogue_of(sources.read([], [web]), hosts, render.checks_for([]))[1]
+    said = "spec.selector: warning: hosts a and b are one endpoint: both have the address 10.0.0.1"
+    assert str(warning).endswith(said)
+    named = service(selector={"app": "web"}, ports=[{"port": 80, "targetPort": "http"}])
+    assert not sources.catalogue_of(sources.read([], [named]), hosts, render.checks_for([]))[1]
+
+
 def test_publish_not_ready_addresses_of_endpoints() -> None:
     legacy = {
         "apiVersion": "v1",

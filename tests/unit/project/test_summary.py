@@ -97,6 +97,15 @@ def test_wrong_settings_are_a_line_for_all_nodes(inventory: Path) -> None:
     assert len(lines) < 20
 
 
+def test_a_host_that_is_there_twice_is_said_and_strictly_a_fault(inventory: Path) -> None:
+    change(inventory / "hosts.yml", "        shop2:\n", "        shop1:\n")
+    code, lines = render(inventory)
+    said = [line for line in lines if "is there twice" in line and line.startswith(f"{inventory}/hosts.yml:")]
+    assert (code, len(said)) == (0, 1), lines
+    assert ": warning: " in said[0]
+    assert render(inventory, "-e", "sluice_strict=true")[0] == 2
+
+
 def test_strict_takes_warnings_for_faults(inventory: Path) -> None:
     change(inventory / "services/shop.yml", "tier: database}", "tier: datbase}")
     assert render(inventory, "-e", "sluice_strict=true")[0] == 2
