@@ -10,7 +10,7 @@ import hosts
 import load
 import support
 
-from sluice.backends.iptables import common
+from sluice.backends import shared
 from sluice.node import preparation
 from sluice.system import conntrack, linux
 
@@ -84,7 +84,7 @@ def test_clients_are_not_told_of_another_router(network: load.Network) -> None:
     network.node.shell("sysctl -qw net.ipv4.conf.eth0/7.send_redirects=1")
     network.client.shell("sysctl -qw net.ipv4.conf.all.accept_redirects=0 net.ipv4.conf.eth0.accept_redirects=0")
     assert redirects(network) == 1
-    wanted = ((), common.sysctls(support.node(), localnet=False), (), {})
+    wanted = ((), shared.sysctls(support.node(), localnet=False), (), {})
     predicted = network.node.call(lambda: preparation.prepare(*wanted, check=True))
     assert redirects(network) > 1
     sent = redirects(network)
@@ -101,7 +101,7 @@ def test_clients_are_not_told_of_another_router(network: load.Network) -> None:
 def test_the_node_believes_no_redirects(node: hosts.Node) -> None:
     """A host that forwards wants both, its own value and that of all."""
     node.shell("sysctl -qw net.ipv4.conf.all.accept_redirects=1 net.ipv4.conf.lo.accept_redirects=1")
-    wanted = ((), common.sysctls(support.node(), localnet=False), (), {})
+    wanted = ((), shared.sysctls(support.node(), localnet=False), (), {})
     node.call(lambda: preparation.prepare(*wanted))
     assert node.shell("cat /proc/sys/net/ipv4/conf/all/accept_redirects") == "0\n"
 
