@@ -127,10 +127,12 @@ def of_listing(family: str, listing: str, elements: Mapping[str, Iterable[str]])
 
 
 def different(old: Table, new: Table) -> tuple[dict[str, str], dict[str, str]]:
-    """The lines of elements in two tables, without most of those that are the same in both."""
+    """The lines of elements that are in one of two tables and not in the other; their order does not count."""
     before, after = {}, {}
     nothing = Piece("", 0, 0)
     for name in SHAPES:
         pair = old.elements.get(name, nothing), new.elements.get(name, nothing)
-        before[name], after[name] = map(str, lines.middles(*pair))
+        one, two = (str(piece).splitlines(keepends=True) for piece in lines.middles(*pair))
+        gone, come = set(one).difference(two), set(two).difference(one)
+        before[name], after[name] = "".join(filter(gone.__contains__, one)), "".join(filter(come.__contains__, two))
     return before, after
