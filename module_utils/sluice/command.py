@@ -416,6 +416,7 @@ def _built(
             _print_faults(warnings)
         except InputError as error:
             faults = error.faults
+    strict = settings.strict or getattr(arguments, "strict", False)
     before = NOTHING_GIVEN
     try:
         before = sources.allocations(arguments.allocations) if arguments.allocations else NOTHING_GIVEN
@@ -427,13 +428,12 @@ def _built(
             built = sources.ready(ready)
         else:
             checks = render.checks_for([settings] if arguments.settings else [])
-            checks = checks._replace(strict=checks.strict or getattr(arguments, "strict", False))
-            built = sources.built(sources.read(arguments.manifests), hosts, checks, before)
+            built = sources.built(sources.read(arguments.manifests), hosts, checks._replace(strict=strict), before)
     except InputError as error:
         raise InputError(faults + error.faults) from None
     warnings = built.faults
     if to_program:
-        warnings = warnings + sources.emptiness(built.catalogue, arguments.manifests)
+        warnings = warnings + sources.emptiness(built.catalogue, arguments.manifests, strict=strict)
     _print_faults(warnings)
     if faults:
         raise InputError(faults)

@@ -84,6 +84,18 @@ def test_validate_says_every_fault(tmp_path: Path) -> None:
     )
 
 
+def test_nothing_to_program_is_strictly_a_fault(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.yml"
+    empty.write_text("---\n")
+    said = f"no Services in {empty}: there is nothing to program"
+    for words, code, line in (
+        ((), 0, f"catalogue: warning: {said}"),
+        (("--strict",), 1, f"catalogue: {said}"),
+    ):
+        ran = Ran("validate", *words, empty)
+        assert (ran.code, ran.errors) == (code, [line])
+
+
 def test_an_inventory_is_not_taken_for_manifests(tmp_path: Path, good: Path) -> None:
     (tmp_path / "hosts.yml").write_text("all: {}\n")
     ran = Ran("validate", good, tmp_path)

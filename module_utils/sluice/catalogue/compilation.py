@@ -64,7 +64,7 @@ def compile_catalogue(
     if kept:
         return kept
     found, warnings, allocated = sources.built(read, hosts, checks, before)
-    warnings += sources.emptiness(found, paths)
+    warnings += sources.emptiness(found, paths, strict=checks.strict)
     diff, unwritten = _keep_allocations(before, allocated, check=check)
     endpoints = [end for service in found.services for piece in service.slices for end in piece.endpoints]
     done = Compiled(

@@ -115,9 +115,15 @@ def ready(catalogue: Catalogue) -> Built:
     return Built(catalogue, [], Allocated(list(catalogue.services), {}, [], []))
 
 
-def emptiness(catalogue: Catalogue, paths: Sequence[str]) -> list[Fault]:
-    """A warning where nothing that was read from ``paths`` is to be programmed: most likely they are the wrong ones."""
+def emptiness(catalogue: Catalogue, paths: Sequence[str], *, strict: bool = False) -> list[Fault]:
+    """A warning where nothing that was read from ``paths`` is to be programmed: most likely they are the wrong ones.
+
+    Raises InputError with it if ``strict``.
+    """
     if catalogue.services or catalogue.host_ports:
         return []
     message = f"no Services in {', '.join(paths) or 'sluice_manifests'}: there is nothing to program"
-    return [Fault("catalogue", 0, "", "", message, warning=True)]
+    found = [Fault("catalogue", 0, "", "", message, warning=True)]
+    if strict:
+        raise InputError(strictly(found))
+    return found

@@ -138,6 +138,8 @@ def test_no_services_never_look_like_success(inventory: Path) -> None:
         path.unlink()
     code, lines = render(inventory)
     assert (code, lines[-1]) == (0, "sluice: 0 Services, 0 endpoints, 1 warning, there is nothing to program")
+    code, lines = render(inventory, "-e", "sluice_strict=true")
+    assert (code, lines[-1]) == (2, "sluice: faults, see above: nothing was done")
 
 
 def test_a_group_that_there_is_not_is_said(inventory: Path) -> None:
