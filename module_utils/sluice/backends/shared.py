@@ -7,6 +7,7 @@ from ..catalogue.model import HostPort
 from ..release import RELEASES
 from ..settings import Settings
 from ..view import PortView, View
+from .interface import Views
 
 
 def serves_localhost(settings: Settings) -> bool:
@@ -26,6 +27,14 @@ def has_host_ports_on_loopback(view: View) -> bool:
 
 def is_on_loopback(entry: HostPort) -> bool:
     return bool(entry.host_ip) and addresses.is_loopback(entry.host_ip)
+
+
+def names_own(views: Views, settings: Settings) -> bool:
+    """Whether node ports name addresses of the node: with networks that serve them; else the kernel knows its own."""
+    return any(
+        addresses.ANY[family] not in settings.nodeport_networks(family) and any(port.node_port for port in view.ports)
+        for family, view in views.items()
+    )
 
 
 def sysctls(settings: Settings, *, localnet: bool) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ... import addresses
 from ..interface import Backend, Needs, Views
 from .layer import LAYER
 
@@ -39,11 +38,9 @@ def _needs(views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:
 
 
 def _names_own(views: Views, settings: Settings) -> bool:
-    """With networks that serve node ports; without, the kernel knows its own addresses."""
-    return any(
-        addresses.ANY[family] not in settings.nodeport_networks(family) and any(port.node_port for port in view.ports)
-        for family, view in views.items()
-    )
+    from .. import shared
+
+    return shared.names_own(views, settings)
 
 
 BACKEND = Backend(

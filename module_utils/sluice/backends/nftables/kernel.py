@@ -92,7 +92,7 @@ def delete_chains(family: str, names: Iterable[str]) -> None:
 
 def whole(family: str, skeleton: Skeleton) -> str:
     """Makes a table without elements."""
-    return _table(family, [*_parts("map", skeleton.sets), *_parts("chain", skeleton.chains)])
+    return _table(family, _all_parts(skeleton))
 
 
 def chains(family: str, skeleton: Skeleton, names: Iterable[str]) -> str:
@@ -102,12 +102,7 @@ def chains(family: str, skeleton: Skeleton, names: Iterable[str]) -> str:
 
 def anew(family: str, skeleton: Skeleton, lines: Mapping[str, Iterable[str]]) -> str:
     """Makes a table anew with all elements, in the place of the one that there is."""
-    name = f"table {FAMILIES[family]} {TABLE}"
-    script = [f"{name}\ndelete {name}\n", whole(family, skeleton)]
-    for of, entries in lines.items():
-        found = "".join(f"\t{line},\n" for line in entries)
-        script.append(f"add element {FAMILIES[family]} {TABLE} {of} {{\n{found}}}\n" if found else "")
-    return "".join(script)
+    return text.written(family, "".join(_all_parts(skeleton)), lines)
 
 
 def affinity(family: str) -> dict[str, list[str]]:
@@ -125,6 +120,10 @@ def chains_anew(family: str, skeleton: Skeleton) -> str:
 
 def _table(family: str, parts: Iterable[str]) -> str:
     return f"table {FAMILIES[family]} {TABLE} {{\n{''.join(parts)}}}\n"
+
+
+def _all_parts(skeleton: Skeleton) -> list[str]:
+    return [*_parts("map", skeleton.sets), *_parts("chain", skeleton.chains)]
 
 
 def _parts(kind: str, bodies: Mapping[str, str]) -> list[str]:

@@ -64,10 +64,12 @@ NO_TABLE = Table("", {})
 def table(family: str, sets: Iterable[str], chains: Iterable[str], elements: Mapping[str, Iterable[str]]) -> str:
     """The text of a family's table, from the lines of its parts."""
     parts = "".join(f"{line}\n" for line in (*sets, *chains))
-    return _text(f"table {FAMILIES[family]} {TABLE}", parts, family, elements)
+    return written(family, parts, elements)
 
 
-def _text(name: str, parts: str, family: str, elements: Mapping[str, Iterable[str]]) -> str:
+def written(family: str, parts: str, elements: Mapping[str, Iterable[str]]) -> str:
+    """The same from the text of its sets, maps and chains."""
+    name = f"table {FAMILIES[family]} {TABLE}"
     # The first line makes the table where there is none, so that the second has one to delete.
     text = [f"{name}\ndelete {name}\n{name} {{\n{parts}}}\n"]
     for of, entries in elements.items():
@@ -123,7 +125,7 @@ def of_listing(family: str, listing: str, elements: Mapping[str, Iterable[str]])
     name = f"table {FAMILIES[family]} {TABLE}"
     _head, _brace, body = listing.partition(f"{name} {{\n")
     parts = body.replace("\n\n", "\n").rpartition("}")[0]
-    return _text(name, parts, family, elements)
+    return written(family, parts, elements)
 
 
 def different(old: Table, new: Table) -> tuple[dict[str, str], dict[str, str]]:
