@@ -25,6 +25,7 @@ from sluice import addresses, command
 from sluice.backends.iptables import kernel as iptables_kernel
 from sluice.node import apply, files, installation, state
 from sluice.node.result import Result
+from sluice.system import netlink
 from sluice.system.tools import NodeError
 
 EMPTY = Path(namespaces.__file__).with_name("endpoint.py")
@@ -228,7 +229,7 @@ class Node(Host):
 
     def generation(self) -> int:
         """nf_tables' count of transactions."""
-        return self.call(iptables_kernel.nft_generation)
+        return self.call(netlink.nft_generation)
 
 
 @contextlib.contextmanager

@@ -98,6 +98,21 @@ def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, sequence, 0) + body + bytes(-len(body) % 4)
 
 
+def nft_generation() -> int:
+    """The number that grows with every transaction of nf_tables, of whatever table (linux/netfilter/nf_tables.h).
+
+    0 in a kernel without nf_tables.
+    """
+    nft_msg_getgen, nfta_gen_id = 0xA10, 1
+    header = bytes(4)  # nfgenmsg
+    try:
+        with connect(NETFILTER) as link:
+            held = dict(attributes(next(ask(link, nft_msg_getgen, header)), len(header)))
+    except OSError:
+        return 0
+    return int.from_bytes(held[nfta_gen_id], "big")
+
+
 def attribute(kind: int, value: bytes) -> bytes:
     """An attribute, padded so that another one can follow."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ... import addresses
-from ...system import locks, netlink, tools
+from ...system import locks, tools
 from ...system.tools import NodeError
 from . import legacy_tables
 from .plan import is_ours, owned, target_of
@@ -196,18 +196,6 @@ class Fingerprint(NamedTuple):
 
     nft: int
     legacy: str
-
-
-def nft_generation() -> int:
-    """NFT_MSG_GETGEN of nfnetlink: the number that grows with every transaction (linux/netfilter/nf_tables.h)."""
-    nft_msg_getgen, nfta_gen_id = 0xA10, 1
-    header = bytes(4)  # nfgenmsg
-    try:
-        with netlink.connect(netlink.NETFILTER) as link:
-            held = dict(netlink.attributes(next(netlink.ask(link, nft_msg_getgen, header)), len(header)))
-    except OSError:
-        return 0  # a kernel without nf_tables has no rules of that variant
-    return int.from_bytes(held[nfta_gen_id], "big")
 
 
 def _default_variant(there: list[str]) -> str:

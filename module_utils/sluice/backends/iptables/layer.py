@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
 from ... import addresses
+from ...system.netlink import nft_generation
 from ...system.threads import beside
 from ...system.tools import NodeError
 from ..interface import NOTHING_HELD, Change, Files, Form, Frontends, Held, KernelChanged, Memory, Phase, amount_of
@@ -19,7 +20,6 @@ from .kernel import (
     Fingerprint,
     Tools,
     choose_variant,
-    nft_generation,
     xtables_lock,
 )
 from .plan import Plan, leftovers, owned, plan

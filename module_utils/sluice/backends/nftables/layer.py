@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ...system.netlink import nft_generation
 from ...system.tools import NodeError
 from ..interface import NOTHING_HELD, Amount, Change, Files, Form, Frontends, Held, KernelChanged, Memory, Phase
 from . import elements, frontends, kernel, netlink, text
@@ -128,7 +129,7 @@ class NftablesLook:
             return
         kernel.load(script)
         self._generation += 1
-        if netlink.generation() != self._generation:
+        if nft_generation() != self._generation:
             raise KernelChanged("somebody else has changed nftables meanwhile")
 
     def memory(self) -> Memory:
@@ -137,7 +138,7 @@ class NftablesLook:
         if not (self._sent and used):
             return Memory()
         frames = {family: netlink.frame(family) for family in used}
-        if netlink.generation() != self._generation:
+        if nft_generation() != self._generation:
             return Memory()
         return Memory(
             _as_json(
@@ -167,7 +168,7 @@ class NftablesLayer:
     def look(
         self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
     ) -> Iterator[NftablesLook]:
-        known, generation = _of_json(memory.record), netlink.generation()
+        known, generation = _of_json(memory.record), nft_generation()
         tables = text.tables(wanted.get(text.FILE, ""))
         if known.generation == generation and text.FILE in last:
             former = text.tables(last[text.FILE])

@@ -28,7 +28,6 @@ _NEW_TABLE, _GET_TABLE, _DELETE_TABLE = 0xA00, 0xA01, 0xA02
 _GET_CHAIN, _DELETE_CHAIN = 0xA04, 0xA05
 _GET_RULE, _GET_SET = 0xA07, 0xA0A
 _NEW_ELEMENTS, _GET_ELEMENTS, _DELETE_ELEMENTS = 0xA0C, 0xA0D, 0xA0E
-_GET_GENERATION = 0xA10
 _BEGIN, _END = 0x10, 0x11
 _NF_TABLES = 10
 
@@ -52,16 +51,6 @@ _MOST = 60000
 """Bytes of elements in a message: an attribute has a length of 16 bits."""
 
 _OF_A_CHAIN = (_CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE)
-
-
-def generation() -> int:
-    """The number that grows with every transaction, of whatever table; 0 in a kernel without nf_tables."""
-    try:
-        with netlink.connect(netlink.NETFILTER) as link:
-            held = dict(netlink.attributes(next(netlink.ask(link, _GET_GENERATION, _family(0))), _FAMILY.size))
-    except OSError:
-        return 0
-    return int.from_bytes(held[_GENERATION_ID], "big")
 
 
 def table_exists(family: str, name: str = TABLE) -> bool:
