@@ -14,7 +14,7 @@ _sluice() {
     case "$command $before" in
         "render --settings") kind=-f ;;
         "render --allocations") kind=-f ;;
-        "render --backend") words='iptables ipvs' ;;
+        "render --backend") words='iptables ipvs nftables' ;;
         "render --out") kind=-d ;;
         "validate -i" | "validate --inventory") kind=-f ;;
         "validate --settings") kind=-f ;;
@@ -28,7 +28,7 @@ _sluice() {
         "get --settings") kind=-f ;;
         "get --allocations") kind=-f ;;
         "get --dir") kind=-d ;;
-        "apply --backend") words='iptables ipvs' ;;
+        "apply --backend") words='iptables ipvs nftables' ;;
         "apply --confirm") : ;;
         "apply --dir") kind=-d ;;
         "status --dir") kind=-d ;;

@@ -1,6 +1,8 @@
 """What a Service may say about its balancing that kube-proxy has no field for: annotations ``sluice.io/…``.
 
-* ``scheduler``: one of SCHEDULERS; without it the node's ``sluice_ipvs_scheduler`` counts.
+* ``scheduler``: one of SCHEDULERS, or ``maglev`` (consistent hashing, which IPVS calls mh); without it the node's
+  ``sluice_ipvs_scheduler`` counts. Of these, flat nftables know hashing (maglev, mh, sh); the rest is chance by weight.
+* ``hash``: what of a client is hashed, ``source`` or ``source-port``; without a scheduler, by maglev.
 * ``scheduler-flags``: ``sh-port``, ``sh-fallback``, ``mh-port``, ``mh-fallback``, as ipvsadm(8) has them.
 * ``weight``: a number for every endpoint of the Service, and ``address=number`` for single ones, with commas:
   ``2, 10.244.1.10=5``. What an endpoint's EndpointSlice (the same annotation) or inventory host gives
@@ -20,7 +22,12 @@ SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq"
 FLAGS = {"sh": ("sh-fallback", "sh-port"), "mh": ("mh-fallback", "mh-port")}
 """The flags that a scheduler takes, in the order in which ipvsadm prints them."""
 
+MAGLEV, _MAGLEV_OF_IPVS = "maglev", "mh"
 _BY_HASH = ("sh", "mh")
+
+SOURCE, SOURCE_PORT = "source", "source-port"
+HASHES = (SOURCE, SOURCE_PORT)
+"""What of a client decides where it goes: its address, or its address and port."""
 
 MAX_WEIGHT = 65535
 
@@ -38,7 +45,7 @@ class Balancing(NamedTuple):
         """What of a client decides where it goes: ``source``, ``source-port``; ``""`` where chance does."""
         if self.scheduler not in _BY_HASH:
             return ""
-        return "source-port" if f"{self.scheduler}-port" in (self.flags or ()) else "source"
+        return SOURCE_PORT if _port_flag(self.scheduler) in (self.flags or ()) else SOURCE
 
     def weight_of(self, address: str, own: int | None) -> int:
         """The weight of the endpoint at ``address``; ``own`` is what the endpoint says itself."""
@@ -52,13 +59,9 @@ def balancing(annotations: Sequence[tuple[str, str]], scheduler: str) -> Balanci
     Raises ValueError where they are not valid; ``faults`` says what is wrong, for all of them at once.
     """
     given = dict(annotations)
-    chosen = given.get("scheduler", scheduler)
-    if "scheduler" in given and chosen not in SCHEDULERS:
-        # It becomes a word of a line for ipvsadm: whatever was validated before, no text gets there.
-        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, is {chosen!r}")
+    chosen = _scheduler(given) or scheduler
     plain, by_address = weights(given.get("weight", ""))
-    flags = _flags(given["scheduler-flags"], chosen) if "scheduler-flags" in given else None
-    return Balancing(chosen, flags, plain, by_address)
+    return Balancing(chosen, _all_flags(given, chosen), plain, by_address)
 
 
 def faults(annotations: Sequence[tuple[str, str]], schedulers: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
@@ -68,19 +71,54 @@ def faults(annotations: Sequence[tuple[str, str]], schedulers: Iterable[str] = (
     against them. Where no node is known, flags may be those of any scheduler.
     """
     given = dict(annotations)
-    chosen = given.get("scheduler")
-    if chosen is not None and chosen not in SCHEDULERS:
-        yield "scheduler", f"must be one of {', '.join(SCHEDULERS)}, is {chosen!r}"
-    elif "scheduler-flags" in given:
-        try:
-            for scheduler in [chosen] if chosen else list(schedulers) or [""]:
-                _flags(given["scheduler-flags"], scheduler)
-        except ValueError as error:
-            yield "scheduler-flags", str(error)
+    try:
+        chosen = _scheduler(given)
+        for scheduler in [chosen] if chosen else list(schedulers) or [""]:
+            _all_flags(given, scheduler)
+    except _Wrong as wrong:
+        yield wrong.annotation, str(wrong)
     try:
         weights(given.get("weight", ""))
-    except ValueError as error:
-        yield "weight", str(error)
+    except _Wrong as wrong:
+        yield wrong.annotation, str(wrong)
+
+
+class _Wrong(ValueError):
+    """An annotation that cannot be taken; the text says what is wrong with it."""
+
+    def __init__(self, annotation: str, message: str) -> None:
+        super().__init__(message)
+        self.annotation = annotation
+
+
+def _scheduler(given: Mapping[str, str]) -> str:
+    """The scheduler that annotations ask for, as IPVS calls it; ``""`` where they do not."""
+    named = given.get("scheduler", MAGLEV if "hash" in given else "")
+    if named not in (*SCHEDULERS, MAGLEV) and ("scheduler" in given or named):
+        # It becomes a word of a line for ipvsadm: whatever was validated before, no text gets there.
+        raise _Wrong("scheduler", f"must be one of {', '.join((*SCHEDULERS, MAGLEV))}, is {named!r}")
+    return _MAGLEV_OF_IPVS if named == MAGLEV else named
+
+
+def _port_flag(scheduler: str) -> str:
+    return f"{scheduler}-port"
+
+
+def _all_flags(given: Mapping[str, str], scheduler: str) -> tuple[str, ...] | None:
+    """The flags that annotations ask for; None where they ask for none, so that a kube-proxy's count."""
+    flags = _flags(given["scheduler-flags"], scheduler) if "scheduler-flags" in given else None
+    if "hash" not in given:
+        return () if flags is None and given.get("scheduler") == MAGLEV else flags
+    by = given["hash"]
+    if by not in HASHES:
+        raise _Wrong("hash", f"must be one of {', '.join(HASHES)}, is {by!r}")
+    if scheduler not in _BY_HASH:
+        raise _Wrong("hash", f"scheduler {scheduler} hashes nothing")
+    port = _port_flag(scheduler)
+    if by == SOURCE and port in (flags or ()):
+        raise _Wrong("hash", f"{SOURCE} is not what the flag {port} says")
+    wanted = {*(flags or ()), *([port] if by == SOURCE_PORT else ())}
+    return tuple(flag for flag in FLAGS[scheduler] if flag in wanted)
 
 
 def _flags(text: str, scheduler: str) -> tuple[str, ...]:
@@ -90,9 +128,9 @@ def _flags(text: str, scheduler: str) -> tuple[str, ...]:
     for word in words:
         if word not in known:
             if not scheduler:
-                raise ValueError(f"no scheduler takes {word!r}")
+                raise _Wrong("scheduler-flags", f"no scheduler takes {word!r}")
             takes = f"takes {', '.join(known)}" if known else "takes none"
-            raise ValueError(f"scheduler {scheduler} {takes}, not {word!r}")
+            raise _Wrong("scheduler-flags", f"scheduler {scheduler} {takes}, not {word!r}")
     return tuple(flag for flag in known if flag in words)
 
 
@@ -104,9 +142,9 @@ def weights(text: str) -> tuple[int | None, dict[str, int]]:
         where, equals, value = entry.rpartition("=")
         address = addresses.address(where.strip())
         if equals and not address:
-            raise ValueError(f"{where.strip()!r} is not an IP address")
+            raise _Wrong("weight", f"{where.strip()!r} is not an IP address")
         if not (value.strip().isascii() and value.strip().isdigit() and int(value) <= MAX_WEIGHT):
-            raise ValueError(f"must be a whole number from 0 to {MAX_WEIGHT}, is {value.strip()!r}")
+            raise _Wrong("weight", f"must be a whole number from 0 to {MAX_WEIGHT}, is {value.strip()!r}")
         if equals:
             by_address[address] = int(value)
         else:

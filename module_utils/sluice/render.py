@@ -88,7 +88,11 @@ def _sound(settings: Settings) -> Settings:
 
 def _backend(settings: Settings) -> Backend:
     try:
-        return registry.BACKENDS[settings.backend]
+        backend = registry.BACKENDS[settings.backend]
     except KeyError:
         message = f"must be one of {', '.join(registry.BACKENDS)}, is {settings.backend!r}"
         raise InputError([Fault("settings", 0, "", "sluice_backend", message)]) from None
+    if backend.releases and settings.compat not in backend.releases:
+        message = f"backend {backend.name} is not there for {settings.compat}"
+        raise InputError([Fault("settings", 0, "", "sluice_compat", message)])
+    return backend

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import support
 
+from sluice.backends.iptables.kernel import VARIANTS
+
 NODE_ADDRESS = "10.0.0.10"
 CLIENT_ADDRESS = "10.0.0.2"
 PODS = tuple(f"10.1.0.{number}" for number in range(11, 17))
@@ -47,6 +49,15 @@ class Service(NamedTuple):
         yield support.endpoint_slice(*self.endpoints, of=self.name, ports=ports)
         if both:
             yield support.endpoint_slice(*map(mapped, self.endpoints), of=self.name, ports=ports, family="IPv6")
+
+
+PLANES = (*VARIANTS, "nftables")
+"""Where the rules may be that rewrite packets: in either variant of iptables, or in flat nftables."""
+
+
+def settings_of(plane: str) -> dict[str, Any]:
+    """The settings of a node that has its rules there."""
+    return {"backend": plane} if plane == "nftables" else {"iptables_variant": plane}
 
 
 def mapped(address: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import cases
 import hosts
 import load
 
@@ -26,6 +27,12 @@ def node(needs_root: None) -> Iterator[hosts.Node]:
 @pytest.fixture(params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> str:
     """Both variants of iptables, one after the other."""
+    return str(request.param)
+
+
+@pytest.fixture(params=cases.PLANES)
+def plane(request: pytest.FixtureRequest) -> str:
+    """Both variants, and flat nftables."""
     return str(request.param)
 
 

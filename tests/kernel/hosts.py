@@ -23,6 +23,7 @@ import wires
 import sluice
 from sluice import addresses, command
 from sluice.backends.iptables import kernel as iptables_kernel
+from sluice.backends.nftables import layout as nftables
 from sluice.node import apply, files, installation, state
 from sluice.node.result import Result
 from sluice.system import netlink
@@ -186,13 +187,17 @@ class Node(Host):
         self.write(contents)
         return self.call(lambda: apply.apply(lambda: files.load(files.DIRECTORY), check=check, confirm=confirm))
 
-    def differs(self) -> tuple[str, ...]:
-        """What ``sluice diff`` says of the files in place, by a full look at the kernel: no record is asked."""
+    def differs(self, contents: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """What ``sluice diff`` says of the files in place, or of others, by a full look at the kernel.
+
+        No record is asked.
+        """
 
         def look() -> Sequence[str]:
             last = state.last
             state.last = lambda: last()._replace(records={})
-            return list(apply.apply(lambda: files.load(files.DIRECTORY), check=True).diff())
+            wanted = files.load(files.DIRECTORY) if contents is None else files.parse(contents)
+            return list(apply.apply(lambda: wanted, check=True).diff())
 
         return tuple(self.call(look))
 
@@ -223,9 +228,11 @@ class Node(Host):
 
         return self.start(silent)
 
-    def save(self, variant: str, family: str = addresses.IPV4) -> str:
-        """What iptables-save prints, without counters, times and the names of tables that are empty."""
-        return self.call(lambda: iptables_kernel.Tools(variant, family).text())
+    def save(self, plane: str, family: str = addresses.IPV4) -> str:
+        """What iptables-save prints, without counters, times and the names of tables that are empty; or our table."""
+        if plane == "nftables":
+            return self.run("nft", "-s", "list", "table", nftables.FAMILIES[family], nftables.TABLE, check=False).stdout
+        return self.call(lambda: iptables_kernel.Tools(plane, family).text())
 
     def generation(self) -> int:
         """nf_tables' count of transactions."""

@@ -67,9 +67,14 @@ def timed_apply(node: hosts.Node, directory: str) -> float:
 
 
 def not_wanted(node: hosts.Node, contents: Mapping[str, str]) -> list[str]:
-    """How all that a node holds differs from its files ``contents``: no plan and no record is asked, nor a mark."""
-    variant = json.loads(contents["settings.json"])["iptables_variant"]
-    found = []
+    """How all that a node holds differs from its files ``contents``: no record is asked, nor a mark.
+
+    Of iptables no plan either.
+    """
+    settings = json.loads(contents["settings.json"])
+    variant = settings["iptables_variant"] if settings["backend"] == "iptables" else ""
+    in_nftables = settings["backend"] == "nftables"
+    found = list(node.differs(contents)) if in_nftables else node.save("nftables").splitlines()
     for tools in (Tools(variant, family) for variant in VARIANTS for family in addresses.FAMILIES):
         file = contents.get(ruleset.FILES[tools.family], "") if tools.variant == variant else ""
         have, want = (_rules(text) for text in (node.save(tools.variant, tools.family), file))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any
 
 import cases
 import load
@@ -17,23 +16,23 @@ SECONDS = 30
 RATE = 500
 """New connections a second."""
 
-CHANGES = {"scale": 8, "others": 6, "dispatch": 2, "variant": 2, "rollback": 2, "taken back": 1}
+CHANGES = {"scale": 8, "others": 6, "dispatch": 2, "plane": 3, "rollback": 2, "taken back": 1}
 """How often each is among the changes."""
 
 ALWAYS = [cases.Service(number, node_port=30000 + number if number % 2 else 0) for number in range(8)]
 
 
 def test_changes_under_load(network: load.Network) -> None:
-    """Scale up and down, add and remove, both dispatches, both variants, rollback: as quickly as they go."""
+    """Scale up and down, add and remove, both dispatches, all planes, rollback: as quickly as they go."""
     source = random.Random(1)
     node = network.node
     network.serve(ALWAYS)
-    settings: dict[str, Any] = {"iptables_variant": "nft", "iptables_dispatch": "linear"}
+    plane, dispatch = cases.settings_of("nft"), "linear"
     others = cases.random_services(source, range(10, 50))
     always = {service.number: service for service in ALWAYS}
 
     def files() -> dict[str, str]:
-        return cases.rendered([*always.values(), *others.values()], **settings)
+        return cases.rendered([*always.values(), *others.values()], iptables_dispatch=dispatch, **plane)
 
     node.apply(files())
     targets = [(service.address, service.target_port) for service in ALWAYS]
@@ -47,9 +46,9 @@ def test_changes_under_load(network: load.Network) -> None:
             node.call(rollback.roll_back)
             continue
         if what == "dispatch":
-            settings["iptables_dispatch"] = source.choice(["linear", "prefix"])
-        elif what == "variant":
-            settings["iptables_variant"] = source.choice(["nft", "legacy"])
+            dispatch = source.choice(["linear", "prefix"])
+        elif what == "plane":
+            plane = cases.settings_of(source.choice(cases.PLANES))
         elif what == "others":
             others = cases.random_step(source, others, range(10, 60))
         else:

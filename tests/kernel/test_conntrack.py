@@ -23,14 +23,14 @@ WEB = cases.Service(3, (A,), "TCP")
 
 
 @pytest.fixture
-def served(network: load.Network, variant: str) -> load.Network:
+def served(network: load.Network, plane: str) -> load.Network:
     network.serve([DNS, OTHER, WEB])
     network.node.run("sysctl", "-qw", "net.netfilter.nf_conntrack_udp_timeout=300")
     return network
 
 
-def put(network: load.Network, variant: str, *services: cases.Service) -> int:
-    return network.node.apply(cases.rendered(services, iptables_variant=variant)).flows
+def put(network: load.Network, plane: str, *services: cases.Service) -> int:
+    return network.node.apply(cases.rendered(services, **cases.settings_of(plane))).flows
 
 
 def flows(network: load.Network, protocol: str = "udp") -> set[tuple[str, ...]]:
@@ -44,14 +44,14 @@ def dns(network: load.Network, source_port: int = 5353, timeout: float = hosts.P
     return network.ask(DNS.address, 80, "UDP", source_port=source_port, timeout=timeout)
 
 
-def test_endpoint_is_removed(served: load.Network, variant: str) -> None:
-    put(served, variant, DNS._replace(endpoints=(A, B)), OTHER, WEB)
+def test_endpoint_is_removed(served: load.Network, plane: str) -> None:
+    put(served, plane, DNS._replace(endpoints=(A, B)), OTHER, WEB)
     for port in range(5300, 5330):
         assert dns(served, port).split()[0] in (A, B)
     to = {address: sum(1 for flow in all_flows(served, DNS.address) if flow == address) for address in (A, B)}
     assert to[A] and to[B]
     assert served.ask(OTHER.address, 80, "UDP") == f"{A} {OTHER.target_port}"
-    assert put(served, variant, DNS._replace(endpoints=(B,)), OTHER, WEB) == to[A]
+    assert put(served, plane, DNS._replace(endpoints=(B,)), OTHER, WEB) == to[A]
     assert all_flows(served, DNS.address) == [B] * to[B]
     assert all_flows(served, OTHER.address) == [A]  # the same endpoint, of another Service
     assert all(dns(served, port).split()[0] == B for port in range(5300, 5330))
@@ -63,56 +63,56 @@ def all_flows(network: load.Network, destination: str) -> list[str]:
     return sorted(re.findall(r"sport=\d+ dport=\d+(?: \[UNREPLIED\])? src=(\S+)", listed))
 
 
-def test_scaled_to_zero_and_back(served: load.Network, variant: str) -> None:
-    put(served, variant, DNS, OTHER)
+def test_scaled_to_zero_and_back(served: load.Network, plane: str) -> None:
+    put(served, plane, DNS, OTHER)
     assert dns(served) == f"{A} {DNS.target_port}"
-    assert put(served, variant, DNS._replace(endpoints=()), OTHER) == 1
+    assert put(served, plane, DNS._replace(endpoints=()), OTHER) == 1
     assert dns(served) == "ECONNREFUSED"
-    put(served, variant, DNS._replace(endpoints=(B,)), OTHER)
+    put(served, plane, DNS._replace(endpoints=(B,)), OTHER)
     assert dns(served) == f"{B} {DNS.target_port}"
 
 
-def test_service_is_deleted(served: load.Network, variant: str) -> None:
-    put(served, variant, DNS, OTHER)
+def test_service_is_deleted(served: load.Network, plane: str) -> None:
+    put(served, plane, DNS, OTHER)
     assert dns(served) == f"{A} {DNS.target_port}"
     assert served.ask(OTHER.address, 80, "UDP") == f"{A} {OTHER.target_port}"
-    assert put(served, variant, OTHER) == 1
+    assert put(served, plane, OTHER) == 1
     assert all_flows(served, DNS.address) == []
     assert all_flows(served, OTHER.address) == [A]
 
 
-def test_everything_is_removed(served: load.Network, variant: str) -> None:
-    put(served, variant, DNS)
+def test_everything_is_removed(served: load.Network, plane: str) -> None:
+    put(served, plane, DNS)
     dns(served)
     assert served.node.call(lambda: load.hosts.apply.remove()).flows == 1
     assert all_flows(served, DNS.address) == []
 
 
 @pytest.mark.parametrize("before", ["no Service", "no endpoints", "nothing"])
-def test_first_endpoint(served: load.Network, variant: str, before: str) -> None:
+def test_first_endpoint(served: load.Network, plane: str, before: str) -> None:
     """A client has sent before: without help its flow would never be translated (kubernetes#139628)."""
     if before != "nothing":
-        put(served, variant, OTHER, *([DNS._replace(endpoints=())] if before == "no endpoints" else []))
+        put(served, plane, OTHER, *([DNS._replace(endpoints=())] if before == "no endpoints" else []))
     assert dns(served, timeout=1) == ("ECONNREFUSED" if before == "no endpoints" else "timeout")
-    put(served, variant, OTHER, DNS)
+    put(served, plane, OTHER, DNS)
     assert dns(served) == f"{A} {DNS.target_port}"
 
 
-def test_node_port(served: load.Network, variant: str) -> None:
-    put(served, variant, DNS, OTHER)
+def test_node_port(served: load.Network, plane: str) -> None:
+    put(served, plane, DNS, OTHER)
     ask = lambda: served.ask(cases.NODE_ADDRESS, DNS.node_port, "UDP", source_port=5353)  # noqa: E731
     assert ask() == f"{A} {DNS.target_port}"
-    assert put(served, variant, DNS._replace(endpoints=(B,)), OTHER) == 1
+    assert put(served, plane, DNS._replace(endpoints=(B,)), OTHER) == 1
     assert ask() == f"{B} {DNS.target_port}"
-    assert put(served, variant, DNS._replace(endpoints=(B,), node_port=0), OTHER) == 1
+    assert put(served, plane, DNS._replace(endpoints=(B,), node_port=0), OTHER) == 1
     assert all_flows(served, cases.NODE_ADDRESS) == []
 
 
-def test_ipv6(served: load.Network, variant: str) -> None:
+def test_ipv6(served: load.Network, plane: str) -> None:
     """An endpoint is removed, the Service scaled to zero and back; another Service's flow stays."""
 
     def change(*services: cases.Service) -> int:
-        contents = cases.rendered(services, iptables_variant=variant, ip_families=["IPv4", "IPv6"])
+        contents = cases.rendered(services, **cases.settings_of(plane), ip_families=["IPv4", "IPv6"])
         return served.node.apply(contents).flows
 
     def ask(service: cases.Service) -> str:
@@ -131,9 +131,9 @@ def test_ipv6(served: load.Network, variant: str) -> None:
     assert all_flows(served, cases.mapped(OTHER.address)) == [cases.mapped(A)]
 
 
-def test_unrelated_flows_stay(served: load.Network, variant: str) -> None:
+def test_unrelated_flows_stay(served: load.Network, plane: str) -> None:
     """The same endpoint asked directly, the node port's number elsewhere, TCP."""
-    put(served, variant, DNS._replace(endpoints=(A, B)), OTHER, WEB)
+    put(served, plane, DNS._replace(endpoints=(A, B)), OTHER, WEB)
     assert served.ask(A, DNS.target_port, "UDP") == f"{A} {DNS.target_port}"
     assert served.ask(A, DNS.node_port, "UDP", timeout=0.2) != ""
     assert served.ask(OTHER.address, 80, "UDP") == f"{A} {OTHER.target_port}"
@@ -141,29 +141,29 @@ def test_unrelated_flows_stay(served: load.Network, variant: str) -> None:
     before, tcp = flows(served), flows(served, "tcp")
     assert len(before) >= 3
     assert tcp
-    put(served, variant, DNS._replace(endpoints=(B,)), OTHER, WEB)
+    put(served, plane, DNS._replace(endpoints=(B,)), OTHER, WEB)
     assert flows(served) == before
-    put(served, variant, OTHER, WEB._replace(endpoints=(B,)))
+    put(served, plane, OTHER, WEB._replace(endpoints=(B,)))
     assert flows(served) == before
     assert flows(served, "tcp") == tcp
 
 
-def test_established_tcp_lives_on(served: load.Network, variant: str) -> None:
+def test_established_tcp_lives_on(served: load.Network, plane: str) -> None:
     """Also where its endpoint has left the Service, as Kubernetes has it."""
-    put(served, variant, WEB)
+    put(served, plane, WEB)
     client = served.client.start(lambda: load.request([(WEB.address, WEB.target_port)], 5, held=5))
-    put(served, variant, WEB._replace(endpoints=(B,)))
-    put(served, variant, WEB._replace(endpoints=(B, C)), DNS)
+    put(served, plane, WEB._replace(endpoints=(B,)))
+    put(served, plane, WEB._replace(endpoints=(B, C)), DNS)
     load.time.sleep(1.5)
     outcome = client.stop()
     assert (outcome.faults, outcome.fine > 10) == ({}, True)
 
 
-def test_killed_before_the_flows(served: load.Network, variant: str) -> None:
+def test_killed_before_the_flows(served: load.Network, plane: str) -> None:
     """The rules are changed and the apply is killed: the next one deletes the flows that it left."""
-    put(served, variant, DNS, OTHER)
+    put(served, plane, DNS, OTHER)
     assert dns(served) == f"{A} {DNS.target_port}"
-    served.node.write(cases.rendered([DNS._replace(endpoints=(B,)), OTHER], iptables_variant=variant))
+    served.node.write(cases.rendered([DNS._replace(endpoints=(B,)), OTHER], **cases.settings_of(plane)))
 
     def killed() -> None:
         node_flows.forget = lambda *_: load.hosts.os.kill(load.hosts.os.getpid(), load.signal.SIGKILL)
@@ -175,12 +175,12 @@ def test_killed_before_the_flows(served: load.Network, variant: str) -> None:
     assert dns(served) == f"{B} {DNS.target_port}"
 
 
-def test_thousands_are_left_and_no_other_goes(served: load.Network, variant: str) -> None:
+def test_thousands_are_left_and_no_other_goes(served: load.Network, plane: str) -> None:
     """Thousands in both families beside such to another endpoint, to another Service, to the endpoint itself."""
     both = [DNS._replace(endpoints=(A, B)), OTHER, WEB]
 
     def put_both(*services: cases.Service) -> int:
-        contents = cases.rendered(services, iptables_variant=variant, ip_families=["IPv4", "IPv6"])
+        contents = cases.rendered(services, **cases.settings_of(plane), ip_families=["IPv4", "IPv6"])
         return served.node.apply(contents).flows
 
     put_both(*both)
@@ -251,12 +251,12 @@ def test_just_the_flow_that_was_read_is_deleted(node: hosts.Node) -> None:
     assert node.call(lambda: conntrack.delete([])) == 0
 
 
-def test_a_family_that_is_not_wanted_any_more(served: load.Network, variant: str) -> None:
-    both = cases.rendered([DNS, OTHER], iptables_variant=variant, ip_families=[IPV4, IPV6])
+def test_a_family_that_is_not_wanted_any_more(served: load.Network, plane: str) -> None:
+    both = cases.rendered([DNS, OTHER], **cases.settings_of(plane), ip_families=[IPV4, IPV6])
     served.node.apply(both)
     assert dns(served) == f"{A} {DNS.target_port}"
     assert served.ask(cases.mapped(DNS.address), 80, "UDP") == f"{cases.mapped(A)} {DNS.target_port}"
-    assert put(served, variant, DNS, OTHER) == 1
+    assert put(served, plane, DNS, OTHER) == 1
     assert all_flows(served, cases.mapped(DNS.address)) == []
     assert all_flows(served, DNS.address) == [A]
 

@@ -13,29 +13,28 @@ import load
 import pytest
 
 from sluice.backends.iptables import kernel as iptables_kernel
-from sluice.backends.iptables.kernel import VARIANTS
 
 KILLS = 102
-"""For each variant."""
+"""For each plane."""
 
 CHANGES = 24
-"""Of the variant."""
+"""Of the plane."""
 
 TARGETS = [(service.address, service.target_port) for service in kills.HEALTHY]
 RATE = 100
 
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["process", "group"])
-def test_killed_at_random_moments(network: load.Network, variant: str, whole_group: bool) -> None:
+def test_killed_at_random_moments(network: load.Network, plane: str, whole_group: bool) -> None:
     """``process``: only the apply is killed, what it started goes on. ``group``: that as well, as systemd does it."""
-    source = random.Random(f"{variant} {whole_group}")
+    source = random.Random(f"{plane} {whole_group}")
     node = network.node
     network.serve(kills.HEALTHY)
     wanted = []
     for number in range(4):
         dispatch = source.choice(["linear", "prefix"])
         catalogue = kills.services(source, 200)
-        wanted.append(cases.rendered(catalogue, iptables_variant=variant, iptables_dispatch=dispatch))
+        wanted.append(cases.rendered(catalogue, iptables_dispatch=dispatch, **cases.settings_of(plane)))
         node.write(wanted[-1], f"/etc/sluice-{number}")
     kills.timed_apply(node, "/etc/sluice-0")
     duration = kills.timed_apply(node, "/etc/sluice-1")
@@ -52,30 +51,30 @@ def test_killed_at_random_moments(network: load.Network, variant: str, whole_gro
         if killed.hit and hits % 6 == 0:
             assert kills.not_wanted(node, wanted[now]) == [], f"kill {hits}"
     outcome = client.stop()
-    print(f"{variant}: {hits} of {turns} kills hit; the last apply took {duration:.2f} s; {outcome}")
+    print(f"{plane}: {hits} of {turns} kills hit; the last apply took {duration:.2f} s; {outcome}")
     assert hits >= KILLS // 2
     assert outcome.faults == {}
     assert outcome.fine > 100
 
 
-def test_killed_while_the_variant_changes(network: load.Network) -> None:
-    """What the variant that is left held goes, wherever the apply was killed: the mark that it is ours goes last."""
-    source = random.Random("variants")
+def test_killed_while_the_plane_changes(network: load.Network) -> None:
+    """What the plane that is left held goes, wherever the apply was killed: the mark that it is ours goes last."""
+    source = random.Random("planes")
     node = network.node
     network.serve(kills.HEALTHY)
     catalogue = kills.services(source, 400)  # some batches of iptables-nft
-    wanted = {variant: cases.rendered(catalogue, iptables_variant=variant) for variant in VARIANTS}
-    for variant, contents in wanted.items():
-        node.write(contents, f"/etc/sluice-{variant}")
-        kills.timed_apply(node, f"/etc/sluice-{variant}")
-    durations = {variant: kills.timed_apply(node, f"/etc/sluice-{variant}") for variant in VARIANTS}
+    wanted = {plane: cases.rendered(catalogue, **cases.settings_of(plane)) for plane in cases.PLANES}
+    for plane, contents in wanted.items():
+        node.write(contents, f"/etc/sluice-{plane}")
+        kills.timed_apply(node, f"/etc/sluice-{plane}")
+    durations = {plane: kills.timed_apply(node, f"/etc/sluice-{plane}") for plane in wanted}
     client = network.client.start(lambda: load.request(TARGETS, RATE, held=12))
     hits = 0
-    for _change, variant in zip(range(CHANGES), itertools.cycle(VARIANTS)):
-        moment = durations[variant] * source.uniform(0.2, 1)
-        killed = kills.kill(node, f"/etc/sluice-{variant}", moment, group=source.random() < 0.5)
-        assert kills.not_wanted(node, wanted[variant]) == []
-        durations[variant] = max(moment, killed.seconds)
+    for _change, plane in zip(range(CHANGES), itertools.cycle(wanted)):
+        moment = durations[plane] * source.uniform(0.2, 1)
+        killed = kills.kill(node, f"/etc/sluice-{plane}", moment, group=source.random() < 0.5)
+        assert kills.not_wanted(node, wanted[plane]) == []
+        durations[plane] = max(moment, killed.seconds)
         hits += killed.hit
     outcome = client.stop()
     print(f"{hits} of {CHANGES} kills hit; {outcome}")

@@ -201,7 +201,14 @@ def test_services_are_given_addresses_for_ever(converged: Site) -> None:
 # IPVS is programmed by a kernel that has it; its files are rendered by any.
 @pytest.mark.parametrize(
     ("role", "words"),
-    [("catalogue", ()), ("node", ()), ("iptables", ()), ("services", ()), ("ipvs", ("--syntax-check",))],
+    [
+        ("catalogue", ()),
+        ("node", ()),
+        ("iptables", ()),
+        ("services", ()),
+        ("ipvs", ("--syntax-check",)),
+        ("nftables", ("-e", "sluice_backend=nftables")),
+    ],
 )
 def test_the_example_of_a_role_runs_as_printed(role: str, words: tuple[str, ...], converged: Site) -> None:
     page = (ROOT / f"roles/{role}/README.md").read_text()
@@ -215,13 +222,15 @@ def test_the_example_of_a_role_runs_as_printed(role: str, words: tuple[str, ...]
         assert '"api"' in (converged.folder / ".sluice/catalogue.json").read_text(), "of the folder that it names"
     elif role == "iptables":
         assert "shop/new" in (converged.folder / "files/node/iptables.rules").read_text()
+    elif role == "nftables":
+        assert "shop/new" in (converged.folder / "files/node/nftables.nft").read_text()
     elif role == "services":
         assert "shop/new" in converged.shell("iptables-save")
 
 
 def test_a_backend_that_nobody_knows_is_refused(site: Site) -> None:
-    ran = site.play("site.yml", "-e", "sluice_backend=nftables", fails=True)
-    assert "sluice_backend: must be one of iptables, ipvs, is 'nftables'" in ran.output
+    ran = site.play("site.yml", "-e", "sluice_backend=haproxy", fails=True)
+    assert "sluice_backend: must be one of iptables, ipvs, nftables, is 'haproxy'" in ran.output
     assert ran.modules == [], "no node is asked"
 
 

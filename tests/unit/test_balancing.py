@@ -32,10 +32,43 @@ def test_what_counts_for_a_weight() -> None:
         ([("scheduler", "wlc")], ""),
         ([("scheduler", "mh")], "source"),
         ([("scheduler", "sh"), ("scheduler-flags", "sh-port, sh-fallback")], "source-port"),
+        ([("scheduler", "maglev")], "source"),
+        ([("scheduler", "maglev"), ("hash", "source-port")], "source-port"),
+        ([("hash", "source")], "source"),
+        ([("hash", "source-port"), ("scheduler", "sh")], "source-port"),
     ],
 )
 def test_what_decides(annotations: list[tuple[str, str]], by: str) -> None:
     assert balancing(annotations, "").hash == by
+
+
+@pytest.mark.parametrize(
+    ("annotations", "scheduler", "flags"),
+    [
+        ([("scheduler", "maglev")], "mh", ()),
+        ([("scheduler", "mh")], "mh", None),
+        ([("hash", "source-port")], "mh", ("mh-port",)),
+        ([("hash", "source-port"), ("scheduler-flags", "mh-fallback")], "mh", ("mh-fallback", "mh-port")),
+        ([("hash", "source"), ("scheduler", "sh")], "sh", ()),
+    ],
+)
+def test_what_ipvs_is_told(annotations: list[tuple[str, str]], scheduler: str, flags: tuple[str, ...] | None) -> None:
+    assert balancing(annotations, "rr")[:2] == (scheduler, flags)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [
+        ([("hash", "cookie")], "must be one of source, source-port, is 'cookie'"),
+        ([("hash", "source"), ("scheduler", "wrr")], "scheduler wrr hashes nothing"),
+        (
+            [("hash", "source"), ("scheduler", "mh"), ("scheduler-flags", "mh-port")],
+            "source is not what the flag mh-port says",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_hash(annotations: list[tuple[str, str]], said: str) -> None:
+    assert list(faults(annotations)) == [("hash", said)]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +91,7 @@ def test_faults(annotation: str, value: str, said: str) -> None:
     assert said in found[0][1]
 
 
-@pytest.mark.parametrize("annotation", ["scheduler", "scheduler-flags", "weight"])
+@pytest.mark.parametrize("annotation", ["scheduler", "scheduler-flags", "hash", "weight"])
 @pytest.mark.parametrize("value", ["rr\n-A -t 192.0.2.66:80 -s rr", "rr -p 5", "sh-port -o", "1=1\n", "10.0.0.1=1 -o"])
 def test_no_text_becomes_a_line_of_ipvsadm(annotation: str, value: str) -> None:
     with pytest.raises(ValueError):

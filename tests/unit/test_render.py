@@ -34,6 +34,13 @@ def test_files_are_those_of_the_backend_s_layers(backend: str) -> None:
     assert json.loads(found["settings.json"])["backend"] == backend
 
 
+def test_a_release_that_the_backend_does_not_know() -> None:
+    own = Settings(backend="nftables", compat="1.20")
+    for call in (lambda: render.render({}, own), lambda: render.checks_for([own])):
+        with pytest.raises(InputError, match=r"sluice_compat: backend nftables is not there for 1\.20"):
+            call()
+
+
 def test_unknown_backend() -> None:
     own = Settings(backend="nobody")
     for call in (
@@ -41,7 +48,7 @@ def test_unknown_backend() -> None:
         lambda: render.needs({}, own, (6, 1)),
         lambda: render.checks_for([own]),
     ):
-        with pytest.raises(InputError, match="sluice_backend: must be one of iptables, ipvs, is 'nobody'"):
+        with pytest.raises(InputError, match="sluice_backend: must be one of iptables, ipvs, nftables, is 'nobody'"):
             call()
 
 

@@ -150,7 +150,10 @@ class Layer(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The node's settings that a look needs, with what they are where the node has none of Sluice's files."""
+        """The node's settings that this layer alone asks for, with what they are where the node has no files of Sluice.
+
+        Every look is also told of ``takeover``: whether what another Service proxy has left may be replaced.
+        """
 
     @property
     def devices(self) -> Sequence[str]:
@@ -220,6 +223,8 @@ class Backend(NamedTuple):
     scheduler: Callable[[Settings], str]
     remembers_clients: int = 0
     """How many clients an endpoint's session affinity keeps where the node does not say otherwise; 0: all."""
+    releases: Sequence[str] = ()
+    """The values of ``sluice_compat`` that it knows; none: all."""
     names_own: Callable[[Views, Settings], bool] = lambda views, settings: False
     """Whether there are node ports in files that name each address of the node which serves them."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from .interface import Backend, Layer
 from .iptables.backend import BACKEND as IPTABLES
 from .ipvs.backend import BACKEND as IPVS
+from .nftables.backend import BACKEND as NFTABLES
 
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (IPTABLES, IPVS)}
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (IPTABLES, IPVS, NFTABLES)}
 
 
 def layers() -> list[Layer]:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from .. import addresses
+from ..balancing import Balancing, balancing
 from ..catalogue.model import HostPort
+from ..faults import Fault, InputError
 from ..release import RELEASES
 from ..settings import Settings
 from ..view import PortView, View
 from .interface import Views
+
+
+def balancing_of(port: PortView, scheduler: str) -> Balancing:
+    """How the port is balanced on a node whose default is ``scheduler``.
+
+    Raises InputError: the flags of a Service that names no scheduler may be those of another one.
+    """
+    try:
+        return balancing(port.annotations, scheduler)
+    except ValueError as error:
+        subject = f"Service {port.display_name}"
+        raise InputError([Fault("catalogue", 0, subject, "metadata.annotations", str(error))]) from None
 
 
 def serves_localhost(settings: Settings) -> bool:

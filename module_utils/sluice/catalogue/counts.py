@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from ..lines import shared
 from .model import Catalogue, Endpoint, EndpointSlice, Service
 
 _SLICES, _ENDPOINTS = Service._fields.index("slices"), EndpointSlice._fields.index("endpoints")
@@ -136,29 +137,19 @@ def _part(before: str, after: str) -> tuple[list[Row], list[Row]] | None:
     None where they are not among Services, or up to the last one.
     """
     before, after = _body(before), _body(after)
-    same = _common(before, after, 0)
+    shortest = min(len(before), len(after))
+    same = shared(shortest, lambda low, high: before[low:high] == after[low:high])
     start = after.rfind('["', 0, same)
     while start >= 0 and not _BEGINS.match(after, start):
         start = after.rfind('["', 0, start + 1)
-    following = _BEGINS.search(after, len(after) - _common(before, after, same, backwards=True))
+    had, has = len(before), len(after)
+    end = shared(shortest - same, lambda low, high: before[had - high : had - low] == after[has - high : has - low])
+    following = _BEGINS.search(after, has - end)
     if start < 0 or not following:
         return None
-    ends = (following.start() - len(after) + len(before), following.start())
+    ends = (following.start() - has + had, following.start())
     try:
-        had, has = (json.loads(f"[{text[start : end - 1]}]") for text, end in zip((before, after), ends))
+        old, new = (json.loads(f"[{text[start : end - 1]}]") for text, end in zip((before, after), ends))
     except ValueError:
         return None
-    return (had, has) if all(len(row) == len(Service._fields) for row in had + has) else None
-
-
-def _common(one: str, other: str, beside: int, *, backwards: bool = False) -> int:
-    """How many characters are the same at the beginning, or at the end of what is there ``beside`` so many."""
-    low, high = 0, min(len(one), len(other)) - beside
-    while low < high:
-        middle = (low + high + 1) // 2
-        if backwards:
-            same = one[len(one) - middle : len(one) - low] == other[len(other) - middle : len(other) - low]
-        else:
-            same = one[low:middle] == other[low:middle]
-        low, high = (middle, high) if same else (low, middle - 1)
-    return low
+    return (old, new) if all(len(row) == len(Service._fields) for row in old + new) else None

@@ -16,7 +16,7 @@ from .syntax import Path
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 ANNOTATION_PREFIX = "sluice.io/"
 ANNOTATIONS = {
-    "Service": ("scheduler", "scheduler-flags", "weight", "pool", "load-balancer-ips", "allow-shared-ip"),
+    "Service": ("scheduler", "scheduler-flags", "hash", "weight", "pool", "load-balancer-ips", "allow-shared-ip"),
     "EndpointSlice": ("weight",),
     "Endpoints": ("weight",),
 }

@@ -241,7 +241,8 @@ def _prepare(wanted: Wanted, last: Last, origin: Origin, *, keep: bool) -> _Prep
     if last.generation == generation and last.files == wanted.contents:
         return _Prepared(generation, last.digest, new=False)
     digest = state.digest(wanted.contents)
-    if state.whole(generation) == wanted.contents:
+    # That of the last apply is known already, and is another one.
+    if last.generation != generation and state.whole(generation) == wanted.contents:
         return _Prepared(generation, digest, new=False)
     return _Prepared(state.prepare(wanted.contents, digest, generation, origin), digest, new=True)
 

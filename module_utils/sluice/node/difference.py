@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 NAMED = 5
 """How many Services a line about drift names."""
 
-_COMMENT = re.compile(r'--comment "?([a-z0-9-]+/[a-z0-9-]+(?::[a-z0-9-]*)?)')
-"""The service port that a rule is of, as kube-proxy's comments begin."""
+_COMMENT = re.compile(r'\bcomment "?([a-z0-9-]+/[a-z0-9-]+(?::[a-z0-9-]*)?)')
+"""The service port that a rule or an element is of, as kube-proxy's comments begin."""
 
 
 def backend(files: Files, unknown: str = "") -> str:

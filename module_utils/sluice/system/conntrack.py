@@ -168,7 +168,7 @@ def _head(kind: int, size: int) -> bytes:
 @contextlib.contextmanager
 def _connected() -> Iterator[socket.socket]:
     try:
-        with netlink.connect(netlink.NETFILTER) as link:
+        with netlink.netfilter() as link:
             yield link
     except OSError as error:
         reason = "the kernel has no ctnetlink" if error.errno in _MISSING else error.strerror or error

@@ -14,14 +14,14 @@ from sluice.settings import Settings
 
 
 def test_backends_go_by_their_names() -> None:
-    assert list(registry.BACKENDS) == ["iptables", "ipvs"]
+    assert list(registry.BACKENDS) == ["iptables", "ipvs", "nftables"]
     assert all(backend.name == name for name, backend in registry.BACKENDS.items())
     assert Settings().backend == next(iter(registry.BACKENDS))
 
 
 def test_each_layer_is_there_once() -> None:
     names = [layer.name for layer in registry.layers()]
-    assert sorted(names) == ["iptables", "ipvs"]
+    assert sorted(names) == ["iptables", "ipvs", "nftables"]
     assert {layer for backend in registry.BACKENDS.values() for layer in backend.layers} == set(registry.layers())
 
 

@@ -45,7 +45,7 @@ def completed(folder: Path, *words: str) -> list[str]:
         (["apply", "--confirm", ""], []),
         (["render", "--backend", "ip"], ["iptables", "ipvs"]),
         (["render", "--backend", "=", "ipv"], ["ipvs"]),
-        (["render", "--backend", "="], ["iptables", "ipvs"]),
+        (["render", "--backend", "="], ["iptables", "ipvs", "nftables"]),
         (["render", "--out", "s"], ["services"]),
         (["validate", "--settings", "w"], ["web.yml"]),
         (["validate", "--settings", "web.yml", "t"], ["two words.yml"]),

@@ -92,8 +92,9 @@ def test_a_fault_is_a_line_and_not_a_wall(inventory: Path) -> None:
 def test_wrong_settings_are_a_line_for_all_nodes(inventory: Path) -> None:
     (inventory / "group_vars/load_balancers.yml").write_text("sluice_backend: iptabels\n")
     code, lines = render(inventory)
-    said = "load_balancers.yml:1: hosts edge1, edge2: sluice_backend: must be one of iptables, ipvs, is 'iptabels'"
-    assert (code, [line for line in lines if "iptabels" in line]) == (2, [f"{inventory}/group_vars/{said}"])
+    where = f"{inventory}/group_vars/load_balancers.yml:1: hosts edge1, edge2"
+    said = f"{where}: sluice_backend: must be one of iptables, ipvs, nftables, is 'iptabels'"
+    assert (code, [line for line in lines if "iptabels" in line]) == (2, [said])
     assert len(lines) < 20
 
 
@@ -203,5 +204,5 @@ def test_a_file_of_variables_that_is_no_yaml_is_named(inventory: Path) -> None:
 
 def test_a_value_of_the_command_line_is_not_blamed_on_the_inventory(inventory: Path) -> None:
     code, lines = render(inventory, "-e", "sluice_backend=ipsv")
-    said = "--extra-vars: hosts edge1, edge2: sluice_backend: must be one of iptables, ipvs, is 'ipsv'"
+    said = "--extra-vars: hosts edge1, edge2: sluice_backend: must be one of iptables, ipvs, nftables, is 'ipsv'"
     assert (code, lines.count(said)) == (2, 1)

@@ -46,6 +46,18 @@ def test_the_kernel_is_asked() -> None:
         assert answer in list(netlink.ask(link, 16, body, netlink.DUMP))
 
 
+def test_a_socket_is_kept_for_the_next() -> None:
+    with netlink.netfilter() as link, netlink.netfilter() as other:
+        assert link is not other, "who asks in the middle of an answer has one of his own"
+    with netlink.netfilter() as again:
+        assert again in (link, other)
+    with pytest.raises(ZeroDivisionError), netlink.netfilter() as spoilt:
+        1 / 0  # noqa: B018
+    assert spoilt.fileno() == -1, "answers may be left in it"
+    with netlink.netfilter() as sound:
+        assert sound.fileno() != -1
+
+
 def test_a_dump_has_many_messages_and_an_end(pair: Pair) -> None:
     link, kernel = pair
     kernel.send(message(7, b"one") + message(7, b"four"))

@@ -143,7 +143,7 @@ class IptablesLayer:
     """See ``interface.Layer``. The record is the fingerprint of both variants, and the variant in use."""
 
     name = "iptables"
-    settings: Mapping[str, Any] = {"iptables_variant": "auto", "takeover": False}
+    settings: Mapping[str, Any] = {"iptables_variant": "auto"}
     devices = ()
     remembers: Mapping[str, Form] = {}
     waiting = ""

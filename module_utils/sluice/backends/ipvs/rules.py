@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ... import addresses
-from ...balancing import FLAGS, Balancing, balancing
-from ...faults import Fault, InputError
+from ...balancing import FLAGS, Balancing
 from ...settings import Settings
 from ...view import PortView, Target, View
 from ..iptables.common import (
@@ -29,7 +28,7 @@ from ..iptables.common import (
     skeleton,
 )
 from ..iptables.text import RuleSet, comment
-from ..shared import has_host_ports_on_loopback, node_may_enter, serves_localhost
+from ..shared import balancing_of, has_host_ports_on_loopback, node_may_enter, serves_localhost
 from .dialect import BITMAP, COMMENTS, DIALECTS, DROP_CHAIN, DROP_JUMP, GUARD_JUMP, GUARD_SETS, NODE_PORTS, IpvsDialect
 from .ipset_text import Sets, ip_set
 from .tables import Tables, set_name
@@ -192,7 +191,7 @@ def _servers(
     port: PortView, node_ips: Sequence[str], context: Context, dialect: IpvsDialect
 ) -> Iterator[tuple[VirtualAddress, VirtualServer]]:
     """The virtual servers of one service port, even without endpoints."""
-    how = _balancing(port, context.settings)
+    how = balancing_of(port, context.settings.ipvs_scheduler)
     inside = _virtual(port, how, port.internal_local, dialect)
     outside = inside
     if port.external and port.external_local != port.internal_local:
@@ -204,15 +203,6 @@ def _servers(
     if port.node_port:
         for ip in node_ips:
             yield VirtualAddress(port.protocol, ip, port.node_port), outside
-
-
-def _balancing(port: PortView, settings: Settings) -> Balancing:
-    """How the port is balanced on this node. Raises InputError: flags may be those of another scheduler than its."""
-    try:
-        return balancing(port.annotations, settings.ipvs_scheduler)
-    except ValueError as error:
-        subject = f"Service {port.display_name}"
-        raise InputError([Fault("catalogue", 0, subject, "metadata.annotations", str(error))]) from None
 
 
 def _virtual(port: PortView, how: Balancing, local: bool, dialect: IpvsDialect) -> VirtualServer:
@@ -330,7 +320,7 @@ def opens_localnet(view: View, settings: Settings) -> bool:
 
 def schedulers(view: View, settings: Settings) -> set[str]:
     """The schedulers that the virtual servers of ``view`` use, and the node's default."""
-    named = (_balancing(port, settings).scheduler for port in view.ports)
+    named = (balancing_of(port, settings.ipvs_scheduler).scheduler for port in view.ports)
     return {settings.ipvs_scheduler, *named}
 
 

@@ -50,5 +50,6 @@ BACKEND = Backend(
     render=_render,
     needs=_needs,
     scheduler=lambda settings: "",
+    releases=("1.36",),
     names_own=_names_own,
 )

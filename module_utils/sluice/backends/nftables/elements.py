@@ -186,6 +186,12 @@ class Lines(Sequence[str]):
     def __getitem__(self, index: Any) -> Any:
         return list(self)[index]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lines) and self._of == other._of
+
+    def __hash__(self) -> int:
+        return hash((self._of[0], len(self), self._of[2]))
+
 
 def client_line(key: bytes, data: bytes, timeout: int, left: int, family: str) -> str:
     """What the kernel remembers of a client, as a line of the map ``affinity``. Times are in ms."""

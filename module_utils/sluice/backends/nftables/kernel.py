@@ -11,7 +11,7 @@ from ...system.tools import NodeError
 from ..interface import KernelChanged
 from . import netlink, text
 from .elements import Elements
-from .layout import FAMILIES, TABLE
+from .layout import AFFINITY, FAMILIES, TABLE
 from .netlink import Change, Frame
 from .text import Skeleton
 
@@ -70,6 +70,14 @@ def commit(changes: Mapping[str, Sequence[Change]], generation: int) -> None:
         raise (KernelChanged if error.errno in _CHANGED else NodeError)(f"nf_tables: {error.strerror}") from None
 
 
+def note(family: str, digest: str, generation: int) -> None:
+    """Keep in our table of which text its chains are made. Raises KernelChanged, as ``commit`` does."""
+    try:
+        netlink.note(family, digest, generation)
+    except OSError as error:
+        raise KernelChanged(f"nf_tables: {error.strerror}") from None
+
+
 def delete_table(family: str, name: str = TABLE) -> None:
     """Delete a table with all that is in it. Raises NodeError."""
     try:
@@ -108,7 +116,7 @@ def anew(family: str, skeleton: Skeleton, lines: Mapping[str, Iterable[str]]) ->
 def affinity(family: str) -> dict[str, list[str]]:
     """The lines of what the kernel remembers of clients, with what is left of its time. Raises NodeError."""
     try:
-        return {"affinity": list(netlink.remembered(family))}
+        return {AFFINITY: list(netlink.remembered(family))}
     except OSError as error:
         raise NodeError(f"nf_tables: {error.strerror}") from None
 

@@ -20,13 +20,10 @@ from .text import NO_TABLE, Table
 class Known(NamedTuple):
     """What the last apply left in the kernel, if nobody has changed anything of nftables since ``generation``.
 
-    By family ``digests`` of the kernel's chains and rules, which tell whether others have changed these, ``skeletons``
-    of what they were made of, and ``numbers`` that are not those of the files.
+    ``numbers``: by family those that are not the ones of the files.
     """
 
     generation: int = -1
-    digests: Mapping[str, str] = {}
-    skeletons: Mapping[str, str] = {}
     numbers: Mapping[str, Renumbering] = {}
 
 
@@ -59,7 +56,7 @@ class NftablesLook:
     details: Mapping[str, str] = {}
 
     def __init__(
-        self, parts: Sequence[Part], known: Known, recorded: Files | None, found: Mapping[str, kernel.Held]
+        self, parts: Sequence[Part], generation: int, recorded: Files | None, found: Mapping[str, kernel.Held]
     ) -> None:
         self.changes = [change for part in parts for change in part.changes]
         self.udp = any(part.make or part.remove or frontends.touch_udp(part.plan.changes) for part in parts)
@@ -71,8 +68,7 @@ class NftablesLook:
             sum(map(len, scripts)) + sum(netlink.size(*entry) for entry in entries),
         )
         self._parts = parts
-        self._known = known
-        self._generation = known.generation
+        self._generation = generation
         self._recorded = recorded
         self._found = found
         self._sent = False
@@ -82,7 +78,7 @@ class NftablesLook:
             return files == self._recorded
         wanted = text.tables(files.get(text.FILE, ""))
         return wanted.keys() == self._found.keys() and all(
-            _is_made_of(self._found[family].frame, table, family, self._known)
+            self._found[family].frame.made_of == _digest(table)
             and not plan(self._found[family].elements, _elements(table, family)).changes
             for family, table in wanted.items()
         )
@@ -119,6 +115,9 @@ class NftablesLook:
                 if part.unused:
                     kernel.delete_chains(part.family, part.unused)
                     self._generation += 1
+                if part.make or part.replace or part.unused:
+                    kernel.note(part.family, _digest(part.table), self._generation)
+                    self._generation += 1
                 for name in part.remove:
                     kernel.delete_table(part.family, name)
                     self._generation += 1
@@ -137,26 +136,17 @@ class NftablesLook:
         used = {part.family: part for part in self._parts if part.table != NO_TABLE}
         if not (self._sent and used):
             return Memory()
-        frames = {family: netlink.frame(family) for family in used}
         if nft_generation() != self._generation:
             return Memory()
-        return Memory(
-            _as_json(
-                Known(
-                    self._generation,
-                    {family: frame.digest for family, frame in frames.items() if frame},
-                    {family: _digest(part.table.skeleton) for family, part in used.items()},
-                    {family: part.plan.renumbering for family, part in used.items()},
-                )
-            )
-        )
+        numbers = {family: part.plan.renumbering for family, part in used.items()}
+        return Memory(_as_json(Known(self._generation, numbers)))
 
 
 class NftablesLayer:
     """See ``interface.Layer``."""
 
     name = "nftables"
-    settings: Mapping[str, Any] = {"takeover": False}
+    settings: Mapping[str, Any] = {}
     devices: Sequence[str] = ()
     remembers: Mapping[str, Form] = {}
     waiting = ""
@@ -176,14 +166,15 @@ class NftablesLayer:
                 _from_record(family, tables.get(family, NO_TABLE), former.get(family, NO_TABLE), known)
                 for family in FAMILIES
             ]
-            yield NftablesLook(parts, known, last, {})
+            yield NftablesLook(parts, generation, last, {})
             return
-        found = {family: held for family in FAMILIES if (held := kernel.read(family)) is not None}
+        # Without a generation the kernel has no nf_tables: nothing is held, and what is wanted is refused by nft.
+        found = {family: held for family in FAMILIES if generation and (held := kernel.read(family)) is not None}
         parts = [
-            _from_kernel(family, tables.get(family, NO_TABLE), found.get(family), known, settings["takeover"])
+            _from_kernel(family, tables.get(family, NO_TABLE), found.get(family), settings["takeover"])
             for family in FAMILIES
         ]
-        yield NftablesLook(parts, known._replace(generation=generation), None, found)
+        yield NftablesLook(parts, generation, None, found)
 
     def frontends(self, files: Files, family: str) -> Frontends:
         return frontends.frontends(text.tables(files.get(text.FILE, "")).get(family, NO_TABLE))
@@ -215,7 +206,7 @@ def _from_record(family: str, wanted: Table, last: Table, known: Known) -> Part:
     return _part(family, wanted, found, text.skeleton(last.skeleton).chains, frame, counts)
 
 
-def _from_kernel(family: str, wanted: Table, held: kernel.Held | None, known: Known, takeover: bool) -> Part:
+def _from_kernel(family: str, wanted: Table, held: kernel.Held | None, takeover: bool) -> Part:
     """What the kernel holds is compared with all that the files say."""
     others = kernel.others(family) if wanted != NO_TABLE else []
     if others and not takeover:
@@ -227,8 +218,7 @@ def _from_kernel(family: str, wanted: Table, held: kernel.Held | None, known: Kn
         return _whole(family, wanted, held, there=held is not None, others=others)
     want = _elements(wanted, family)
     found = plan(held.elements, want)
-    is_same = _is_made_of(held.frame, wanted, family, known)
-    chains = text.skeleton(wanted.skeleton).chains if is_same else None
+    chains = text.skeleton(wanted.skeleton).chains if held.frame.made_of == _digest(wanted) else None
     counts = {name: len(entries) for name, entries in want.items()}
     part = _part(family, wanted, found, chains, held.frame, counts)
     gone = tuple(Change(f"table {FAMILIES[family]} {name}", "remove") for name in others)
@@ -292,14 +282,9 @@ def _lacks_room(found: Plan, sizes: Mapping[str, int], counts: Mapping[str, int]
     )
 
 
-def _is_made_of(frame: netlink.Frame, table: Table, family: str, known: Known) -> bool:
-    """Whether the chains in the kernel are those of a table's text, and nobody has changed them since."""
-    return (known.digests.get(family), known.skeletons.get(family)) == (frame.digest, _digest(table.skeleton))
-
-
-def _digest(skeleton: str) -> str:
-    """Of all but the sizes of sets, of which the kernel may have larger ones."""
-    return hashlib.sha256(text.without_sizes(skeleton).encode()).hexdigest()
+def _digest(table: Table) -> str:
+    """Of a table's skeleton, but for the sizes of sets: the kernel may have larger ones."""
+    return hashlib.sha256(text.without_sizes(table.skeleton).encode()).hexdigest()[: netlink.DIGEST]
 
 
 def _elements(table: Table, family: str) -> elements.Elements:
@@ -347,6 +332,6 @@ def _of_json(record: Mapping[str, Any]) -> Known:
             )
             for family, each in record["numbers"].items()
         }
-        return Known(int(record["generation"]), dict(record["digests"]), dict(record["skeletons"]), numbers)
+        return Known(int(record["generation"]), numbers)
     except (LookupError, TypeError, ValueError, AttributeError):
         return Known()

@@ -106,7 +106,17 @@ SHAPES = {
     "drop-node-ports": Shape(_NODE_PORT, named=True),
     "node-addresses": Shape((ADDRESS,)),
 }
-"""The sets and maps of a table, in the order in which they are written. ``affinity`` is the packets' own."""
+"""The sets and maps of a table that hold Services, in the order in which they are written."""
+
+AFFINITY = "affinity"
+"""The map that packets fill: which client has which endpoint."""
+
+MADE_OF = "made-of"
+"""The set whose one element says of which text the table's chains were made, and what they were then.
+
+So whoever looks at a table without a record of it can tell whether its chains are those of a file: the kernel gives
+rules back in a form of its own.
+"""
 
 
 NUMBERED_ENDPOINTS = {"sticky": "key", "sticky-local": "key", "sticky-slots": "data"}

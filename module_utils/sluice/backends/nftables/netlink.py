@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ... import addresses
 from ...system import netlink
 from .elements import Element, Elements, client_line, data_size, key_size
-from .layout import NETWORK, SHAPES, TABLE, VERDICT
+from .layout import AFFINITY, MADE_OF, NETWORK, SHAPES, TABLE, VERDICT
 
 FAMILIES = {addresses.IPV4: socket.AF_INET, addresses.IPV6: socket.AF_INET6}
 
@@ -43,6 +43,10 @@ _GOTO = struct.pack(">i", -4)
 _COMMENT = 0
 """The type of a comment in an element's user data (libnftnl/udata.h)."""
 
+_NOTE = struct.pack(">I", 1)
+DIGEST = 32
+"""Characters of a digest that are kept: a comment has room for 127."""
+
 _FAMILY = struct.Struct("=BBH")
 """``nfgenmsg``: address family, version, resource."""
 
@@ -54,7 +58,7 @@ _OF_A_CHAIN = (_CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE)
 
 
 def table_exists(family: str, name: str = TABLE) -> bool:
-    with netlink.connect(netlink.NETFILTER) as link:
+    with netlink.netfilter() as link:
         try:
             next(netlink.ask(link, _GET_TABLE, _family(FAMILIES[family]) + _string(_TABLE_NAME, name)))
         except OSError:
@@ -63,16 +67,20 @@ def table_exists(family: str, name: str = TABLE) -> bool:
 
 
 class Frame(NamedTuple):
-    """What of a table is no element: the room of each set, the names of chains, a digest of chains and rules."""
+    """What of a table is no element: the room of each set, the names of chains, a digest of chains and rules.
+
+    ``made_of``: the digest of the text that these chains were made of (``note``); ``""`` where they are others now.
+    """
 
     sizes: Mapping[str, int]
     chains: Sequence[str]
     digest: str
+    made_of: str
 
 
 def frame(family: str) -> Frame | None:
     """The frame of our table; None without one. Raises OSError."""
-    with netlink.connect(netlink.NETFILTER) as link:
+    with netlink.netfilter() as link:
         head = _family(FAMILIES[family]) + _string(_TABLE, TABLE)
         sizes = {}
         try:
@@ -94,13 +102,49 @@ def frame(family: str) -> Frame | None:
             if error.errno == errno.ENOENT:
                 return None
             raise
-        return Frame(sizes, chains, digest.hexdigest()) if sizes else None
+        if not sizes:
+            return None
+        now = digest.hexdigest()[:DIGEST]
+        notes = _elements_of(family, MADE_OF) if MADE_OF in sizes else []
+        of, _blank, then = next((element.comment for _key, element in notes), "").partition(" ")
+        return Frame(sizes, chains, now, of if then == now else "")
+
+
+def note(family: str, digest: str, generation: int) -> None:
+    """Keep in our table that its chains are made of the text with this ``digest``.
+
+    Raises OSError, also where the rule set is not of this ``generation`` any more.
+    """
+    found = frame(family)
+    if found is None:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, MADE_OF)
+    text = Element(comment=f"{digest[:DIGEST]} {found.digest}")
+    old = [_with_comment(key, Element()) for key, _element in _elements_of(family, MADE_OF)]
+    messages = [(_DELETE_ELEMENTS, 0, head + _nested(_ELEMENTS, b"".join(old)))] if old else []
+    new = _nested(_ELEMENTS, _with_comment(_NOTE, text))
+    _transact([*messages, (_NEW_ELEMENTS, netlink.CREATE, head + new)], generation)
+
+
+def _with_comment(key: bytes, element: Element) -> bytes:
+    about = _nested(_KEY, netlink.attribute(_VALUE, key))
+    return netlink.attribute(_ELEMENT | netlink.NESTED, about + _comment_of(element))
+
+
+def _elements_of(family: str, name: str) -> list[tuple[bytes, Element]]:
+    with netlink.netfilter() as link:
+        head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, name)
+        return [
+            _element(data)
+            for answer in netlink.ask(link, _GET_ELEMENTS, head, netlink.DUMP)
+            for _kind, data in netlink.attributes(dict(netlink.attributes(answer, _FAMILY.size)).get(_ELEMENTS, b""))
+        ]
 
 
 def read(family: str) -> Elements:
     """All elements of our table, without those that packets make. Raises OSError and ValueError."""
     found: Elements = {}
-    with netlink.connect(netlink.NETFILTER) as link:
+    with netlink.netfilter() as link:
         netlink.make_room(link)
         head = _family(FAMILIES[family]) + _string(_TABLE, TABLE)
         for name in SHAPES:
@@ -110,10 +154,10 @@ def read(family: str) -> Elements:
 
 
 def remembered(family: str) -> Iterator[str]:
-    """The lines of the map ``affinity``: a dump of hundreds of thousands takes seconds. Raises OSError."""
-    with netlink.connect(netlink.NETFILTER) as link:
+    """The lines of the map AFFINITY: a dump of hundreds of thousands takes seconds. Raises OSError."""
+    with netlink.netfilter() as link:
         netlink.make_room(link)
-        head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, "affinity")
+        head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, AFFINITY)
         for answer in netlink.ask(link, _GET_ELEMENTS, head, netlink.DUMP):
             for _kind, data in netlink.attributes(dict(netlink.attributes(answer, _FAMILY.size)).get(_ELEMENTS, b"")):
                 held = dict(netlink.attributes(data))
@@ -218,10 +262,12 @@ def _whole(name: str, key: bytes, element: Element) -> bytes:
         found += _nested(_DATA, verdict)
     elif shape.data:
         found += _nested(_DATA, netlink.attribute(_VALUE, element.data))
-    if element.comment:
-        text = element.comment.encode() + b"\0"
-        found += netlink.attribute(_USERDATA, bytes((_COMMENT, len(text))) + text)
-    return netlink.attribute(_ELEMENT | netlink.NESTED, found)
+    return netlink.attribute(_ELEMENT | netlink.NESTED, found + _comment_of(element))
+
+
+def _comment_of(element: Element) -> bytes:
+    text = element.comment.encode() + b"\0"
+    return netlink.attribute(_USERDATA, bytes((_COMMENT, len(text))) + text) if element.comment else b""
 
 
 class Change(NamedTuple):
@@ -275,7 +321,7 @@ def _transact(messages: Sequence[tuple[int, int, bytes]], generation: int | None
     for at, (kind, flags, body) in enumerate(messages, 1):
         parts.append(netlink.message(kind, flags | (netlink.ACK if at == last else 0), at, body))
     parts.append(netlink.message(_END, 0, last + 1, _family(0, _NF_TABLES)))
-    with netlink.connect(netlink.NETFILTER) as link:
+    with netlink.netfilter() as link:
         netlink.make_room(link)
         link.send(b"".join(parts))
         for code in netlink.outcomes(link, last):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from ... import addresses
-from ...balancing import Balancing, balancing
+from ...balancing import Balancing
 from ...faults import Fault, InputError
 from ...settings import Settings
 from ...view import PortView, Target, View
@@ -74,7 +74,7 @@ class _Builder:
         self._view = view
         self._settings = settings
         self._elements: Elements = {name: [] for name in SHAPES}
-        self._hairpin: set[str] = set()
+        self._hairpin: dict[str, None] = {}
         self._lists: list[tuple[str, int, Way]] = []
         names = [comment(port.display_name) for port in view.ports if port.has_endpoints]
         with _saying("Services"):
@@ -85,7 +85,7 @@ class _Builder:
 
     def add(self, port: PortView) -> None:
         """All elements of one service port."""
-        how = balancing(port.annotations, "")
+        how = shared.balancing_of(port, "")
         cluster, local = self._list(port, port.cluster, how), self._list(port, port.local, how)
         name = comment(port.display_name)
         drained = bool(port.targets) and not (cluster.slots or local.slots)  # by weights of 0
@@ -188,7 +188,7 @@ class _Builder:
             slots, key = self._elements[f"slots-{port.protocol}"], class_id(the_list)
             slots += [f"{key} . {at} : {target.address} . {target.port}" for at, target in enumerate(found.slots)]
         self._lists.append((name, the_list, way))
-        self._hairpin.update(target.address for target in (*found.slots, *found.keeping))
+        self._hairpin.update(dict.fromkeys(target.address for target in (*found.slots, *found.keeping)))
 
     def _sticky(self, the_list: int, found: _List, ids: Mapping[str, int]) -> None:
         """Slots of endpoints by number, and the endpoint of each number: also of those that get no new clients."""
@@ -203,7 +203,7 @@ class _Builder:
         for entry in self._view.host_ports:
             protocol = entry.protocol.lower()
             for address in entry.addresses[:1]:
-                self._hairpin.add(address)
+                self._hairpin[address] = None
                 to_pod = f"{protocol} . {entry.host_port} : {address} . {entry.port}"
                 if entry.host_ip:
                     self._put("host-ports-at", f"{entry.host_ip} . {to_pod}")
@@ -218,7 +218,7 @@ class _Builder:
             self._put("lists", f'{class_id(the_list)} comment "{name}" : {value}')
         for way in ways:
             self._put("ways", f"{class_id(codes[way])} : goto {way.chain}")
-        for address in sorted(self._hairpin):
+        for address in self._hairpin:  # in the order of Services: what one changes is in one place
             self._put("hairpin", f"{address} . {address}")
         return Contents(self._elements, ways)
 

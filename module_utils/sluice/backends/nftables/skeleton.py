@@ -93,7 +93,10 @@ def sets(family: str, sizes: Mapping[str, int], clients: int) -> Iterator[str]:
     client = "type ipv4_addr . classid : classid"
     if family == addresses.IPV6:  # an address is too long for the key of an update: two hashes of it
         client = "typeof numgen random mod 2 . numgen random mod 2 . meta priority : meta priority"
-    yield from _block("map affinity", [client, f"size {clients or AFFINITY_CLIENTS}", "flags dynamic,timeout"])
+    yield from _block(
+        f"map {layout.AFFINITY}", [client, f"size {clients or AFFINITY_CLIENTS}", "flags dynamic,timeout"]
+    )
+    yield from _block(f"set {layout.MADE_OF}", ["type classid", "size 16"])
 
 
 def _type(name: str, family: str) -> str:

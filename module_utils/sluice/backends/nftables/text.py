@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ... import lines
 from ...lines import Piece
-from .layout import FAMILIES, SHAPES, TABLE
+from .layout import AFFINITY, FAMILIES, MADE_OF, SHAPES, TABLE
 
 FILE = "nftables.nft"
 
@@ -30,7 +30,7 @@ _PART = re.compile(r"\t(?P<kind>map|set|chain) (?P<name>[-a-z0-9]+) \{\n(?P<body
 _SIZE = re.compile(r"^\t\tsize (\d+)\n", re.MULTILINE)
 
 
-SETS = {name: "map" if shape.data else "set" for name, shape in SHAPES.items()} | {"affinity": "map"}
+SETS = {name: "map" if shape.data else "set" for name, shape in SHAPES.items()} | {AFFINITY: "map", MADE_OF: "set"}
 """Which of the two each set is."""
 
 

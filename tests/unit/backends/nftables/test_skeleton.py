@@ -28,7 +28,7 @@ def test_a_set_has_twice_the_room(count: int) -> None:
 def test_each_set_is_defined_once() -> None:
     lines = list(skeleton.sets(IPV6, {"lists": 4096}, 1000))
     heads = [line.split()[1] for line in lines if line.endswith("{")]
-    assert heads == [*layout.SHAPES, "affinity"]
+    assert heads == [*layout.SHAPES, layout.AFFINITY, layout.MADE_OF]
     text = "\n".join(lines)
     assert "map lists {\n\t\ttype classid : classid\n\t\tsize 4096\n" in text
     assert "size 1000\n\t\tflags dynamic,timeout" in text

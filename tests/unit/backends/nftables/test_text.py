@@ -9,7 +9,7 @@ from sluice import render
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.nftables import text
 from sluice.backends.nftables.backend import BACKEND
-from sluice.backends.nftables.layout import SHAPES
+from sluice.backends.nftables.layout import AFFINITY, MADE_OF, SHAPES
 from sluice.backends.nftables.text import NO_TABLE, TextError
 
 
@@ -35,7 +35,7 @@ def _block(family: str, table: text.Table) -> list[str]:
 
 def test_the_parts_of_a_skeleton() -> None:
     skeleton = text.skeleton(text.tables(rendered("a"))[IPV4].skeleton)
-    assert skeleton.sets.keys() == {*SHAPES, "affinity"}
+    assert skeleton.sets.keys() == {*SHAPES, AFFINITY, MADE_OF}
     assert skeleton.sizes["lists"] == 1024
     assert "random-1" in skeleton.chains
     assert skeleton.chains["to-local"].splitlines()[-1] == "\t\tgoto balance"

@@ -45,7 +45,7 @@ def test_one_line_for_every_fault() -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         settings({"inventory_hostname": "lb1", "sluice_backend": "x", "sluice_masquerade_bit": 99})
     assert str(caught.value).splitlines() == [
-        "host lb1: sluice_backend: must be one of iptables, ipvs, is 'x'",
+        "host lb1: sluice_backend: must be one of iptables, ipvs, nftables, is 'x'",
         "host lb1: sluice_masquerade_bit: must be a whole number from 0 to 31, is 99",
     ]
 
