@@ -12,6 +12,7 @@ from typing import Any
 from sluice.backends.interface import (
     Backend,
     Change,
+    Entry,
     Files,
     Form,
     Frontends,
@@ -98,6 +99,9 @@ class FolderLayer:
         yield FolderLook(services(wanted), bool(memory.lasting.get(CLAIM)))
 
     def frontends(self, files: Files, family: str) -> Frontends:
+        return {}
+
+    def connections(self) -> Mapping[Entry, int]:
         return {}
 
     def ours(self, files: Files) -> bool:

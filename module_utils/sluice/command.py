@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable
 
 from . import __version__
-from .backends.registry import BACKENDS
+from .backends.registry import BACKENDS, layers
 from .faults import Fault, InputError, printable
 from .manual import usage
 from .node import apply, confirmation, files, origin, settling
@@ -265,11 +265,23 @@ def _get(arguments: argparse.Namespace) -> int:
     elif arguments.output == "yaml":
         _write(yaml_text.text(listing.as_list(kind, found)))
     elif found:
-        options = {"wide": arguments.output == "wide", "namespaces": not namespace, "headers": not arguments.no_headers}
-        _write(listing.table(kind, found, time.time(), **options))
+        wide = arguments.output == "wide"
+        counted = _connections() if wide and kind is listing.SERVICES and _is_about_this_node(arguments) else {}
+        more = [listing.connections(counted)] if counted else []
+        options = {"namespaces": not namespace, "headers": not arguments.no_headers}
+        _write(listing.table(kind, found, time.time(), wide=wide, more=more, **options))
     else:
         _complain(f"No resources found in {printable(namespace)} namespace." if namespace else "No resources found")
     return FINE
+
+
+def _connections() -> dict[tuple[str, str, int], int]:
+    """What this node's kernel counts."""
+    return {entry: count for layer in layers() for entry, count in layer.connections().items()}
+
+
+def _is_about_this_node(arguments: argparse.Namespace) -> bool:
+    return not (arguments.manifests or arguments.inventory)
 
 
 def _asked_catalogue(arguments: argparse.Namespace) -> Catalogue:

@@ -31,6 +31,14 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _is_ipv4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
 
 
+_is_device = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,14}").fullmatch
+
+
+def is_device(text: str) -> bool:
+    """Whether ``text`` may name a network device in a rule: the kernel takes 15 characters, and more kinds of them."""
+    return bool(_is_device(text))
+
+
 def is_name(text: str) -> bool:
     """Whether ``text`` may name a node: it becomes the name of a folder, and a word of a message."""
     return text.isprintable() and " " not in text and "/" not in text and text not in (".", "..")

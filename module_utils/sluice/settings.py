@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple
 from . import addresses, pools
 from .balancing import SCHEDULERS
 from .faults import Fault, InputError
-from .forms import is_name
+from .forms import is_device, is_name
 from .pools import Pool
 from .release import RELEASES
 
@@ -54,6 +54,7 @@ class Settings(NamedTuple):
     iptables_variant: str = "auto"
     iptables_dispatch: str = "linear"
     affinity_clients: int = 0
+    flowtable: tuple[str, ...] = ()
     nodeport_range: tuple[int, int] = (30000, 32767)
     load_balancer_pools: tuple[Pool, ...] = ()
     strict: bool = False
@@ -176,6 +177,12 @@ def _network(value: Any) -> str:
     return text
 
 
+def _device(value: Any) -> str:
+    if not is_device(_text(value)):
+        raise _Wrong(f"{value!r} is not the name of a network device")
+    return str(value)
+
+
 def _nodeport_address(value: Any) -> str:
     return PRIMARY if value == PRIMARY else _network(value)
 
@@ -223,6 +230,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "iptables_variant": _choice("auto", "nft", "legacy"),
     "iptables_dispatch": _choice("linear", "prefix"),
     "affinity_clients": _whole(0, 1_000_000),
+    "flowtable": _several(_device),
     "nodeport_range": _port_range,
     "load_balancer_pools": _pools,
     "strict": _boolean,

@@ -19,7 +19,9 @@ from sluice.backends.interface import Amount, Files, KernelChanged, Memory, Phas
 from sluice.backends.nftables import kernel, layer, netlink, text
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.layer import LAYER
+from sluice.catalogue import compiled
 from sluice.catalogue.model import Catalogue
+from sluice.node import installation
 from sluice.system.tools import NodeError
 
 
@@ -89,7 +91,9 @@ def test_one_change_is_small(node: hosts.Node) -> None:
 
 def listed(node: hosts.Node) -> list[str]:
     """All words of our tables, but for the note of what the chains are: it changes whenever they are made anew."""
-    return sorted(re.sub('comment "[0-9a-f]{32} [0-9a-f]{32}"', "", node.run("nft", "list", "ruleset").stdout).split())
+    return sorted(
+        re.sub('comment "[0-9a-f]{32}( [0-9a-f]{32})+"', "", node.run("nft", "list", "ruleset").stdout).split()
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,6 +147,23 @@ def test_a_set_that_is_full_is_made_larger(node: hosts.Node) -> None:
     assert node.call(lambda: differs(large, second)) == ()
     assert "192.0.2.1" in node.run("nft", "list", "map", "ip", "sluice", "affinity").stdout
     assert node.call(lambda: netlink.frame(IPV4)).sizes["lists"] == 4096  # type: ignore[union-attr]
+
+
+def test_how_many_clients_are_remembered_is_a_setting(node: hosts.Node) -> None:
+    first = node.call(lambda: bring(rendered(STICKY)))
+    wanted = rendered(STICKY, affinity_clients=1000)
+    things = tuple(f"change sets of table {family} sluice" for family in ("ip", "ip6"))
+    assert node.call(lambda: bring(wanted, first)).things == things
+    assert node.call(lambda: netlink.frame(IPV6)).sizes["affinity"] == 1000  # type: ignore[union-attr]
+    assert node.call(lambda: differs(wanted)) == ()
+
+
+def test_a_device_that_offloads_is_not_there(node: hosts.Node) -> None:
+    """Nothing is lost for it but the short cut: at boot it may come later."""
+    wanted = rendered(WEB, flowtable=["nowhere0"])
+    first = node.call(lambda: bring(wanted))
+    assert "flowtable" not in node.run("nft", "list", "ruleset").stdout
+    assert node.call(lambda: (differs(wanted, first), differs(wanted))) == ((), ())
 
 
 def test_a_change_in_the_middle(node: hosts.Node) -> None:
@@ -220,6 +241,31 @@ def test_packets_find_their_endpoints(network: load.Network) -> None:
         assert len(found) == (1 if service is STICKY else 2)
     assert network.ask(cases.NODE_ADDRESS, 30002, "UDP").startswith("10.1.0.1")
     with_traffic.kill()
+
+
+def test_connections_are_counted(network: load.Network) -> None:
+    """Whatever becomes of the endpoints meanwhile; who may not ask the kernel is told nothing of them."""
+    node = network.node
+    network.serve([WEB, DNS])
+    node.apply(with_catalogue(WEB, DNS))
+    for _turn in range(5):
+        network.ask(WEB.address, 80, "TCP")
+    network.ask(cases.NODE_ADDRESS, 30002, "UDP")
+    node.apply(with_catalogue(WEB._replace(endpoints=cases.PODS[:3]), DNS))
+    network.ask(WEB.address, 80, "TCP")
+    head, *lines = node.sluice("get", "services", "-A", "-o", "wide").stdout.splitlines()
+    found = {line.split()[1]: line.split()[-1] for line in lines}
+    assert head.split()[-1] == "CONNECTIONS"
+    assert found["s1"].split(",")[0] == f"{WEB.address}:80/TCP=6"
+    assert found["s2"].split(",")[-1] == "*:30002/UDP=1"
+    nobody = ("setpriv", "--reuid=65534", "--clear-groups")
+    plain = node.run(*nobody, installation.COMMAND, "get", "services", "-A", "-o", "wide")
+    assert "CONNECTIONS" not in plain.stdout
+
+
+def with_catalogue(*services: cases.Service) -> dict[str, str]:
+    own, found = settings_of(ip_families=[IPV4, IPV6], backend="nftables"), catalogue(*services)
+    return render.render(render.views(found, own), own, compiled.text(found))
 
 
 def test_memory_is_json() -> None:

@@ -80,6 +80,14 @@ class Frontend(NamedTuple):
     port: int
 
 
+class Entry(NamedTuple):
+    """Where connections come in: an address (``""``: any of the node's own), ``tcp``, ``udp`` or ``sctp``, a port."""
+
+    address: str
+    protocol: str
+    port: int
+
+
 Form = Callable[[Any], bool]
 """Whether a JSON value has the form in which it was kept."""
 
@@ -185,6 +193,12 @@ class Layer(Protocol):
 
     def frontends(self, files: Files, family: str) -> Frontends:
         """The UDP front ends of ``files``."""
+
+    def connections(self) -> Mapping[Entry, int]:
+        """How many connections came in at each entry since the kernel has it.
+
+        Nothing where this layer does not count, or not for this user.
+        """
 
     def ours(self, files: Files) -> bool:
         """Whether ``files``, which ``held`` gave, are Sluice's alone, with nothing that a takeover found."""

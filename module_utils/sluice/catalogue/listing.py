@@ -7,7 +7,7 @@ those of its apimachinery/pkg/util/duration, the blanks those of kubectl's tabwr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -51,18 +51,32 @@ def select(catalogue: Catalogue, kind: Kind, namespace: str, selector: Selector)
     return [each for each in found if selector.matches(dict(each.labels))] if selector.requirements else list(found)
 
 
+Column = tuple[str, Callable[[Any], str]]
+"""Its head, and the cell of an object."""
+
+
 def table(
-    kind: Kind, found: Iterable[Any], now: float, *, wide: bool = False, namespaces: bool = False, headers: bool = True
+    kind: Kind,
+    found: Iterable[Any],
+    now: float,
+    *,
+    wide: bool = False,
+    namespaces: bool = False,
+    headers: bool = True,
+    more: Sequence[Column] = (),
 ) -> str:
-    """``found`` as a table, ``""`` where there is nothing. ``now``: seconds since the epoch, for ages."""
+    """``found`` as a table, ``""`` where there is nothing. ``now``: seconds since the epoch, for ages.
+
+    ``more``: columns behind those of the kind.
+    """
     rows: list[list[str]] = []
     for each in found:
-        cells = kind.cells(each, age(each.created, now), wide)
+        cells = [*kind.cells(each, age(each.created, now), wide), *(cell(each) for _head, cell in more)]
         rows.append(list(map(printable, (each.namespace, *cells) if namespaces and kind.namespaced else cells)))
     if not rows:
         return ""
     if headers:
-        columns = kind.columns + (kind.wide if wide else ())
+        columns = [*kind.columns, *(kind.wide if wide else ()), *(head for head, _cell in more)]
         rows.insert(0, [*(("NAMESPACE",) if namespaces and kind.namespaced else ()), *columns])
     return _aligned(rows)
 
@@ -83,6 +97,26 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(6, 3 + max(map(len, column))) for column in zip(*rows)][:-1]
     line = "".join(f"{{:<{width}}}" for width in widths) + "{}\n"
     return "".join(line.format(*row) for row in rows)
+
+
+def connections(counted: Mapping[tuple[str, str, int], int]) -> Column:
+    """How many connections came to a Service at each address and node port that is ``counted``.
+
+    Keys: an address, ``""`` for any of the node's own; ``tcp``, ``udp`` or ``sctp``; a port.
+    """
+
+    def cell(service: Service) -> str:
+        found = []
+        ips = (*service.cluster_ips, *service.external_ips, *(ingress.address for ingress in service.ingress))
+        for port in service.ports:
+            ways = [(ip, port.port) for ip in ips] + [("", port.node_port)]
+            for ip, number in ways:
+                count = counted.get((ip, port.protocol.lower(), number))
+                if count is not None:
+                    found.append(f"{host_port(ip, number) if ip else f'*:{number}'}/{port.protocol}={count}")
+        return ",".join(found) or NONE
+
+    return "CONNECTIONS", cell
 
 
 # --- ages

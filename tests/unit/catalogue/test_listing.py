@@ -88,6 +88,15 @@ def test_wide_services_have_their_selector() -> None:
     assert table(SERVICES, namespace="default", wide=True)[1].endswith("<unknown>   <none>")
 
 
+def test_connections_by_address_and_node_port() -> None:
+    counted = {("10.96.0.10", "tcp", 80): 7, ("fd00:96::10", "tcp", 80): 0, ("", "tcp", 30080): 2, ("", "sctp", 9): 1}
+    head, *lines = table(SERVICES, more=[listing.connections(counted)])
+    assert head.endswith("   CONNECTIONS")
+    found = {line.split()[0]: line.split()[-1] for line in lines}
+    assert found["web"] == "10.96.0.10:80/TCP=7,[fd00:96::10]:80/TCP=0,*:30080/TCP=2"
+    assert found["dns"] == "<none>"
+
+
 @pytest.mark.parametrize(
     ("kind", "ingress", "own", "narrow", "wide"),
     [

@@ -11,7 +11,19 @@ from ... import addresses
 from ...system.netlink import nft_generation
 from ...system.threads import beside
 from ...system.tools import NodeError
-from ..interface import NOTHING_HELD, Change, Files, Form, Frontends, Held, KernelChanged, Memory, Phase, amount_of
+from ..interface import (
+    NOTHING_HELD,
+    Change,
+    Entry,
+    Files,
+    Form,
+    Frontends,
+    Held,
+    KernelChanged,
+    Memory,
+    Phase,
+    amount_of,
+)
 from . import frontends, legacy_tables, text
 from .kernel import (
     LEGACY,
@@ -168,6 +180,9 @@ class IptablesLayer:
     def frontends(self, files: Files, family: str) -> Frontends:
         rules = files.get(text.FILES[family])
         return frontends.frontends(text.parse(rules)) if rules else {}
+
+    def connections(self) -> Mapping[Entry, int]:
+        return {}
 
     def ours(self, files: Files) -> bool:
         return not any(leftovers(rules) for rules in text.parse_files(files).values())

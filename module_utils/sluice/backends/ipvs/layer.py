@@ -13,6 +13,7 @@ from ..interface import (
     NOTHING_HELD,
     Amount,
     Change,
+    Entry,
     Files,
     Form,
     Frontend,
@@ -159,6 +160,9 @@ class IpvsLayer:
             for (protocol, address, port), server in text.parse(files.get(tables.IPVS_FILE, "")).items()
             if protocol == "udp"
         }
+
+    def connections(self) -> Mapping[Entry, int]:
+        return {}
 
     def ours(self, files: Files) -> bool:
         return True  # only what we claim is ever held

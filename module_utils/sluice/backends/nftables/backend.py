@@ -21,7 +21,7 @@ def _render(views: Views, settings: Settings) -> dict[str, str]:
     for family, view in views.items():
         found = rules.contents(view, settings)
         sizes = {name: skeleton.size_for(len(lines)) for name, lines in found.elements.items()}
-        chains = [*skeleton.chains(family, settings, rules.guard(view, settings))]
+        chains = [*skeleton.flowtable(settings), *skeleton.chains(family, settings, rules.guard(view, settings))]
         chains += [line for way in found.ways for line in skeleton.way_chain(way, family)]
         tables.append(
             text.table(family, skeleton.sets(family, sizes, settings.affinity_clients), chains, found.elements)

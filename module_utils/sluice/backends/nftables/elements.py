@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ... import addresses
+from ..interface import Entry
 from .layout import (
     ADDRESS,
     ENDPOINT_MASK,
@@ -149,6 +150,12 @@ def _text(data: bytes, fields: Sequence[int], family: str) -> str:
             number = _NUMBER.unpack(value)[0]
             words.append(class_id(number) if field == REGISTER else str(number))
     return " . ".join(words)
+
+
+def entry(name: str, key: bytes, family: str) -> Entry:
+    """Where the packets come in that an element of the map ``name`` is for."""
+    *address, protocol, port = _text(key, SHAPES[name].key, family).split(" . ")
+    return Entry("".join(address), protocol, int(port))
 
 
 def _network(first: bytes, last: bytes) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import errno
+import socket
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...system import tools
 from ...system.tools import NodeError
-from ..interface import KernelChanged
-from . import netlink, text
+from ..interface import Entry, KernelChanged
+from . import elements, netlink, text
 from .elements import Elements
 from .layout import AFFINITY, FAMILIES, TABLE
 from .netlink import Change, Frame
@@ -29,11 +33,19 @@ class Held(NamedTuple):
     elements: Elements
 
 
+def frame(family: str) -> Frame | None:
+    """The frame of our table; None without one. Raises NodeError."""
+    try:
+        return netlink.frame(family)
+    except (OSError, ValueError) as error:
+        raise NodeError(f"table {FAMILIES[family]} {TABLE} cannot be read: {error}") from None
+
+
 def read(family: str) -> Held | None:
     """What our table holds; None without one. Raises NodeError."""
+    about = frame(family)
     try:
-        frame = netlink.frame(family)
-        return Held(frame, netlink.read(family)) if frame else None
+        return Held(about, netlink.read(family)) if about else None
     except (OSError, ValueError) as error:
         raise NodeError(f"table {FAMILIES[family]} {TABLE} cannot be read: {error}") from None
 
@@ -43,23 +55,50 @@ def others(family: str) -> list[str]:
     return [name for name in OTHERS if netlink.table_exists(family, name)]
 
 
+def connections() -> dict[Entry, int]:
+    """What our tables count: their chains see the first packet of each connection. Nothing for others than root."""
+    found: collections.Counter[Entry] = collections.Counter()
+    for family in FAMILIES:
+        with contextlib.suppress(OSError):
+            for name, key, packets in netlink.counted(family):
+                found[elements.entry(name, key, family)] += packets  # a node port is of both families
+    return found
+
+
+def devices() -> list[str]:
+    """The network devices that there are."""
+    return [name for _index, name in socket.if_nameindex()]
+
+
+def offloading(family: str) -> list[str]:
+    """The devices of our table's flowtable. Raises NodeError."""
+    try:
+        return netlink.offloading(family)
+    except OSError as error:
+        raise NodeError(f"nf_tables: {error.strerror}") from None
+
+
 def load(script: str) -> None:
     """Have nft carry out a script, all or nothing. Raises KernelChanged: it may be what changed meanwhile."""
     done = tools.run(["nft", "-f", "-"], script)
     if done.returncode:
-        raise KernelChanged(f"nft: {_first_line(done.stderr)}")
+        raise KernelChanged(f"nft: {_why(done)}")
 
 
 def check(script: str) -> None:
     """Have nft and the kernel say whether they could carry out a script. Raises NodeError where they cannot."""
     done = tools.run(["nft", "-c", "-f", "-"], script)
     if done.returncode:
-        raise NodeError(f"this node's kernel or nft cannot do this: {_first_line(done.stderr)}")
+        with_flowtable = ", with a flowtable" if "\tflowtable " in script else ""
+        raise NodeError(f"this node's kernel or nft cannot do this{with_flowtable}: {_why(done)}")
 
 
-def _first_line(errors: str) -> str:
-    """nft says first what is wrong, then shows where."""
-    return errors.strip().partition("\n")[0] or "it failed without a word"
+def _why(done: subprocess.CompletedProcess[str]) -> str:
+    """What nft said first; then it shows where."""
+    if done.returncode < 0:
+        # nft 1.0.6 with maps of nft 1.1.3: kubernetes#136786.
+        return f"it was ended by signal {-done.returncode}, as happens where another nft has made tables"
+    return done.stderr.strip().partition("\n")[0] or "it failed without a word"
 
 
 def commit(changes: Mapping[str, Sequence[Change]], generation: int) -> None:
@@ -70,10 +109,10 @@ def commit(changes: Mapping[str, Sequence[Change]], generation: int) -> None:
         raise (KernelChanged if error.errno in _CHANGED else NodeError)(f"nf_tables: {error.strerror}") from None
 
 
-def note(family: str, digest: str, generation: int) -> None:
-    """Keep in our table of which text its chains are made. Raises KernelChanged, as ``commit`` does."""
+def note(family: str, made_of: Sequence[str], generation: int) -> None:
+    """Keep in our table of which texts it is made. Raises KernelChanged, as ``commit`` does."""
     try:
-        netlink.note(family, digest, generation)
+        netlink.note(family, made_of, generation)
     except OSError as error:
         raise KernelChanged(f"nf_tables: {error.strerror}") from None
 
@@ -131,7 +170,11 @@ def _table(family: str, parts: Iterable[str]) -> str:
 
 
 def _all_parts(skeleton: Skeleton) -> list[str]:
-    return [*_parts("map", skeleton.sets), *_parts("chain", skeleton.chains)]
+    return [
+        *_parts("map", skeleton.sets),
+        *_parts("flowtable", skeleton.flowtables),
+        *_parts("chain", skeleton.chains),
+    ]
 
 
 def _parts(kind: str, bodies: Mapping[str, str]) -> list[str]:

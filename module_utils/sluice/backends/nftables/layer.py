@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from ...system.netlink import nft_generation
 from ...system.tools import NodeError
-from ..interface import NOTHING_HELD, Amount, Change, Files, Form, Frontends, Held, KernelChanged, Memory, Phase
+from ..interface import NOTHING_HELD, Amount, Change, Entry, Files, Form, Frontends, Held, KernelChanged, Memory, Phase
 from . import elements, frontends, kernel, netlink, text
 from .elements import Lines, Renumbering
-from .layout import FAMILIES, TABLE
+from .layout import FAMILIES, FLOWTABLE, TABLE
 from .plan import NO_PLAN, Plan, plan
 from .text import NO_TABLE, Table
 
@@ -76,9 +76,10 @@ class NftablesLook:
     def holds(self, files: Files) -> bool:
         if self._recorded is not None:
             return files == self._recorded
-        wanted = text.tables(files.get(text.FILE, ""))
+        wanted = _possible(text.tables(files.get(text.FILE, "")))
         return wanted.keys() == self._found.keys() and all(
-            self._found[family].frame.made_of == _digest(table)
+            self._found[family].frame.made_of == _digests(text.skeleton(table.skeleton))
+            and self._found[family].frame.devices == text.devices(table.skeleton)
             and not plan(self._found[family].elements, _elements(table, family)).changes
             for family, table in wanted.items()
         )
@@ -116,7 +117,7 @@ class NftablesLook:
                     kernel.delete_chains(part.family, part.unused)
                     self._generation += 1
                 if part.make or part.replace or part.unused:
-                    kernel.note(part.family, _digest(part.table), self._generation)
+                    kernel.note(part.family, _digests(text.skeleton(part.table.skeleton)), self._generation)
                     self._generation += 1
                 for name in part.remove:
                     kernel.delete_table(part.family, name)
@@ -159,9 +160,9 @@ class NftablesLayer:
         self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
     ) -> Iterator[NftablesLook]:
         known, generation = _of_json(memory.record), nft_generation()
-        tables = text.tables(wanted.get(text.FILE, ""))
+        tables = _possible(text.tables(wanted.get(text.FILE, "")))
         if known.generation == generation and text.FILE in last:
-            former = text.tables(last[text.FILE])
+            former = _in_force(text.tables(last[text.FILE]))
             parts = [
                 _from_record(family, tables.get(family, NO_TABLE), former.get(family, NO_TABLE), known)
                 for family in FAMILIES
@@ -178,6 +179,9 @@ class NftablesLayer:
 
     def frontends(self, files: Files, family: str) -> Frontends:
         return frontends.frontends(text.tables(files.get(text.FILE, "")).get(family, NO_TABLE))
+
+    def connections(self) -> Mapping[Entry, int]:
+        return kernel.connections()
 
     def ours(self, files: Files) -> bool:
         return True  # only tables of our name are ever held
@@ -199,11 +203,13 @@ def _from_record(family: str, wanted: Table, last: Table, known: Known) -> Part:
     found = plan(elements.renumbered(old, numbers), elements.parse(after, family), numbers, old)
     if not found.changes and text.without_sizes(last.skeleton) == text.without_sizes(wanted.skeleton):
         return Part(family, wanted, plan=found)
-    frame = netlink.frame(family)
+    frame = kernel.frame(family)
     if frame is None:
-        raise NodeError(f"table {FAMILIES[family]} {TABLE} has gone meanwhile")
+        raise KernelChanged(f"table {FAMILIES[family]} {TABLE} has gone meanwhile")
     counts = {name: str(piece).count("\n") for name, piece in wanted.elements.items()}
-    return _part(family, wanted, found, text.skeleton(last.skeleton).chains, frame, counts)
+    skeleton = text.skeleton(last.skeleton)
+    is_like = _digests(skeleton)[0] == _digests(text.skeleton(wanted.skeleton))[0]
+    return _part(family, wanted, found, skeleton.chains, frame, counts, is_like=is_like)
 
 
 def _from_kernel(family: str, wanted: Table, held: kernel.Held | None, takeover: bool) -> Part:
@@ -218,9 +224,11 @@ def _from_kernel(family: str, wanted: Table, held: kernel.Held | None, takeover:
         return _whole(family, wanted, held, there=held is not None, others=others)
     want = _elements(wanted, family)
     found = plan(held.elements, want)
-    chains = text.skeleton(wanted.skeleton).chains if held.frame.made_of == _digest(wanted) else None
+    skeleton = text.skeleton(wanted.skeleton)
+    of_sets, of_chains = _digests(skeleton)
+    chains = skeleton.chains if held.frame.made_of[1] == of_chains else None
     counts = {name: len(entries) for name, entries in want.items()}
-    part = _part(family, wanted, found, chains, held.frame, counts)
+    part = _part(family, wanted, found, chains, held.frame, counts, is_like=held.frame.made_of[0] == of_sets)
     gone = tuple(Change(f"table {FAMILIES[family]} {name}", "remove") for name in others)
     return part._replace(remove=(*part.remove, *others), changes=(*part.changes, *gone))
 
@@ -249,8 +257,14 @@ def _part(
     chains: Mapping[str, str] | None,
     frame: netlink.Frame,
     counts: Mapping[str, int],
+    *,
+    is_like: bool,
 ) -> Part:
-    """A table that stays. ``chains``: the rules that it has, None where they are not known."""
+    """A table that stays.
+
+    ``chains``: the rules that it has, None where they are not known. ``is_like``: its sets and maps are defined as they
+    are to be, but for their sizes.
+    """
     skeleton = text.skeleton(wanted.skeleton)
     have = dict.fromkeys(frame.chains, "") if chains is None else chains
     added = [name for name in skeleton.chains if name not in have]
@@ -261,8 +275,16 @@ def _part(
     else:
         names = sorted({*added, *changed, *unused})
         shown = [_shown_chain(family, name, have.get(name), skeleton.chains.get(name)) for name in names]
+    if not is_like:
+        shown.append(Change(f"sets of table {FAMILIES[family]} {TABLE}", "change"))
+    devices = text.devices(wanted.skeleton)
+    if frame.devices != devices:
+        shown.append(Change(f"flowtable {FAMILIES[family]} {TABLE} {FLOWTABLE}", "change", frame.devices, devices))
+        if is_like:
+            kernel.check(kernel.whole(family, skeleton))
     part = Part(family, wanted, plan=found, unused=unused, changes=(*shown, *_shown(family, found.changes)))
-    if _lacks_room(found, frame.sizes, counts):
+    # What cannot be changed in place.
+    if not is_like or frame.devices != devices or _lacks_room(found, frame.sizes, counts):
         entries = elements.renumbered(_elements(wanted, family), found.renumbering)
         lines = {name: elements.lines(name, each, family) for name, each in entries.items()}
         script = kernel.anew(family, skeleton, {**lines, **kernel.affinity(family)})
@@ -282,9 +304,26 @@ def _lacks_room(found: Plan, sizes: Mapping[str, int], counts: Mapping[str, int]
     )
 
 
-def _digest(table: Table) -> str:
-    """Of a table's skeleton, but for the sizes of sets: the kernel may have larger ones."""
-    return hashlib.sha256(text.without_sizes(table.skeleton).encode()).hexdigest()[: netlink.DIGEST]
+def _possible(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The tables as far as this node's devices are there: at boot some are not, and come later."""
+    there = kernel.devices() if any(text.devices(table.skeleton) for table in tables.values()) else []
+    return {family: text.with_devices(table, there) for family, table in tables.items()}
+
+
+def _in_force(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The tables that the kernel holds: a device that ended has left them."""
+    return {
+        family: text.with_devices(table, kernel.offloading(family)) if text.devices(table.skeleton) else table
+        for family, table in tables.items()
+    }
+
+
+def _digests(skeleton: text.Skeleton) -> tuple[str, str]:
+    """Of the sets and of the chains, but for the sizes of sets that grow: the kernel may have larger ones."""
+    sets = "".join(f"{name} {text.without_sizes(body)}" for name, body in skeleton.sets.items())
+    chains = "".join(f"{name}\n{body}" for name, body in skeleton.chains.items())
+    one, two = (hashlib.sha256(each.encode()).hexdigest()[: netlink.DIGEST] for each in (sets, chains))
+    return one, two
 
 
 def _elements(table: Table, family: str) -> elements.Elements:

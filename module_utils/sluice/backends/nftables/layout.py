@@ -111,8 +111,10 @@ SHAPES = {
 AFFINITY = "affinity"
 """The map that packets fill: which client has which endpoint."""
 
+FLOWTABLE = "offload"
+
 MADE_OF = "made-of"
-"""The set whose one element says of which text the table's chains were made, and what they were then.
+"""The set whose one element says of which text the table's sets and chains were made, and what these were then.
 
 So whoever looks at a table without a record of it can tell whether its chains are those of a file: the kernel gives
 rules back in a form of its own.

@@ -28,6 +28,7 @@ _NEW_TABLE, _GET_TABLE, _DELETE_TABLE = 0xA00, 0xA01, 0xA02
 _GET_CHAIN, _DELETE_CHAIN = 0xA04, 0xA05
 _GET_RULE, _GET_SET = 0xA07, 0xA0A
 _NEW_ELEMENTS, _GET_ELEMENTS, _DELETE_ELEMENTS = 0xA0C, 0xA0D, 0xA0E
+_GET_FLOWTABLE = 0xA17
 _BEGIN, _END = 0x10, 0x11
 _NF_TABLES = 10
 
@@ -36,8 +37,10 @@ _GENERATION_ID = 1
 _TABLE_NAME = 1
 _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE = 3, 4, 5, 7
 _SET_DESCRIPTION, _SET_SIZE = 9, 1
+_FLOWTABLE_HOOK, _HOOK_DEVICES = 3, 3
 _ELEMENTS = 3
-_ELEMENT, _KEY, _DATA, _TIMEOUT, _EXPIRATION, _USERDATA, _KEY_END = 1, 1, 2, 4, 5, 6, 10
+_ELEMENT, _KEY, _DATA, _TIMEOUT, _EXPIRATION, _USERDATA, _EXPRESSION, _KEY_END = 1, 1, 2, 4, 5, 6, 7, 10
+_EXPRESSION_DATA, _PACKETS = 2, 2
 _VALUE, _VERDICT, _VERDICT_CODE, _VERDICT_CHAIN = 1, 2, 1, 2
 _GOTO = struct.pack(">i", -4)
 _COMMENT = 0
@@ -69,13 +72,15 @@ def table_exists(family: str, name: str = TABLE) -> bool:
 class Frame(NamedTuple):
     """What of a table is no element: the room of each set, the names of chains, a digest of chains and rules.
 
-    ``made_of``: the digest of the text that these chains were made of (``note``); ``""`` where they are others now.
+    ``made_of``: the digests of the texts of which its sets and its chains were made (``note``); of the latter ``""``
+    where they are others now. ``devices``: those of its flowtable.
     """
 
     sizes: Mapping[str, int]
     chains: Sequence[str]
     digest: str
-    made_of: str
+    made_of: tuple[str, str]
+    devices: Sequence[str]
 
 
 def frame(family: str) -> Frame | None:
@@ -105,13 +110,25 @@ def frame(family: str) -> Frame | None:
         if not sizes:
             return None
         now = digest.hexdigest()[:DIGEST]
-        notes = _elements_of(family, MADE_OF) if MADE_OF in sizes else []
-        of, _blank, then = next((element.comment for _key, element in notes), "").partition(" ")
-        return Frame(sizes, chains, now, of if then == now else "")
+        notes = list(map(_element, _each(_dumped(family, MADE_OF)))) if MADE_OF in sizes else []
+        words = next((element.comment.split() for _key, element in notes), [])
+        of_sets, of_chains, then = words if len(words) == 3 else ("", "", "")
+        return Frame(sizes, chains, now, (of_sets, of_chains if then == now else ""), offloading(family))
 
 
-def note(family: str, digest: str, generation: int) -> None:
-    """Keep in our table that its chains are made of the text with this ``digest``.
+def offloading(family: str) -> list[str]:
+    """The devices of our table's flowtable: one that ends leaves it by itself. Raises OSError."""
+    head = _family(FAMILIES[family]) + _string(_TABLE, TABLE)
+    found: list[str] = []
+    with netlink.netfilter() as link:
+        for data in netlink.ask(link, _GET_FLOWTABLE, head, netlink.DUMP):
+            hook = dict(netlink.attributes(dict(netlink.attributes(data, _FAMILY.size))[_FLOWTABLE_HOOK]))
+            found += [_name(name) for _kind, name in netlink.attributes(hook.get(_HOOK_DEVICES, b""))]
+    return found
+
+
+def note(family: str, made_of: Sequence[str], generation: int) -> None:
+    """Keep in our table of which texts its sets and its chains are made, by their digests.
 
     Raises OSError, also where the rule set is not of this ``generation`` any more.
     """
@@ -119,8 +136,8 @@ def note(family: str, digest: str, generation: int) -> None:
     if found is None:
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, MADE_OF)
-    text = Element(comment=f"{digest[:DIGEST]} {found.digest}")
-    old = [_with_comment(key, Element()) for key, _element in _elements_of(family, MADE_OF)]
+    text = Element(comment=" ".join((*made_of, found.digest)))
+    old = [_with_comment(key, Element()) for key, _old in map(_element, _each(_dumped(family, MADE_OF)))]
     messages = [(_DELETE_ELEMENTS, 0, head + _nested(_ELEMENTS, b"".join(old)))] if old else []
     new = _nested(_ELEMENTS, _with_comment(_NOTE, text))
     _transact([*messages, (_NEW_ELEMENTS, netlink.CREATE, head + new)], generation)
@@ -129,16 +146,6 @@ def note(family: str, digest: str, generation: int) -> None:
 def _with_comment(key: bytes, element: Element) -> bytes:
     about = _nested(_KEY, netlink.attribute(_VALUE, key))
     return netlink.attribute(_ELEMENT | netlink.NESTED, about + _comment_of(element))
-
-
-def _elements_of(family: str, name: str) -> list[tuple[bytes, Element]]:
-    with netlink.netfilter() as link:
-        head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, name)
-        return [
-            _element(data)
-            for answer in netlink.ask(link, _GET_ELEMENTS, head, netlink.DUMP)
-            for _kind, data in netlink.attributes(dict(netlink.attributes(answer, _FAMILY.size)).get(_ELEMENTS, b""))
-        ]
 
 
 def read(family: str) -> Elements:
@@ -155,16 +162,36 @@ def read(family: str) -> Elements:
 
 def remembered(family: str) -> Iterator[str]:
     """The lines of the map AFFINITY: a dump of hundreds of thousands takes seconds. Raises OSError."""
+    for data in _each(_dumped(family, AFFINITY)):
+        held = dict(netlink.attributes(data))
+        key, element = _element(data)
+        timeout, left = (int.from_bytes(held[each], "big") for each in (_TIMEOUT, _EXPIRATION))
+        if left:
+            yield client_line(key, element.data, timeout, left, family)
+
+
+def counted(family: str) -> Iterator[tuple[str, bytes, int]]:
+    """Map, key and packets of the elements that count. Raises OSError."""
+    for name, shape in SHAPES.items():
+        for data in _each(_dumped(family, name)) if shape.counted else ():
+            expression = dict(netlink.attributes(dict(netlink.attributes(data))[_EXPRESSION]))
+            packets = dict(netlink.attributes(expression[_EXPRESSION_DATA]))[_PACKETS]
+            yield name, _element(data)[0], int.from_bytes(packets, "big")
+
+
+def _dumped(family: str, name: str) -> list[bytes]:
+    """What answers who asks for the elements of a set."""
+    head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, name)
     with netlink.netfilter() as link:
         netlink.make_room(link)
-        head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, AFFINITY)
-        for answer in netlink.ask(link, _GET_ELEMENTS, head, netlink.DUMP):
-            for _kind, data in netlink.attributes(dict(netlink.attributes(answer, _FAMILY.size)).get(_ELEMENTS, b"")):
-                held = dict(netlink.attributes(data))
-                key, element = _element(data)
-                timeout, left = (int.from_bytes(held[each], "big") for each in (_TIMEOUT, _EXPIRATION))
-                if left:
-                    yield client_line(key, element.data, timeout, left, family)
+        return list(netlink.ask(link, _GET_ELEMENTS, head, netlink.DUMP))
+
+
+def _each(answers: Iterable[bytes]) -> Iterator[bytes]:
+    """The elements in the answers of a dump."""
+    for answer in answers:
+        for _kind, data in netlink.attributes(dict(netlink.attributes(answer, _FAMILY.size)).get(_ELEMENTS, b"")):
+            yield data
 
 
 def _read(name: str, answers: Iterable[bytes], family: str) -> Iterator[tuple[bytes, Element]]:

@@ -130,6 +130,14 @@ def _block(head: str, lines: Iterable[str]) -> Iterator[str]:
     yield "\t}"
 
 
+def flowtable(settings: Settings) -> Iterator[str]:
+    """The devices between which packets of established connections take a short cut, if there are any."""
+    if settings.flowtable:
+        devices = ", ".join(f'"{name}"' for name in settings.flowtable)
+        lines = ["hook ingress priority filter", f"devices = {{ {devices} }}"]
+        yield from _block(f"flowtable {layout.FLOWTABLE}", lines)
+
+
 class Guard(NamedTuple):
     """What of the node's loopback addresses is served, from there alone."""
 
@@ -223,8 +231,11 @@ def _filters(family: str, settings: Settings, guard: Guard) -> Iterator[tuple[st
     )
     # A packet that conntrack does not know would leave with the endpoint's address and reset the connection.
     invalid = [] if settings.conntrack_tcp_be_liberal else ["ct state invalid drop"]
+    # SCTP cannot be offloaded. A rule of its own, so that a node can do without.
+    established = "ct status dnat ct state established meta l4proto { tcp, udp }"
+    offload = [f"{established} flow add @{layout.FLOWTABLE}"] if settings.flowtable else []
     forward = "type filter hook forward priority filter; policy accept"
-    yield "chain filter-forward", [forward, *invalid, *new, "jump new-inside", "jump new-outside"]
+    yield "chain filter-forward", [forward, *offload, *invalid, *new, "jump new-inside", "jump new-outside"]
     yield (
         "chain filter-output",
         ["type filter hook output priority filter; policy accept", *localnet, *new, "jump new-inside"],

@@ -16,18 +16,23 @@ For each family the skeleton (sets, maps, chains), then the elements of each set
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from ... import lines
 from ...lines import Piece
-from .layout import AFFINITY, FAMILIES, MADE_OF, SHAPES, TABLE
+from .layout import AFFINITY, FAMILIES, FLOWTABLE, MADE_OF, SHAPES, TABLE
 
 FILE = "nftables.nft"
 
 HEADER = "# Written by Sluice from the catalogue of Services: change that, not this file.\n"
-_PART = re.compile(r"\t(?P<kind>map|set|chain) (?P<name>[-a-z0-9]+) \{\n(?P<body>(?:\t\t.*\n)*)\t\}\n")
+_PART = re.compile(r"\t(?P<kind>map|set|flowtable|chain) (?P<name>[-a-z0-9]+) \{\n(?P<body>(?:\t\t.*\n)*)\t\}\n")
 _SIZE = re.compile(r"^\t\tsize (\d+)\n", re.MULTILINE)
+_GROWING = re.compile(rf"{_SIZE.pattern}(?!\t\tflags dynamic)", re.MULTILINE)
+"""The size of a set that holds Services; how many clients are remembered is a setting."""
+
+_DEVICES = re.compile(r"^\t\tdevices = \{ (.*) \}\n", re.MULTILINE)
+_OFFLOADING = re.compile(rf"^.* flow add @{FLOWTABLE}\n", re.MULTILINE)
 
 
 SETS = {name: "map" if shape.data else "set" for name, shape in SHAPES.items()} | {AFFINITY: "map", MADE_OF: "set"}
@@ -39,9 +44,10 @@ class TextError(ValueError):
 
 
 class Skeleton(NamedTuple):
-    """What of a table is no element, by name: the definitions of sets and maps, and the rules of chains."""
+    """What of a table is no element, by name: the definitions of sets, maps and flowtables, and the rules of chains."""
 
     sets: Mapping[str, str]
+    flowtables: Mapping[str, str]
     chains: Mapping[str, str]
 
     @property
@@ -103,21 +109,39 @@ def tables(text: str) -> dict[str, Table]:
 
 def skeleton(text: str) -> Skeleton:
     """The parts of a table's skeleton. Raises TextError."""
-    sets: dict[str, str] = {}
-    chains: dict[str, str] = {}
+    parts: dict[str, dict[str, str]] = {kind: {} for kind in ("map", "set", "flowtable", "chain")}
     begin = text.find(" {\n") + len(" {\n")
     at = begin
     while part := _PART.match(text, at):
-        (chains if part["kind"] == "chain" else sets)[part["name"]] = part["body"]
+        parts[part["kind"]][part["name"]] = part["body"]
         at = part.end()
     if text and text[at:] != "}\n":
         raise TextError(f"{FILE}: not a part of a table: {text[at : at + 60]!r}")
-    return Skeleton(sets, chains)
+    return Skeleton({**parts["map"], **parts["set"]}, parts["flowtable"], parts["chain"])
 
 
 def without_sizes(skeleton: str) -> str:
-    """A skeleton without the room of its sets, which grows with the catalogue."""
-    return _SIZE.sub("", skeleton)
+    """A skeleton without the room of its sets, as far as that grows with the catalogue."""
+    return _GROWING.sub("", skeleton)
+
+
+def devices(skeleton: str) -> list[str]:
+    """The devices of the flowtable in a skeleton."""
+    found = _DEVICES.search(skeleton)
+    return [name.strip('"') for name in found[1].split(", ")] if found else []
+
+
+def with_devices(table: Table, there: Collection[str]) -> Table:
+    """A table whose flowtable has only those of its devices that are ``there``: the kernel refuses any other one."""
+    wanted = devices(table.skeleton)
+    found = [name for name in wanted if name in there]
+    if found == wanted:
+        return table
+    if found:
+        line = "\t\tdevices = {{ {} }}\n".format(", ".join(f'"{name}"' for name in found))
+        return table._replace(skeleton=_DEVICES.sub(line, table.skeleton))
+    parts = table.skeleton.partition(f"\tflowtable {FLOWTABLE} {{\n")
+    return table._replace(skeleton=_OFFLOADING.sub("", parts[0] + parts[2].partition("\t}\n")[2]))
 
 
 def of_listing(family: str, listing: str, elements: Mapping[str, Iterable[str]]) -> str:

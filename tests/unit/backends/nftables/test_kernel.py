@@ -12,6 +12,7 @@ from sluice.system.tools import NodeError
 
 SKELETON = Skeleton(
     {"lists": "\t\ttype classid : classid\n", "hairpin": "\t\ttype ipv4_addr . ipv4_addr\n"},
+    {},
     {"kinds": "\t\tdrop\n", "new": "\t\taccept\n"},
 )
 
@@ -31,5 +32,10 @@ def test_scripts() -> None:
 def test_errors_are_a_line() -> None:
     with pytest.raises(NodeError, match=r"^this node's kernel or nft cannot do this: .*syntax error[^\n]*$"):
         kernel.check("table ip sluice { nonsense }\n")
+    without = (
+        "table ip sluice {\n\tflowtable f {\n\t\thook ingress priority filter\n\t\tdevices = { nowhere0 }\n\t}\n}\n"
+    )
+    with pytest.raises(NodeError, match=r"^this node's kernel or nft cannot do this, with a flowtable: "):
+        kernel.check(without)
     with pytest.raises(KernelChanged, match=r"^nft: .*No such file or directory[^\n]*$"):
         kernel.load("delete table ip there_is_none\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support import catalogue, endpoint_slice, node, service
 
@@ -13,10 +15,10 @@ from sluice.backends.nftables.layout import AFFINITY, MADE_OF, SHAPES
 from sluice.backends.nftables.text import NO_TABLE, TextError
 
 
-def rendered(*names: str, families: tuple[str, ...] = (IPV4,)) -> str:
+def rendered(*names: str, families: tuple[str, ...] = (IPV4,), **variables: object) -> str:
     objects = [service(name, ip=[f"10.96.0.{number}", f"fd00::{number}"]) for number, name in enumerate(names, 1)]
     objects += [endpoint_slice("10.1.0.11", of=name) for name in names]
-    own = node(ip_families=list(families))
+    own = node(ip_families=list(families), **variables)
     return BACKEND.render(render.views(catalogue(*objects), own), own)[text.FILE]
 
 
@@ -39,6 +41,22 @@ def test_the_parts_of_a_skeleton() -> None:
     assert skeleton.sizes["lists"] == 1024
     assert "random-1" in skeleton.chains
     assert skeleton.chains["to-local"].splitlines()[-1] == "\t\tgoto balance"
+
+
+def test_devices_that_are_not_there() -> None:
+    """At boot a device may come later: the kernel would refuse the whole table."""
+    whole = text.tables(rendered("a", flowtable=["eth0", "bond0.10"]))[IPV4]
+    assert text.devices(whole.skeleton) == ["eth0", "bond0.10"]
+    assert "flow add @offload" in text.skeleton(whole.skeleton).chains["filter-forward"]
+    assert text.with_devices(whole, ["lo", "bond0.10", "eth0"]) is whole
+    one = text.with_devices(whole, ["bond0.10"])
+    assert text.skeleton(one.skeleton).flowtables["offload"].endswith('\t\tdevices = { "bond0.10" }\n')
+    assert text.with_devices(whole, []).skeleton == text.tables(rendered("a"))[IPV4].skeleton
+
+
+def test_sizes_that_grow() -> None:
+    skeleton = text.tables(rendered("a", affinity_clients=5000))[IPV4].skeleton
+    assert re.findall(r"size (\d+)", text.without_sizes(skeleton)) == ["5000"]
 
 
 @pytest.mark.parametrize("bad", ["table ip filter {\n}\n", "table ip sluice\n", "add element ip sluice lists {\n}\n"])
