@@ -15,6 +15,12 @@ options:
     description: The backend that the node is going to use.
     type: str
     default: iptables
+  ip_families:
+    description: The address families that are programmed.
+    type: list
+    elements: str
+    choices: [IPv4, IPv6]
+    default: [IPv4, IPv6]
   strict_arp:
     description: Whether the node answers ARP only for addresses of the interface asked.
     type: bool
@@ -84,6 +90,10 @@ node:
       description: How many connections conntrack has, and how many there is room for.
       type: list
       elements: int
+    obstacles:
+      description: What of other programs keeps packets from Services, whatever Sluice does; a line each.
+      type: list
+      elements: str
     kernel:
       description: The release of the node's Linux, V([6, 1]).
       type: list
@@ -93,6 +103,7 @@ node:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sluice.lb.plugins.module_utils.sluice import addresses
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
@@ -103,13 +114,19 @@ def main() -> None:
             "strict_arp": {"type": "bool", "default": False},
             "repairs": {"type": "bool", "default": False},
             "backend": {"type": "str", "default": "iptables"},
+            "ip_families": {
+                "type": "list",
+                "elements": "str",
+                "choices": list(addresses.FAMILIES),
+                "default": list(addresses.FAMILIES),
+            },
         },
         supports_check_mode=True,
     )
     if os.geteuid() != 0:
         module.fail_json(msg=f"needs root on the node, and is user {os.geteuid()}: ansible_become: true")
     try:
-        found = facts.facts(module.params["backend"])
+        found = facts.facts(module.params["backend"], module.params["ip_families"])
     except NodeError as error:
         module.fail_json(msg=str(error))
     given = module.params

@@ -16,7 +16,7 @@ from support import node as settings_of
 from sluice import render
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.interface import Amount, Files, KernelChanged, Memory, Phase
-from sluice.backends.nftables import kernel, layer, netlink, text
+from sluice.backends.nftables import kernel, layer, netlink, obstacles, text
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.layer import LAYER
 from sluice.catalogue import compiled
@@ -241,6 +241,21 @@ def test_packets_find_their_endpoints(network: load.Network) -> None:
         assert len(found) == (1 if service is STICKY else 2)
     assert network.ask(cases.NODE_ADDRESS, 30002, "UDP").startswith("10.1.0.1")
     with_traffic.kill()
+
+
+def test_what_of_others_is_in_the_way(node: hosts.Node) -> None:
+    """Docker's policy is in either variant of iptables."""
+    node.call(lambda: bring(rendered(WEB)))
+    assert node.call(lambda: obstacles.obstacles([IPV4, IPV6])) == []
+    node.shell("iptables-nft -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP")
+    node.shell("nft 'add table inet o; add chain inet o c { type nat hook prerouting priority -150; }'")
+    four, six = (node.call(lambda family=family: obstacles.obstacles([family])) for family in (IPV4, IPV6))
+    assert [line.partition(" drops ")[0].partition(" may ")[0] for line in (*four, *six)] == [
+        "chain c of table inet o (priority -150)",
+        "chain FORWARD of table ip filter",
+        "chain c of table inet o (priority -150)",
+        "chain FORWARD of ip6tables-legacy",
+    ]
 
 
 def test_connections_are_counted(network: load.Network) -> None:

@@ -241,6 +241,8 @@ class Backend(NamedTuple):
     """The values of ``sluice_compat`` that it knows; none: all."""
     names_own: Callable[[Views, Settings], bool] = lambda views, settings: False
     """Whether there are node ports in files that name each address of the node which serves them."""
+    obstacles: Callable[[Sequence[str]], Sequence[str]] = lambda families: ()
+    """What of others on this node keeps packets of these address families from Services, a line each."""
 
     @property
     def devices(self) -> tuple[str, ...]:

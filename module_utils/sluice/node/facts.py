@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import addresses
@@ -30,10 +30,10 @@ _PACKAGES = {
 }
 
 
-def facts(backend: str) -> dict[str, Any]:
+def facts(backend: str, families: Sequence[str] = addresses.FAMILIES) -> dict[str, Any]:
     """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, package_lists, rivals, rolled_back,
-    systemd, flushers, announcers, kernel, connections. An unknown backend needs no packages: the settings refuse it.
-    Raises NodeError.
+    systemd, flushers, announcers, kernel, connections, obstacles. An unknown backend needs no packages: the settings
+    refuse it. Raises NodeError.
     """
     known = registry.BACKENDS.get(backend)
     missing = [command for command in (known.commands if known else ()) if not tools.find(command)]
@@ -51,6 +51,7 @@ def facts(backend: str) -> dict[str, Any]:
         "systemd": linux.has_systemd(),
         "flushers": flushers(),
         "connections": list(conntrack.fill()),
+        "obstacles": list(known.obstacles(families)) if known else [],
     }
 
 
@@ -85,6 +86,7 @@ def warnings(found: Mapping[str, Any], backend: str, *, strict_arp: bool, repair
         lines.append(
             f"{names} announces addresses, but without sluice_ipvs_strict_arp every node answers ARP for all of them"
         )
+    lines += found["obstacles"]
     full = conntrack.nearly_full(*found["connections"])
     return [*lines, full] if full else lines
 

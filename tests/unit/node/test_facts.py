@@ -111,7 +111,7 @@ def test_who_else_programs_services(tmp_path: Path) -> None:
         process.communicate()
 
 
-QUIET = {"rolled_back": None, "flushers": [], "announcers": [], "connections": [0, 0]}
+QUIET = {"rolled_back": None, "flushers": [], "announcers": [], "connections": [0, 0], "obstacles": []}
 NOTE = {"time": "2024-01-01T00:00:00+0000", "reason": "because"}
 
 
@@ -130,6 +130,7 @@ NOTE = {"time": "2024-01-01T00:00:00+0000", "reason": "because"}
         ({"flushers": ["firewalld"]}, "iptables", False, True, ""),
         ({"connections": [80, 100]}, "iptables", False, True, "conntrack has 80 connections and room for 100: "),
         ({"connections": [79, 100]}, "iptables", False, True, ""),
+        ({"obstacles": ["chain FORWARD drops"]}, "nftables", False, True, "chain FORWARD drops"),
         ({"announcers": ["keepalived (pid 1)"]}, "ipvs", False, True, "keepalived (pid 1) announces addresses"),
         ({"announcers": ["keepalived (pid 1)"]}, "ipvs", True, True, ""),
         ({"announcers": ["keepalived (pid 1)"]}, "iptables", False, True, ""),

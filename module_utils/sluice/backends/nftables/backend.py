@@ -43,6 +43,12 @@ def _names_own(views: Views, settings: Settings) -> bool:
     return shared.names_own(views, settings)
 
 
+def _obstacles(families: Sequence[str]) -> list[str]:
+    from . import obstacles
+
+    return obstacles.obstacles(families)
+
+
 BACKEND = Backend(
     name="nftables",
     commands=("ip", "nft", "modprobe"),
@@ -52,4 +58,5 @@ BACKEND = Backend(
     scheduler=lambda settings: "",
     releases=("1.36",),
     names_own=_names_own,
+    obstacles=_obstacles,
 )

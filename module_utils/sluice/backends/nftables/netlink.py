@@ -18,8 +18,11 @@ from ... import addresses
 from ...system import netlink
 from .elements import Element, Elements, client_line, data_size, key_size
 from .layout import AFFINITY, MADE_OF, NETWORK, SHAPES, TABLE, VERDICT
+from .layout import FAMILIES as IP_NAMES
 
 FAMILIES = {addresses.IPV4: socket.AF_INET, addresses.IPV6: socket.AF_INET6}
+_NFPROTO_INET = 1
+"""The family of tables that are for both."""
 
 GENERATION_CHANGED = 85
 """ERESTART, which Python does not name."""
@@ -37,7 +40,9 @@ _GENERATION_ID = 1
 _TABLE_NAME = 1
 _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE = 3, 4, 5, 7
 _SET_DESCRIPTION, _SET_SIZE = 9, 1
-_FLOWTABLE_HOOK, _HOOK_DEVICES = 3, 3
+_FLOWTABLE_HOOK, _HOOK_NUMBER, _HOOK_PRIORITY, _HOOK_DEVICES = 3, 1, 2, 3
+_DROP = 0
+"""The verdict, and the policy of a chain (linux/netfilter.h)."""
 _ELEMENTS = 3
 _ELEMENT, _KEY, _DATA, _TIMEOUT, _EXPIRATION, _USERDATA, _EXPRESSION, _KEY_END = 1, 1, 2, 4, 5, 6, 7, 10
 _EXPRESSION_DATA, _PACKETS = 2, 2
@@ -146,6 +151,39 @@ def note(family: str, made_of: Sequence[str], generation: int) -> None:
 def _with_comment(key: bytes, element: Element) -> bytes:
     about = _nested(_KEY, netlink.attribute(_VALUE, key))
     return netlink.attribute(_ELEMENT | netlink.NESTED, about + _comment_of(element))
+
+
+class BaseChain(NamedTuple):
+    """A chain that a hook of the kernel calls (``NF_INET_…``). ``drops``: its policy drops what no rule accepts."""
+
+    family: str
+    table: str
+    name: str
+    type: str
+    hook: int
+    priority: int
+    drops: bool
+
+
+def base_chains(family: str) -> Iterator[BaseChain]:
+    """All of them that packets of an address family meet, of whatever table. Raises OSError."""
+    names = {_NFPROTO_INET: "inet", FAMILIES[family]: IP_NAMES[family]}
+    for number, name in names.items():
+        with netlink.netfilter() as link:
+            answers = list(netlink.ask(link, _GET_CHAIN, _family(number), netlink.DUMP))
+        for data in answers:
+            held = dict(netlink.attributes(data, _FAMILY.size))
+            if _CHAIN_HOOK in held and data[0] == number:
+                hook = dict(netlink.attributes(held[_CHAIN_HOOK]))
+                yield BaseChain(
+                    name,
+                    _name(held[_TABLE]),
+                    _name(held[_CHAIN_NAME]),
+                    _name(held.get(_CHAIN_TYPE, b"")),
+                    int.from_bytes(hook[_HOOK_NUMBER], "big"),
+                    int.from_bytes(hook[_HOOK_PRIORITY], "big", signed=True),
+                    int.from_bytes(held.get(_CHAIN_POLICY, b"\1"), "big") == _DROP,
+                )
 
 
 def read(family: str) -> Elements:

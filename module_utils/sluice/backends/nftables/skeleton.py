@@ -41,6 +41,9 @@ _SEED = "0x51ce"
 """Of the hash of a client; the same on every node, so that all balancers send a client to the same endpoint."""
 
 
+NAT_PRIORITY = -101
+"""Before the chains of whoever has the usual one, dstnat (-100): only the first rewriting of a destination counts."""
+
 RANDOM = "random"
 
 
@@ -199,9 +202,8 @@ def _dispatch(family: str, settings: Settings, guard: Guard) -> Iterator[tuple[s
             f"{here} {_ANY_PROTOCOL} dnat {ip} to meta l4proto . th dport map @host-ports",
         ],
     )
-    # Before the chains of whoever has the usual priority, dstnat: only the first rewriting of a destination counts.
-    yield "chain nat-prerouting", ["type nat hook prerouting priority -101; policy accept", "jump services"]
-    yield "chain nat-output", ["type nat hook output priority -101; policy accept", "jump services"]
+    yield "chain nat-prerouting", [f"type nat hook prerouting priority {NAT_PRIORITY}; policy accept", "jump services"]
+    yield "chain nat-output", [f"type nat hook output priority {NAT_PRIORITY}; policy accept", "jump services"]
 
 
 def _filters(family: str, settings: Settings, guard: Guard) -> Iterator[tuple[str, list[str]]]:
