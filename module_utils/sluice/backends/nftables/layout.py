@@ -111,7 +111,7 @@ SHAPES = {
 AFFINITY = "affinity"
 """The map that packets fill: which client has which endpoint."""
 
-FLOWTABLE = "offload"
+FLOWTABLE = "short-cut"
 
 MADE_OF = "made-of"
 """The set whose one element says of which text the table's sets and chains were made, and what these were then.

@@ -47,10 +47,10 @@ def test_devices_that_are_not_there() -> None:
     """At boot a device may come later: the kernel would refuse the whole table."""
     whole = text.tables(rendered("a", flowtable=["eth0", "bond0.10"]))[IPV4]
     assert text.devices(whole.skeleton) == ["eth0", "bond0.10"]
-    assert "flow add @offload" in text.skeleton(whole.skeleton).chains["filter-forward"]
+    assert "flow add @short-cut" in text.skeleton(whole.skeleton).chains["filter-forward"]
     assert text.with_devices(whole, ["lo", "bond0.10", "eth0"]) is whole
     one = text.with_devices(whole, ["bond0.10"])
-    assert text.skeleton(one.skeleton).flowtables["offload"].endswith('\t\tdevices = { "bond0.10" }\n')
+    assert text.skeleton(one.skeleton).flowtables["short-cut"].endswith('\t\tdevices = { "bond0.10" }\n')
     assert text.with_devices(whole, []).skeleton == text.tables(rendered("a"))[IPV4].skeleton
 
 
