@@ -65,6 +65,17 @@ def differs(wanted: Files, before: Brought = FIRST) -> tuple[str, ...]:
 
 WEB, DNS = cases.Service(1), cases.Service(2, protocol="UDP", node_port=30002)
 STICKY = cases.Service(3, more=(("sessionAffinity", "ClientIP"),))
+INVITED, OTHERS = (
+    cases.Service(
+        number,
+        more=(
+            ("type", "LoadBalancer"),
+            ("ingress", [f"203.0.113.{number}"]),
+            ("loadBalancerSourceRanges", [network]),
+        ),
+    )
+    for number, network in ((4, f"{cases.CLIENT_ADDRESS}/32"), (5, "198.51.100.0/24"))
+)
 
 
 def test_it_comes_stays_and_goes(node: hosts.Node) -> None:
@@ -281,6 +292,19 @@ def test_connections_are_counted(network: load.Network) -> None:
 def with_catalogue(*services: cases.Service) -> dict[str, str]:
     own, found = settings_of(ip_families=[IPV4, IPV6], backend="nftables"), catalogue(*services)
     return render.render(render.views(found, own), own, compiled.text(found))
+
+
+def test_source_ranges_let_in_who_is_meant(network: load.Network) -> None:
+    """Elements that netlink writes have the form in which nft's rules ask for them, and nft lists them as they are."""
+    several = (INVITED, OTHERS)
+    with_traffic = network.serve(several)
+    wanted = rendered(*several)
+    network.node.call(lambda: bring(wanted))
+    assert network.ask("203.0.113.4", 80).startswith("10.1.0.1")
+    assert not network.ask("203.0.113.5", 80, timeout=0.5).startswith("10.1.0.1")
+    number = str(text.tables(wanted[text.FILE])[IPV4].elements["ranges"]).split()[0]
+    assert number in network.node.run("nft", "list", "set", "ip", "sluice", "ranges").stdout
+    with_traffic.kill()
 
 
 def test_memory_is_json() -> None:

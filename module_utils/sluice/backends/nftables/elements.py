@@ -1,7 +1,8 @@
 """Elements of sets and maps as the kernel has them, in bytes, and their lines in ``nftables.nft``.
 
 A field fills a multiple of four bytes. Ports are in the order of the network, numbers of nft's own types in that of the
-machine.
+machine; but in a set with ranges they are in that of the network, too, where they can be compared byte by byte: nft
+turns what a packet has there (``hton`` in what ``nft --debug=netlink`` shows of a rule).
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ _NOTHING = Element()
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _PROTOCOL_NAMES = {number: name for name, number in _PROTOCOLS.items()}
 _NUMBER = struct.Struct("=I")
+_NUMBER_AMONG_RANGES = struct.Struct(">I")
 _PORT = struct.Struct(">Hxx")
 _VERSIONS = {addresses.IPV4: socket.AF_INET, addresses.IPV6: socket.AF_INET6}
 _ADDRESS_BYTES = {addresses.IPV4: 4, addresses.IPV6: 16}
@@ -108,14 +110,14 @@ def _elements(name: str, text: str, packed: Mapping[int, _Packed]) -> Iterator[t
         )
 
 
-def _ranges(_name: str, text: str, packed: Mapping[int, _Packed]) -> Iterator[tuple[bytes, Element]]:
+def _ranges(_name: str, text: str, _packed: Mapping[int, _Packed]) -> Iterator[tuple[bytes, Element]]:
     """``REGISTER . NETWORK``."""
     for line in text.splitlines():
         number, dot, network = line[1:-1].partition(" . ")
         if not dot:
             raise ValueError(f"not an element: {line.strip()}")
         found = ipaddress.ip_network(network)
-        head = packed[REGISTER][number]
+        head = _NUMBER_AMONG_RANGES.pack(of_class_id(number))
         yield head + found.network_address.packed + head + found.broadcast_address.packed, _NOTHING
 
 
@@ -132,6 +134,7 @@ def _text(data: bytes, fields: Sequence[int], family: str) -> str:
     words = []
     at = 0
     width = _ADDRESS_BYTES[family]
+    form = _form_of_numbers(fields)
     for field in fields:
         size = width if field in (ADDRESS, NETWORK) else 4
         value = data[at : at + size]
@@ -147,7 +150,7 @@ def _text(data: bytes, fields: Sequence[int], family: str) -> str:
         elif field == VERDICT:
             words.append(f"goto {data.decode()}")
         else:
-            number = _NUMBER.unpack(value)[0]
+            number = form.unpack(value)[0]
             words.append(class_id(number) if field == REGISTER else str(number))
     return " . ".join(words)
 
@@ -156,6 +159,11 @@ def entry(name: str, key: bytes, family: str) -> Entry:
     """Where the packets come in that an element of the map ``name`` is for."""
     *address, protocol, port = _text(key, SHAPES[name].key, family).split(" . ")
     return Entry("".join(address), protocol, int(port))
+
+
+def _form_of_numbers(fields: Sequence[int]) -> struct.Struct:
+    """The form of numbers beside these fields."""
+    return _NUMBER_AMONG_RANGES if NETWORK in fields else _NUMBER
 
 
 def _network(first: bytes, last: bytes) -> str:
@@ -245,13 +253,14 @@ def _renumbered(name: str, entries: Mapping[bytes, Element], numbers: Renumberin
     in_key = REGISTER in shape.key and VERDICT not in shape.data
     in_data = REGISTER in shape.data
     ids = NUMBERED_ENDPOINTS.get(name)
+    form = _form_of_numbers(shape.key)  # no map has ranges: its data are of the same form
 
     def changed(data: bytes, endpoint: bool) -> bytes:
-        value = _NUMBER.unpack_from(data)[0]
+        value = form.unpack_from(data)[0]
         service, low = (value & ~TAG) >> NUMBER_BITS, value & ENDPOINT_MASK
         if endpoint:
             low = numbers.endpoints.get((service, low), low)
-        return _NUMBER.pack(register(numbers.services.get(service, service), low)) + data[4:]
+        return form.pack(register(numbers.services.get(service, service), low)) + data[4:]
 
     for key, element in entries.items():
         if in_key:
