@@ -16,6 +16,7 @@ import crossing
 import pytest
 import support
 from crossing import CLIENTS, HOST_PORT, NODE, PODS, PORT, Answers, Crossing, Request
+from test_nftables import bring
 
 from sluice import render
 from sluice.addresses import FAMILIES, IPV4
@@ -51,11 +52,12 @@ def test_the_same_becomes_of_every_packet(family: str, number: int, network: Cro
     services = [_service(source, family, index) for index in range(1, SERVICES + 1)]
     catalogue = support.catalogue(*(entry for each in services for entry in each), _pod(source, family))
     requests = _requests(catalogue, family)
-    first = [_answers(network, each, catalogue, settings, family, requests) for each in BACKENDS]
+    how = {"by_netlink": number % 2 == 0}
+    first = [_answers(network, each, catalogue, settings, family, requests, **how) for each in BACKENDS]
     assert len({answer for each in first[0].values() for answer in each}) > 2
     odd = [request for request in requests if _meaning(request, first[0]) != _meaning(request, first[1])]
     again = [request._replace(times=MORE if request.times == TIMES else request.times) for request in odd]
-    second = [_answers(network, each, catalogue, settings, family, again, 3.0) for each in BACKENDS if odd]
+    second = [_answers(network, each, catalogue, settings, family, again, 3.0, **how) for each in BACKENDS if odd]
     differing = [
         f"{request}: {[sorted(each[request]) for each in second]}"
         for request in again
@@ -166,13 +168,22 @@ def _answers(
     family: str,
     requests: list[Request],
     patience: float = 1.0,
+    *,
+    by_netlink: bool,
 ) -> Answers:
-    """What becomes of requests with the rules of a backend. The sticky ones come one after another."""
+    """What becomes of requests with the rules of a backend. The sticky ones come one after another.
+
+    ``by_netlink``: flat nftables as an apply brings them, else as ``nft -f`` loads the file.
+    """
     node, (tool, ip) = network.node, _TOOLS[family]
     if backend == "iptables":
         node.run(f"{tool}-restore", text=support.rendered(catalogue, settings)[FILES[family]])
     else:
-        node.run("nft", "-f", "-", text=BACKEND.render(render.views(catalogue, settings), settings)[FILE])
+        files = BACKEND.render(render.views(catalogue, settings), settings)
+        if by_netlink:
+            node.call(lambda: bring(files))
+        else:
+            node.run("nft", "-f", "-", text=files[FILE])
     node.run("conntrack", "-F", check=False)
     try:
         found = dict(network.ask([request for request in requests if request.times != OF_STICKY], patience))

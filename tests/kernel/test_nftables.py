@@ -162,10 +162,14 @@ def test_a_set_that_is_full_is_made_larger(node: hosts.Node) -> None:
 
 def test_how_many_clients_are_remembered_is_a_setting(node: hosts.Node) -> None:
     first = node.call(lambda: bring(rendered(STICKY)))
-    wanted = rendered(STICKY, affinity_clients=1000)
+    number = str(text.tables(rendered(STICKY)[text.FILE])[IPV4].elements["sticky"]).split()[0]
+    clients = ", ".join(f"192.0.2.{each} . {number[:-3]}000 timeout 1h : {number}" for each in range(1, 6))
+    node.shell(f"nft add element ip sluice affinity '{{ {clients} }}'")
+    wanted = rendered(STICKY, affinity_clients=3)
     things = tuple(f"change sets of table {family} sluice" for family in ("ip", "ip6"))
     assert node.call(lambda: bring(wanted, first)).things == things
-    assert node.call(lambda: netlink.frame(IPV6)).sizes["affinity"] == 1000  # type: ignore[union-attr]
+    assert node.call(lambda: netlink.frame(IPV6)).sizes["affinity"] == 3  # type: ignore[union-attr]
+    assert node.run("nft", "list", "map", "ip", "sluice", "affinity").stdout.count("192.0.2.") == 3, "as many as may be"
     assert node.call(lambda: differs(wanted)) == ()
 
 

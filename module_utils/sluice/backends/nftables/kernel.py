@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import errno
+import itertools
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -152,10 +153,13 @@ def anew(family: str, skeleton: Skeleton, lines: Mapping[str, Iterable[str]]) ->
     return text.written(family, "".join(_all_parts(skeleton)), lines)
 
 
-def affinity(family: str) -> dict[str, list[str]]:
-    """The lines of what the kernel remembers of clients, with what is left of its time. Raises NodeError."""
+def affinity(family: str, most: int) -> dict[str, list[str]]:
+    """The lines of what the kernel remembers of clients, ``most`` of them, with what is left of their time.
+
+    Raises NodeError.
+    """
     try:
-        return {AFFINITY: list(netlink.remembered(family))}
+        return {AFFINITY: list(itertools.islice(netlink.remembered(family), most))}
     except OSError as error:
         raise NodeError(f"nf_tables: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ from ...system.tools import NodeError
 from ..interface import NOTHING_HELD, Amount, Change, Entry, Files, Form, Frontends, Held, KernelChanged, Memory, Phase
 from . import elements, frontends, kernel, netlink, text
 from .elements import Lines, Renumbering
-from .layout import FAMILIES, FLOWTABLE, TABLE
+from .layout import AFFINITY, FAMILIES, FLOWTABLE, TABLE
 from .plan import NO_PLAN, Plan, plan
 from .text import NO_TABLE, Table
 
@@ -287,7 +287,8 @@ def _part(
     if not is_like or frame.devices != devices or _lacks_room(found, frame.sizes, counts):
         entries = elements.renumbered(_elements(wanted, family), found.renumbering)
         lines = {name: elements.lines(name, each, family) for name, each in entries.items()}
-        script = kernel.anew(family, skeleton, {**lines, **kernel.affinity(family)})
+        clients = kernel.affinity(family, skeleton.sizes[AFFINITY])
+        script = kernel.anew(family, skeleton, {**lines, **clients})
         return part._replace(replace=script, anew=True, unused=())
     if changed:
         script = kernel.chains_anew(family, skeleton)

@@ -122,14 +122,14 @@ def frame(family: str) -> Frame | None:
 
 
 def offloading(family: str) -> list[str]:
-    """The devices of our table's flowtable: one that ends leaves it by itself. Raises OSError."""
+    """The devices of our table's flowtable, sorted: one that ends leaves it by itself. Raises OSError."""
     head = _family(FAMILIES[family]) + _string(_TABLE, TABLE)
     found: list[str] = []
     with netlink.netfilter() as link:
         for data in netlink.ask(link, _GET_FLOWTABLE, head, netlink.DUMP):
             hook = dict(netlink.attributes(dict(netlink.attributes(data, _FAMILY.size))[_FLOWTABLE_HOOK]))
             found += [_name(name) for _kind, name in netlink.attributes(hook.get(_HOOK_DEVICES, b""))]
-    return found
+    return sorted(found)
 
 
 def note(family: str, made_of: Sequence[str], generation: int) -> None:

@@ -144,6 +144,8 @@ class _Builder:
     def _list(self, port: PortView, targets: Sequence[Target], how: Balancing) -> _List:
         """How the connections are shared among ``targets``; by the catalogue's endpoints where that is by hash."""
         weights = {target: how.weight_of(target.address, target.endpoint.weight) for target in targets}
+        if len(weights) > MAX_SLOTS:
+            raise ValueError(f"more than {MAX_SLOTS:,} endpoints")
         keeping: list[Target] = []
         if port.affinity_seconds:
             own = {target.endpoint.node for target in targets} if targets is port.local else None
@@ -177,8 +179,6 @@ class _Builder:
     ) -> None:
         """The slots of one list, and the way in which one of them is picked. ``ids``: the endpoints' numbers."""
         count = len(found.slots)
-        if count > max(MAX_SLOTS, maglev.LARGE):
-            raise ValueError(f"more than {MAX_SLOTS:,} endpoints")
         local = bool(the_list & LOCAL)
         if port.affinity_seconds:
             way = Way(how.hash or RANDOM, count, port.affinity_seconds, local)

@@ -126,9 +126,9 @@ def without_sizes(skeleton: str) -> str:
 
 
 def devices(skeleton: str) -> list[str]:
-    """The devices of the flowtable in a skeleton."""
+    """The devices of the flowtable in a skeleton, sorted."""
     found = _DEVICES.search(skeleton)
-    return [name.strip('"') for name in found[1].split(", ")] if found else []
+    return sorted(name.strip('"') for name in found[1].split(", ")) if found else []
 
 
 def with_devices(table: Table, there: Collection[str]) -> Table:

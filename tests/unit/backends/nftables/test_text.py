@@ -46,7 +46,7 @@ def test_the_parts_of_a_skeleton() -> None:
 def test_devices_that_are_not_there() -> None:
     """At boot a device may come later: the kernel would refuse the whole table."""
     whole = text.tables(rendered("a", flowtable=["eth0", "bond0.10"]))[IPV4]
-    assert text.devices(whole.skeleton) == ["eth0", "bond0.10"]
+    assert text.devices(whole.skeleton) == ["bond0.10", "eth0"]
     assert "flow add @short-cut" in text.skeleton(whole.skeleton).chains["filter-forward"]
     assert text.with_devices(whole, ["lo", "bond0.10", "eth0"]) is whole
     one = text.with_devices(whole, ["bond0.10"])
