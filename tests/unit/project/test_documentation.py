@@ -1,4 +1,4 @@
-"""What the documentation says is so: settings, tables, examples, the picture, links, and the sample inventory."""
+"""What the documentation says is so: settings, tables, examples, pictures, links, and the sample inventory."""
 
 from __future__ import annotations
 
@@ -174,7 +174,9 @@ def test_entry_points_are_those_that_playbooks_and_roles_use() -> None:
 # --- pages
 
 
-@pytest.mark.parametrize("tool", ["write_tables", "draw_packet_way", "run_examples", "write_manual"])
+@pytest.mark.parametrize(
+    "tool", ["write_tables", "draw_packet_way", "draw_nftables_way", "run_examples", "write_manual"]
+)
 def test_what_is_made_by_a_tool_is_current(tool: str) -> None:
     command = [sys.executable, f"tools/{tool}.py", "--check"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
