@@ -4,7 +4,7 @@
 
 PYTHON  := $(shell command -v python3)
 BIN     := .venv/bin
-# BACKEND=ipvs make lab: another backend than the inventory's.
+# make lab BACKEND=nftables (or ipvs): another backend than the inventory's.
 BACKEND ?=
 SITE    := $(if $(BACKEND),-e sluice_backend=$(BACKEND))
 # Load balancers of the lab are namespaces, or virtual machines where a backend asks for a kernel that few hosts have.

@@ -25,6 +25,7 @@ import report
 import topology
 import yaml
 
+BACKENDS = ("iptables", "ipvs", "nftables")
 EXPECTATIONS = pathlib.Path(__file__).resolve().parent / "expectations.yml"
 REQUEST = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n"
 ANSWER_TIMEOUT = 2.0  # seconds; no path of the lab takes a hundredth of it
@@ -167,7 +168,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--requests", type=int, default=300, help="to each address by each client (%(default)s)")
     parser.add_argument("--only", default="", metavar="TEXT", help="services whose name holds it")
-    parser.add_argument("--backend", default="iptables", help="what the load balancers run (%(default)s)")
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default=BACKENDS[0], help="what the load balancers run (%(default)s)"
+    )
     parser.add_argument("--inventory", type=pathlib.Path, default=topology.INVENTORY)
     parser.add_argument("--expectations", type=pathlib.Path, default=EXPECTATIONS)
     chosen = parser.parse_args(arguments)

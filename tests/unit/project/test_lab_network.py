@@ -17,6 +17,8 @@ import traffic
 import wires
 import yaml
 
+from sluice.backends.registry import BACKENDS
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 INVENTORY = ROOT / "inventory/lab/hosts.yml"
 MACHINES = ROOT / "inventory/lab-machines/hosts.yml"
@@ -95,6 +97,10 @@ def test_expectations_name_services_and_hosts_of_the_lab() -> None:
     answering = {name for row in expectations if isinstance(row.answers, tuple) for name in row.answers}
     assert answering <= {name for name, host in hosts.items() if host.listen}
     assert len({row.service for row in expectations}) >= 8
+
+
+def test_traffic_knows_all_backends() -> None:
+    assert list(traffic.BACKENDS) == list(BACKENDS)
 
 
 def test_expectations_of_a_backend() -> None:
