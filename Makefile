@@ -56,7 +56,7 @@ lab-down: $(RUNTIME) ## remove the lab
 # Side by side, as a virtual machine uses one of two processors.
 test: $(DEV) ## all checks; ends with the time of each, what was skipped and why, and which failed
 	$(BIN)/python tools/run_steps.py \
-		"$(LINTERS) sanity docs compat unit golden property molecule-default kernel" molecule-ipvs
+		"$(LINTERS) sanity docs compat unit golden property molecule-default molecule-nftables kernel" molecule-ipvs
 
 LINTERS := ruff format mypy yamllint shellcheck ansible-lint antsibull-docs fragments
 ruff           = ruff check .
@@ -91,15 +91,18 @@ compat: $(DEV) ## controllers as users install them, and the collection on a nam
 MOLECULE = $(STEP) molecule-$(1) env MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$(1) \
 	molecule -c .config/molecule/config.yml test -s $(1)
 
-.PHONY: molecule-default molecule-ipvs
-molecule-default: $(DEV) ## the scenario default, on containers
+.PHONY: molecule-default molecule-nftables molecule-ipvs
+molecule-default: $(DEV) ## the scenario default, iptables in containers
 	$(call MOLECULE,default)
+
+molecule-nftables: $(DEV) ## the scenario nftables, in a container
+	$(call MOLECULE,nftables)
 
 molecule-ipvs: $(DEV) | vm-packages ## the scenario ipvs, on a virtual machine
 	$(call MOLECULE,ipvs)
 
-molecule: $(DEV) ## both Molecule scenarios, side by side
-	$(BIN)/python tools/run_steps.py molecule-default molecule-ipvs
+molecule: $(DEV) ## all Molecule scenarios; the virtual machine beside the containers
+	$(BIN)/python tools/run_steps.py "molecule-default molecule-nftables" molecule-ipvs
 
 # make bench QUICK=1: to 5,000 Services, and the page stays as it is.
 bench: $(DEV) ## benchmarks; writes docs/benchmarks.md and its plots

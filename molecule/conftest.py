@@ -1,4 +1,4 @@
-"""What the tests of all scenarios share: a direct way to the containers, the client, the rules and their counters."""
+"""What the tests of scenarios on containers share: a direct way there, the client, the rules and their counters."""
 
 from __future__ import annotations
 
@@ -33,10 +33,17 @@ class Node(balancer.Node):
         super().__init__(host)
         self.name = host.check_output("hostname")
         self.variant = self.name.rpartition("-")[2]
+        # The endpoint that the catalogue puts on this node.
+        self.local_pod = "pod-25" if self.variant == "legacy" else "pod-11"
 
     def rules(self, table: str, save: str = "") -> list[str]:
         """The rules of a table, by default of the node's own variant."""
         return super().rules(table, save or f"iptables-{self.variant}-save")
+
+    def in_client(self, program: str) -> list[str]:
+        engine, container = self.host.backend.NAME, self.host.backend.name
+        enter = [engine, "exec", "--interactive", container, "ip", "netns", "exec", "client"]
+        return [*enter, f"/opt/sluice-test/{program}"]
 
     def packets(self, table: str) -> dict[str, int]:
         """How many packets each rule of a table has met."""

@@ -65,18 +65,3 @@ def test_other_variant_is_empty(node: Node, table: str) -> None:
     # To list a legacy table is to create it: only those that exist already are asked.
     if other == "nft" or table in node.host.run("cat /proc/net/ip_tables_names").stdout.split():
         assert node.rules(table, f"iptables-{other}-save") == []
-
-
-def test_no_difference(node: Node) -> None:
-    result = node.host.run("sluice diff --dir /etc/sluice")
-    assert (result.rc, result.stderr) == (0, "")
-
-
-def test_nothing_to_apply(node: Node) -> None:
-    result = node.host.run("sluice apply --dir /etc/sluice --check")
-    assert result.rc == 0, result.stderr
-    assert result.stdout.splitlines()[-1].split()[0] == "changed=0"
-
-
-def test_forwarding(node: Node) -> None:
-    assert node.host.sysctl("net.ipv4.ip_forward") == 1

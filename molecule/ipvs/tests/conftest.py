@@ -24,8 +24,6 @@ SKIPPED = pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "skipped"
 
 NODE_ADDRESSES = {"172.33.0.1", "192.0.2.1", "198.51.100.1"}
 LATER_ADDRESS = "192.0.2.9"  # somebody gives the node another one (``meddle``)
-CLIENT = "198.51.100.2"
-TO_CLIENT, TO_PODS = "198.51.100.1", "172.33.0.1"  # the node's addresses
 IN_CLIENT = ["ip", "netns", "exec", f"{LAB}-client"]
 FOREIGN = "192.0.2.1:8888"  # somebody else's virtual server (``meddle``)
 
@@ -57,6 +55,11 @@ class VirtualServer(typing.NamedTuple):
 
 class Node(balancer.Node):
     """The load balancer; the client and endpoints are namespaces of this machine (``molecule/ipvs/network``)."""
+
+    inventories: typing.ClassVar[list[str]] = [*balancer.Node.inventories, str(SCENARIO / "hosts")]
+
+    def in_client(self, program: str) -> list[str]:
+        return [*IN_CLIENT, sys.executable, str(MOLECULE / "shared" / program)]
 
     def virtual_servers(self) -> dict[str, VirtualServer]:
         """All virtual servers, by ``tcp ADDRESS:PORT``."""
@@ -125,25 +128,6 @@ class Node(balancer.Node):
             return super().client(where, words)
         command = ["ip", "netns", "exec", f"{LAB}-{where}", sys.executable, MOLECULE / "shared/client.py", *words]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-class Load:
-    """What ``molecule/shared/load.py`` has counted, when it has ended."""
-
-    seen: dict[str, dict[str, int]]
-
-
-@contextlib.contextmanager
-def load(rate: float, held: int, targets: list[str], last: float = 3600) -> typing.Iterator[Load]:
-    """Connections from ``client`` while the block runs; those that are held are there, and last so many seconds."""
-    options = [f"--rate={rate}", f"--held={held}", f"--last={last}"]
-    command = [*IN_CLIENT, sys.executable, MOLECULE / "shared" / "load.py", "ask", *options]
-    result = Load()
-    with subprocess.Popen([*command, *targets], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        process.stdout.readline()
-        yield result
-        result.seen = json.loads(process.communicate()[0])
 
 
 @pytest.fixture(scope="module")

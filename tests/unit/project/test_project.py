@@ -149,6 +149,13 @@ def test_no_path_of_one_machine() -> None:
     assert not found, "\n".join(found)
 
 
+def test_each_molecule_scenario_is_a_step_of_the_tests() -> None:
+    scenarios = {f"molecule-{path.parent.name}" for path in (ROOT / "molecule").glob("*/molecule.yml")}
+    for target in ("test", "molecule"):
+        run = subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True, text=True)
+        assert set(re.findall(r"molecule-[a-z]+", run.stdout)) == scenarios
+
+
 def test_scripts_are_executable() -> None:
     scripts = [path for path in project_files() if path.read_bytes()[:2] == b"#!" and path.suffix != ".py"]
     assert scripts

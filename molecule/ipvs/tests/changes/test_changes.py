@@ -7,7 +7,6 @@ import time
 import typing
 
 import pytest
-from conftest import load
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,12 +57,12 @@ def without(*pods: str) -> list[str]:
 
 
 def test_endpoint_that_goes_finishes_its_connections(node: Node) -> None:
-    with load(rate=0, held=9, targets=[LASTING]) as long:
+    with node.load(rate=0, held=9, targets=[LASTING]) as long:
         apply(node, edit(node, *without(GONE)))
         assert node.virtual_servers()[FRONTEND].servers == {PODS[0]: 1, GONE: 0, PODS[2]: 1}
         assert UNIT in timers(node)
         # New connections go elsewhere, established ones go on.
-        with load(rate=30, held=0, targets=[LASTING]) as new:
+        with node.load(rate=30, held=0, targets=[LASTING]) as new:
             time.sleep(3)
         assert set(new.seen["new"]) == {"pod-11", "pod-30"}
         assert "changed=0" in apply(node, "/tmp/edited")
@@ -80,7 +79,7 @@ def test_endpoint_that_goes_finishes_its_connections(node: Node) -> None:
 
 
 def test_draining_has_an_end(node: Node) -> None:
-    with load(rate=0, held=3, targets=[LASTING]) as long:
+    with node.load(rate=0, held=3, targets=[LASTING]) as long:
         folder = edit(node, *without(GONE))
         node.host.check_output("sed -i 's/drain_seconds.: [0-9]*/drain_seconds\": 3/' /tmp/edited/settings.json")
         apply(node, folder)
@@ -89,7 +88,7 @@ def test_draining_has_an_end(node: Node) -> None:
 
 
 def test_whoever_sets_the_clock_ends_no_connection(node: Node) -> None:
-    with load(rate=0, held=3, targets=[LASTING]) as long:
+    with node.load(rate=0, held=3, targets=[LASTING]) as long:
         apply(node, edit(node, *without(GONE)))
         node.host.check_output("date --set '1 day'")
         try:
@@ -207,7 +206,7 @@ def test_virtual_servers_of_another_network_namespace_hide_none_of_ours(node: No
         assert "changed=0" not in apply(node, "/etc/sluice")
         assert "changed=0" in apply(node, "/etc/sluice")
         # A drain looks there too.
-        with load(rate=0, held=9, targets=[LASTING]) as long:
+        with node.load(rate=0, held=9, targets=[LASTING]) as long:
             apply(node, edit(node, *without(*PODS)))
             assert node.virtual_servers()[FRONTEND].servers == dict.fromkeys(PODS, 0)
             assert node.host.check_output("sluice drain") == "connections are left"

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import collections
 import typing
 
 import pytest
-from conftest import CLIENT, TO_CLIENT, TO_PODS
+from balancer import CLIENT, TO_CLIENT, TO_PODS, pods
 
 if typing.TYPE_CHECKING:
     from conftest import Node
 
 EVERY = ("pod-11", "pod-25", "pod-30")
 SHOP = ("pod-11", "pod-30")
-
-
-def pods(answers: dict[str, int]) -> dict[str, int]:
-    """Answers a pod, whatever source it saw."""
-    counted: collections.Counter[str] = collections.Counter()
-    for answer, times in answers.items():
-        counted[answer.split()[0]] += times
-    return dict(counted)
 
 
 @pytest.mark.parametrize(
