@@ -20,19 +20,20 @@ import sys
 import tempfile
 import time
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import catalogues
 import flows
 import machine
 import page
+import planes
 import results
 import tables
 import testbed
 from process import NODE_PYTHON, REPOSITORY, MeasureError, Run, median, run, sluice
 from results import Apply, Flows, Ipvs, Latency, Part, Render, Row, Site
 
-SIZES = (10, 100, 1000, 5000, 10000, 20000)
+SIZES = (10, 100, 1000, 5000, 10000, 20000, 50000)
 QUICK = (10, 100, 1000, 5000)
 SITE_SIZES = (10, 5000)
 IPVS_MOST = 5000
@@ -41,8 +42,6 @@ IPVS_MOST = 5000
 FLOWS = ((1000, 0), (60000, 0), (60000, 200000))
 """UDP flows to an endpoint that goes, and those to another Service beside them."""
 
-VARIANTS = ("nft", "legacy")
-DISPATCHES = ("linear", "prefix")
 CONNECTIONS, ROUNDS = 1000, 3
 """New connections to each target a round, and rounds, before the changes and after."""
 NODE = "lb1"
@@ -57,6 +56,7 @@ SETTINGS = {
     "sluice_node_addresses": ["127.0.0.1", testbed.NODE_TO_CLIENT, testbed.NODE_TO_ENDPOINT],
     "sluice_service_cidrs": [catalogues.SERVICE_NETWORK],
 }
+NO_VARIABLES: Mapping[str, str] = {}
 
 
 class Skipped(Exception):
@@ -108,23 +108,37 @@ def repeats(services: int, quick: bool) -> int:
 # --- rendering
 
 
+PARSE = {
+    "YAML": "import sys, yaml; list(yaml.load_all(open(sys.argv[1]), yaml.CSafeLoader))",
+    "compiled": "import sys, json; json.load(open(sys.argv[1]))",
+}
+"""Programs that only read a catalogue of each form."""
+
+RENDERED = (("YAML", "services.yml", planes.IPTABLES), ("compiled", "base.json", planes.IPTABLES),
+            ("compiled", "base.json", planes.NFTABLES))  # fmt: skip
+
+
 def measure_render(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Render]:
-    settings = folder / "settings.json"
-    settings.write_text(json.dumps(SETTINGS), encoding="utf-8")
     for services in arguments.services:
         prepare(services, folder)
-        for source, name, parse in (
-            ("YAML", "services.yml", "import sys, yaml; list(yaml.load_all(open(sys.argv[1]), yaml.CSafeLoader))"),
-            ("compiled", "base.json", "import sys, json; json.load(open(sys.argv[1]))"),
-        ):
+        for source, name, plane in RENDERED:
+            if services > plane.most:
+                continue
             pairs = [
                 (
-                    sluice(sys.executable, "render", "--settings", settings, "--out", folder / "out", folder / name),
-                    run([sys.executable, "-c", parse, folder / name])[0],
+                    render(folder / name, folder / "out", plane.variables),
+                    run([sys.executable, "-c", PARSE[source], folder / name])[0],
                 )
                 for _repeat in range(repeats(services, arguments.quick))
             ]
-            yield Render(services, source, *(median(runs) for runs in zip(*pairs)))
+            yield Render(services, source, plane.backend, *(median(runs) for runs in zip(*pairs)))
+
+
+def render(catalogue: pathlib.Path, directory: pathlib.Path, variables: Mapping[str, str] = NO_VARIABLES) -> Run:
+    """Render a catalogue to the files of a node that has ``variables`` besides SETTINGS."""
+    settings = catalogue.with_name("settings.json")
+    settings.write_text(json.dumps({**SETTINGS, **variables}), encoding="utf-8")
+    return sluice(sys.executable, "render", "--settings", settings, "--out", directory, catalogue)
 
 
 def prepare(services: int, folder: pathlib.Path) -> None:
@@ -139,82 +153,59 @@ def prepare(services: int, folder: pathlib.Path) -> None:
 def measure_apply(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Apply]:
     if os.geteuid():
         raise Skipped("network namespaces need root")
-    missing = [name for name in ("ip", "iptables-nft-restore", "iptables-legacy-restore") if not shutil.which(name)]
+    commands = {"ip"}.union(*(plane.commands for plane in planes.PLANES))
+    missing = [name for name in sorted(commands) if not shutil.which(name)]
     if missing:
         raise Skipped(f"{', '.join(missing)}: not installed")
     for services in arguments.services:
         prepare(services, folder)
-        ends: list[str] = []  # those of the linear dispatch, which comes first
-        for dispatch in DISPATCHES:
-            rendered = {state: render(folder, state, sluice_iptables_dispatch=dispatch) for state in catalogues.STATES}
-            ends = ends or first_and_last(rendered["base"])
-            for variant in VARIANTS:
-                for directory in rendered.values():
-                    use_variant(directory, variant)
-                case = Case(services, variant, dispatch, repeats(services, arguments.quick))
-                work = functools.partial(measure_node, case, folder, rendered, ends)
-                yield testbed.in_a_namespace(work)
-
-
-def render(folder: pathlib.Path, state: str, kind: str = "json", **variables: str) -> pathlib.Path:
-    settings, directory = folder / "settings.json", folder / "-".join([state, *variables.values()])
-    settings.write_text(json.dumps({**SETTINGS, **variables}), encoding="utf-8")
-    sluice(sys.executable, "render", "--settings", settings, "--out", directory, folder / f"{state}.{kind}")
-    return directory
-
-
-def use_variant(directory: pathlib.Path, variant: str) -> None:
-    """The rules are the same in both variants: only the settings say which."""
-    path = directory / "settings.json"
-    settings = {**json.loads(path.read_text(encoding="utf-8")), "iptables_variant": variant}
-    path.write_text(json.dumps(settings), encoding="utf-8")
-
-
-def first_and_last(directory: pathlib.Path) -> list[str]:
-    """The addresses of the Services that a linear dispatch asks first and last."""
-    found: list[str] = []
-    with (directory / "iptables.rules").open(encoding="utf-8") as stream:
-        for line in stream:
-            if line.startswith("-A KUBE-SERVICES -d "):
-                found[1:] = [line.split()[3].partition("/")[0]]
-                if len(found) == 1:
-                    found *= 2
-    return found
+        for plane in planes.PLANES:
+            if services > plane.most:
+                continue
+            rendered = {state: folder / state for state in catalogues.STATES}
+            for state, directory in rendered.items():
+                shutil.rmtree(directory, ignore_errors=True)
+                render(folder / f"{state}.json", directory, plane.variables)
+            case = Case(services, plane, repeats(services, arguments.quick))
+            yield testbed.in_a_namespace(functools.partial(measure_node, case, folder, rendered))
 
 
 class Case(typing.NamedTuple):
     """What is measured on one node, and how often."""
 
     services: int
-    variant: str
-    dispatch: str
+    plane: planes.Plane
     repeats: int
 
 
-def measure_node(case: Case, folder: pathlib.Path, rendered: dict[str, pathlib.Path], ends: Sequence[str]) -> Apply:
+def measure_node(case: Case, folder: pathlib.Path, rendered: dict[str, pathlib.Path]) -> Apply:
     """Everything about one node; runs in its namespaces."""
 
     def apply(state: str) -> Run:
         return sluice(NODE_PYTHON, "apply", "--dir", rendered[state])
 
-    targets = [(address, catalogues.PORT) for address in ends]
     with testbed.path() as path:
-        [direct] = connect(path, [(catalogues.endpoint_address(0), catalogues.TARGET_PORT)])
         runs = {"first": [apply("base")]}
-        early = connect(path, targets)
+        latency = connect(path, case.services)
         measure_changes(case, apply, runs)
-        late = connect(path, targets)
-    first, last = map(min, zip(early, late))
-    rules = measure_floor(case, folder / "dump", runs)
+        for target, rounds in connect(path, case.services).items():
+            latency[target] += rounds
+    rules = measure_floor(case, rendered["base"], folder / "dump", runs)
     medians = {name: median(each) for name, each in runs.items()}
-    latency = {"direct": direct, "first": first, "last": last}
-    return Apply(case.services, case.variant, case.dispatch, rules, medians, latency)
+    return Apply(case.services, case.plane.name, case.plane.dispatch, rules, medians, latency)
 
 
-def connect(path: testbed.Path, targets: Sequence[tuple[str, int]]) -> list[Latency]:
-    """What connections to each target take: the best round, as whatever else runs only makes them slower."""
-    rounds = [[Latency.of(times) for times in path.connect(targets, CONNECTIONS)] for _round in range(ROUNDS)]
-    return [min(each) for each in zip(*rounds)]
+def connect(path: testbed.Path, services: int) -> dict[str, list[Latency]]:
+    """What connections to each target take, in each round."""
+    first, last = catalogues.ends(services)
+    targets = {
+        "around": (testbed.AROUND, catalogues.TARGET_PORT),
+        "endpoint": (catalogues.endpoint_address(0), catalogues.TARGET_PORT),
+        "first": (first, catalogues.PORT),
+        "last": (last, catalogues.PORT),
+    }
+    rounds = [map(Latency.of, path.connect(list(targets.values()), CONNECTIONS)) for _round in range(ROUNDS)]
+    return dict(zip(targets, map(list, zip(*rounds))))
 
 
 def measure_changes(case: Case, apply: Callable[[str], Run], runs: dict[str, list[Run]]) -> None:
@@ -231,15 +222,16 @@ def measure_changes(case: Case, apply: Callable[[str], Run], runs: dict[str, lis
         runs["steady"].append(apply(state))
 
 
-def measure_floor(case: Case, dump: pathlib.Path, runs: dict[str, list[Run]]) -> int:
+def measure_floor(case: Case, rendered: pathlib.Path, dump: pathlib.Path, runs: dict[str, list[Run]]) -> int:
     """The kernel's own tools on the rules that are there now. Returns how many rules that are."""
     runs["save"], runs["restore"] = [], []
     for _repeat in range(case.repeats):
-        runs["save"].append(run([f"iptables-{case.variant}-save"], output_file=dump)[0])
+        runs["save"].append(run(case.plane.save, output_file=dump)[0])
         # In a namespace of its own, as empty as the first apply's was.
-        runs["restore"].append(run(["unshare", "--net", f"iptables-{case.variant}-restore"], input_file=dump)[0])
+        there = ["unshare", "--net", *case.plane.restore]
+        runs["restore"].append(run(there, input_file=rendered / case.plane.file)[0])
     with dump.open(encoding="utf-8") as stream:
-        return sum(line.startswith("-A ") for line in stream)
+        return case.plane.rules(stream)
 
 
 # --- UDP flows that a change leaves behind
@@ -248,10 +240,11 @@ def measure_floor(case: Case, dump: pathlib.Path, runs: dict[str, list[Run]]) ->
 def measure_flows(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterator[Flows]:
     if os.geteuid():
         raise Skipped("network namespaces need root")
-    rendered = {}
-    for state, gone in (("base", False), ("gone", True)):
-        catalogues.write(folder / f"{state}.yml", flows.manifests(gone=gone))
-        rendered[state] = render(folder, state, "yml")
+    rendered = {state: folder / state for state in ("base", "gone")}
+    for state, directory in rendered.items():
+        manifests = directory.with_suffix(".yml")
+        catalogues.write(manifests, flows.manifests(gone=state == "gone"))
+        render(manifests, directory)
     for count, others in FLOWS[: 2 if arguments.quick else None]:
         yield testbed.in_a_namespace(functools.partial(measure_left_flows, count, others, rendered))
 
@@ -294,7 +287,7 @@ def measure_ipvs(arguments: argparse.Namespace, folder: pathlib.Path) -> Iterato
         node = folder / "nodes" / str(services)
         prepare(services, folder)
         for state in catalogues.STATES:
-            shutil.copytree(render(folder, state, sluice_backend="ipvs"), node / state)
+            render(folder / f"{state}.json", node / state, {"sluice_backend": "ipvs"})
     # One machine for all sizes: to boot takes as long as to measure the small ones.
     yield from testbed.in_a_namespace(functools.partial(machine.measure, folder))
 

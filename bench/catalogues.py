@@ -29,6 +29,17 @@ def service_address(index: int) -> str:
     return f"10.96.{index // 250}.{index % 250 + 1}"
 
 
+def ends(services: int) -> tuple[str, str]:
+    """The addresses of the Services whose rules a linear dispatch asks first and last: they stand by their names."""
+    by_name = sorted(range(services), key=_name)
+    return service_address(by_name[0]), service_address(by_name[-1])
+
+
+def _name(index: int) -> tuple[str, str]:
+    """Namespace and name of a Service."""
+    return f"team-{index % _NAMESPACES}", f"service-{index:05}"
+
+
 def endpoint_address(index: int) -> str:
     """The address of an endpoint in ENDPOINT_NETWORK, below 10.255."""
     return f"10.{128 + index // 62500}.{index // 250 % 250}.{index % 250 + 1}"
@@ -41,7 +52,8 @@ def manifest(
 
     Without ``endpoints`` it has ENDPOINTS of its own.
     """
-    namespace, name = f"team-{index % _NAMESPACES}", f"service-{index:05}{suffix}"
+    namespace, name = _name(index)
+    name += suffix
     lines = [
         "---",
         "apiVersion: v1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import pathlib
 import platform
 import subprocess
@@ -27,25 +28,29 @@ Services figures are medians of three. Absolute figures move with the machine; r
 
 NOTES = {
     "sluice render": """\
-From manifests, as `sluice render` reads them, and from a compiled catalogue, as the playbooks do. *Parsing alone* loads
-the same file by libyaml or Python's json in a process of its own.
+From manifests, as `sluice render` reads them, and from a compiled catalogue, as the playbooks do, *for* a backend.
+*Parsing alone* loads the same file by libyaml or Python's json in a process of its own.
 """,
     "First apply": f"""\
-`sluice apply` on a node without rules, a network namespace. *Restore* is `iptables-VARIANT-restore` of what
-`iptables-VARIANT-save` then prints, in an empty namespace; *ratio* is apply to restore. *Save* only reads the rules.
+`sluice apply` on a node without rules, a network namespace. *Plane* is where the rules are, *dispatch* how they find a
+packet's Service. *Restore* loads the same file by the kernel's own tool in an empty namespace: `PLANE-restore` or, for
+nftables, `nft -f`; *ratio* is apply to restore. *Save* only reads the rules: `PLANE-save`, `nft list ruleset`. *Rules*
+are what these print, without the elements of nftables' sets and maps. Above 20,000 Services iptables is not measured.
 
 ![Seconds over Services]({APPLY_PLOT})
 """,
     "Changes": """\
 *Nothing, first* is the first apply behind a change, with the same rules: where others may have changed rules unseen
 (iptables-legacy counts no changes) it reads the kernel in full. *Then* is every later one. The changes are one
-endpoint's address, one Service more and one less, in the middle of the catalogue. *Lines* were sent to the kernel; *MB*
-is the most of these.
+endpoint's address, one Service more and one less, in the middle of the catalogue. *Lines* (rules or elements) were sent
+to the kernel; *MB* is the most of these.
 """,
     "TCP connect, p50 / p99 in µs": f"""\
 connect(2) from a client's namespace through the node's to an endpoint's, one connection at a time: of six rounds of
-1,000 the one with the least median (three without rules). *No rules* goes to an endpoint's own address before the first
-apply. The first Service is the one whose rule a linear dispatch asks first, the last is asked last.
+1,000 the one with the least median. *No rules* goes to an endpoint through another namespace, which never has any; *no
+Service* to an endpoint's own address through the node and its rules. The first Service is the one whose rule a linear
+dispatch asks first, the last is asked last. All take turns in each round. *More* is what no Service and the last one
+take more than no rules: of the differences of the medians in each round, the median.
 
 ![Microseconds over Services]({LATENCY_PLOT})
 """,
@@ -109,7 +114,7 @@ def machine() -> str:
     models = [line.partition(":")[2].strip() for line in processors if line.startswith("model name")]
     memory = int(pathlib.Path("/proc/meminfo").read_text(encoding="ascii").split()[1]) * 1024 / 1e9
     system = pathlib.Path("/etc/os-release").read_text(encoding="utf-8").partition('PRETTY_NAME="')[2].partition('"')[0]
-    versions = [_said("iptables-nft", "--version"), _said("iptables-legacy", "--version")]
+    versions = [_said(tool, "--version") for tool in ("iptables-nft", "iptables-legacy", "nft")]
     versions += [f"node {_said(NODE_PYTHON, '--version')}", f"controller Python {platform.python_version()}"]
     versions.append(f"ansible-core {importlib.metadata.version('ansible-core')}")
     return (
@@ -124,41 +129,42 @@ def _said(*command: str) -> str:
 
 
 def apply_panels(rows: list[Apply]) -> list[plot.Panel]:
-    """Seconds over Services, a panel a variant, linear dispatch."""
-    kinds = (("plain restore", "restore", 4), ("first apply", "first", 0), ("one endpoint", "endpoint", 1),
+    """Seconds over Services, a panel a plane, in the first of its layouts."""
+    kinds = (("plain restore", "restore", plot.FLOOR), ("first apply", "first", 0), ("one endpoint", "endpoint", 1),
              ("nothing changed", "steady", 2))  # fmt: skip
+    layouts = {row.plane: row.dispatch for row in reversed(rows)}
     return [
         plot.Panel(
-            f"iptables-{variant}",
+            plane,
             "Services",
             "seconds",
             [
                 plot.Series(
                     label,
-                    _points(rows, variant, "linear", lambda row, name=name: row.runs[name].seconds),  # type: ignore[misc]
+                    _points(rows, plane, layouts[plane], lambda row, name=name: row.runs[name].seconds),  # type: ignore[misc]
                     colour,
                     name == "restore",
                 )
                 for label, name, colour in kinds
             ],
         )
-        for variant in dict.fromkeys(row.variant for row in rows)
+        for plane in dict.fromkeys(row.plane for row in rows)
     ]
 
 
 def latency_panel(rows: list[Apply]) -> plot.Panel:
-    """Median µs to the last Service over Services, a line for each variant and dispatch."""
-    kinds = list(dict.fromkeys((row.variant, row.dispatch) for row in rows))
+    """Median µs to the last Service over Services, a line for each plane and layout."""
+    kinds = list(dict.fromkeys((row.plane, row.dispatch) for row in rows))
     series = [
-        plot.Series(f"{kind[0]}, {kind[1]}", _points(rows, *kind, lambda row: row.latency["last"].p50), colour)
+        plot.Series(", ".join(kind), _points(rows, *kind, lambda row: row.best("last").p50), colour)
         for colour, kind in enumerate(kinds)
     ]
-    direct = _points(rows, *kinds[0], lambda row: row.latency["direct"].p50)
-    return plot.Panel("TCP connect to the last Service, p50", "Services", "µs",
-                      [*series, plot.Series("no rules", direct, 4, True)], log=False)  # fmt: skip
+    without: dict[float, float] = {}
+    for row in rows:
+        without[row.services] = min(without.get(row.services, math.inf), row.best("around").p50)
+    floor = plot.Series("no rules", list(without.items()), plot.FLOOR, True)
+    return plot.Panel("TCP connect to the last Service, p50", "Services", "µs", [*series, floor], log=False)
 
 
-def _points(
-    rows: list[Apply], variant: str, dispatch: str, value: Callable[[Apply], float]
-) -> list[tuple[float, float]]:
-    return [(row.services, value(row)) for row in rows if (row.variant, row.dispatch) == (variant, dispatch)]
+def _points(rows: list[Apply], plane: str, dispatch: str, value: Callable[[Apply], float]) -> list[tuple[float, float]]:
+    return [(row.services, value(row)) for row in rows if (row.plane, row.dispatch) == (plane, dispatch)]

@@ -9,7 +9,7 @@ from html import escape
 
 
 class Series(typing.NamedTuple):
-    """A line of (x, y) points. ``colour`` indexes PALETTE; dashed is what others are held against."""
+    """A line of (x, y) points. ``colour`` indexes PALETTE; dashed is what others are held against (FLOOR)."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -28,11 +28,14 @@ class Panel(typing.NamedTuple):
 
 
 PALETTE = (("#0969da", "#58a6ff"), ("#bc4c00", "#f0883e"), ("#1a7f37", "#3fb950"), ("#8250df", "#bc8cff"),
-           ("#57606a", "#8b949e"))  # fmt: skip
+           ("#bf3989", "#f778ba"), ("#57606a", "#8b949e"))  # fmt: skip
 """Colours on light and on dark ground."""
 
-WIDTH, HEIGHT = 400, 320
-LEFT, RIGHT, TOP, BOTTOM = 58, 118, 36, 46
+FLOOR = len(PALETTE) - 1
+"""The colour of what others are held against."""
+
+WIDTH, HEIGHT = 432, 320
+LEFT, RIGHT, TOP, BOTTOM = 58, 150, 36, 46
 LABEL_GAP = 14
 """Least distance of two labels at the ends of lines."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
+import statistics
 import typing
 from collections.abc import Sequence
 
@@ -29,19 +31,33 @@ class Render(typing.NamedTuple):
 
     services: int
     source: str
+    backend: str
     run: Run
     floor: Run
 
 
 class Apply(typing.NamedTuple):
-    """One node: ``runs`` by what was applied (``restore``, ``save``: the kernel's own tools), connections by target."""
+    """One node: ``runs`` by what was applied (``restore``, ``save``: the kernel's own tools), connections by target.
+
+    Targets: an endpoint ``around`` the node, by a way without rules; an ``endpoint`` through the node; the ``first``
+    and the ``last`` Service. All have the same rounds, in each of which their connections take turns.
+    """
 
     services: int
-    variant: str
+    plane: str
     dispatch: str
     rules: int
     runs: dict[str, Run]
-    latency: dict[str, Latency]
+    latency: dict[str, list[Latency]]
+
+    def best(self, target: str) -> Latency:
+        """The best round: whatever else runs only makes connections slower."""
+        return min(self.latency[target])
+
+    def more(self, target: str) -> float:
+        """µs that a connection to a target takes more than one around the node: the median of all rounds."""
+        pairs = zip(self.latency[target], self.latency["around"])
+        return statistics.median(there.p50 - around.p50 for there, around in pairs)
 
 
 class Flows(typing.NamedTuple):
@@ -88,14 +104,15 @@ Results = dict[str, Part]
 
 
 def load(path: pathlib.Path) -> Results:
-    """What ``save`` wrote; nothing where there is no such file."""
+    """What ``save`` wrote, but for parts that were kept in another form than today's; nothing without such a file."""
     if not path.exists():
         return {}
     kept = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: Part(part["when"], part["load"], [_KINDS[name](**_typed(row)) for row in part["rows"]])
-        for name, part in kept.items()
-    }
+    found = {}
+    for name, part in kept.items():
+        with contextlib.suppress(TypeError):
+            found[name] = Part(part["when"], part["load"], [_KINDS[name](**_typed(row)) for row in part["rows"]])
+    return found
 
 
 def save(path: pathlib.Path, results: Results) -> None:
@@ -109,7 +126,8 @@ def _typed(row: dict[str, typing.Any]) -> dict[str, typing.Any]:
     for name in ("run", "floor"):
         if name in row:
             row[name] = Run(*row[name])
-    for name, kind in (("runs", Run), ("latency", Latency)):
-        if name in row:
-            row[name] = {key: kind(*values) for key, values in row[name].items()}
+    if "runs" in row:
+        row["runs"] = {key: Run(*values) for key, values in row["runs"].items()}
+    if "latency" in row:
+        row["latency"] = {key: [Latency(*values) for values in rounds] for key, rounds in row["latency"].items()}
     return row

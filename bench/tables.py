@@ -45,7 +45,8 @@ def seconds(value: float) -> str:
 
 def _render_row(row: Row) -> list[str]:
     assert isinstance(row, Render)
-    return [f"{row.services:,}", row.source, *_taken(row.run), seconds(row.floor.seconds), _ratio(row.run, row.floor)]
+    return [f"{row.services:,}", row.source, row.backend, *_taken(row.run), seconds(row.floor.seconds),
+            _ratio(row.run, row.floor)]  # fmt: skip
 
 
 def _first_row(row: Row) -> list[str]:
@@ -67,7 +68,8 @@ def _change_row(row: Row) -> list[str]:
 
 def _latency_row(row: Row) -> list[str]:
     assert isinstance(row, Apply)
-    return [*_cell(row), *(_latency(row.latency[name]) for name in ("direct", "first", "last"))]
+    found = [_latency(row.best(target)) for target in ("around", "endpoint", "first", "last")]
+    return [*_cell(row), *found, *(f"{row.more(target):.1f}" for target in ("endpoint", "last"))]
 
 
 def _flows_row(row: Row) -> list[str]:
@@ -103,15 +105,17 @@ def _site_row(row: Row) -> list[str]:
     return [f"{row.services:,}", *_taken(row.run), seconds(row.floor.seconds)]
 
 
-_CELL = ("Services", "variant", "dispatch")
+_CELL = ("Services", "plane", "dispatch")
 _TABLES = (
-    ("render", "sluice render", ("Services", "from", "s", "CPU s", "MB", "parsing alone s", "ratio"), _render_row),
+    ("render", "sluice render", ("Services", "from", "for", "s", "CPU s", "MB", "parsing alone s", "ratio"),
+     _render_row),
     ("apply", "First apply",
      (*_CELL, "rules", "s", "CPU s", "MB", "restore s", "ratio", "save s"), _first_row),
     ("apply", "Changes",
      (*_CELL, "nothing, first s", "then s", "endpoint s", "lines", "added s", "lines", "removed s", "lines", "MB",
       "endpoint/restore"), _change_row),
-    ("apply", "TCP connect, p50 / p99 in µs", (*_CELL, "no rules", "first Service", "last Service"), _latency_row),
+    ("apply", "TCP connect, p50 / p99 in µs",
+     (*_CELL, "no rules", "no Service", "first Service", "last Service", "no Service more", "last more"), _latency_row),
     ("flows", "UDP flows to an endpoint that goes",
      ("flows", "others", "s", "CPU s", "MB", "without flows s", "difference s"), _flows_row),
     ("ipvs", "IPVS: first apply",
@@ -126,7 +130,7 @@ _TABLES = (
 
 
 def _cell(row: Apply) -> list[str]:
-    return [f"{row.services:,}", row.variant, row.dispatch]
+    return [f"{row.services:,}", row.plane, row.dispatch]
 
 
 def _taken(run: Run) -> list[str]:
@@ -138,7 +142,7 @@ def _ratio(run: Run, floor: Run) -> str:
 
 
 def _latency(latency: Latency) -> str:
-    return f"{latency.p50:.0f} / {latency.p99:.0f}"
+    return f"{latency.p50:.1f} / {latency.p99:.0f}"
 
 
 def _lines(table: Table, between: str, before: str = "", after: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""A node between a client and endpoints: three network namespaces that end with the processes in them."""
+"""A node between a client and endpoints, and a way around it: network namespaces that end with their processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -23,6 +24,11 @@ import namespaces
 
 CLIENT, NODE_TO_CLIENT = "172.18.1.2", "172.18.1.1"
 ENDPOINT, NODE_TO_ENDPOINT = "172.18.2.2", "172.18.2.1"
+CLIENT_AROUND, ROUTER_TO_CLIENT = "172.18.3.2", "172.18.3.1"
+ENDPOINT_AROUND, ROUTER_TO_ENDPOINT = "172.18.4.2", "172.18.4.1"
+AROUND = "172.18.5.1"
+"""An address of the endpoint to which the client goes through another namespace, one that never has any rules."""
+
 BLOCK = 100
 """Connections to one target before the next one's turn, so that all of them meet the machine in the same mood."""
 
@@ -72,7 +78,7 @@ def _ip(*lines: str) -> None:
 
 
 class Path:
-    """The way from a client through this process's namespace, the node, to whatever endpoint it asks for."""
+    """The ways of a client: through this process's namespace, the node, to whatever it asks for; and to AROUND."""
 
     def __init__(self, client: Connection) -> None:
         self._client = client
@@ -94,10 +100,14 @@ def path() -> Iterator[Path]:
         processors = sorted(os.sched_getaffinity(0))
         client = stack.enter_context(_peer(_client, processors[0]))
         endpoint = stack.enter_context(_peer(_endpoint, processors[-1]))
+        router = stack.enter_context(_peer(_router, processors[-1]))
+        client_pid, endpoint_pid, router_pid = client.recv(), endpoint.recv(), router.recv()
         _ip(
             "link set lo up",
-            f"link add client type veth peer name eth0 netns {client.recv()}",
-            f"link add endpoint type veth peer name eth0 netns {endpoint.recv()}",
+            f"link add client type veth peer name eth0 netns {client_pid}",
+            f"link add endpoint type veth peer name eth0 netns {endpoint_pid}",
+            f"link add eth1 netns {client_pid} type veth peer name client netns {router_pid}",
+            f"link add eth1 netns {endpoint_pid} type veth peer name endpoint netns {router_pid}",
             f"address add {NODE_TO_CLIENT}/24 dev client",
             f"address add {NODE_TO_ENDPOINT}/24 dev endpoint",
             "link set client up",
@@ -105,7 +115,7 @@ def path() -> Iterator[Path]:
             f"route add {catalogues.ENDPOINT_NETWORK} via {ENDPOINT}",
         )
         namespaces.sysctl("net/ipv4/ip_forward", 1)
-        for peer in (client, endpoint):
+        for peer in (client, endpoint, router):
             peer.send("joined")
             peer.recv()
         yield Path(client)
@@ -147,6 +157,10 @@ def _endpoint(link: Connection) -> None:
         f"address add {ENDPOINT}/24 dev eth0",
         f"route add default via {NODE_TO_ENDPOINT}",
         f"route add local {catalogues.ENDPOINT_NETWORK} dev lo",
+        "link set eth1 up",
+        f"address add {ENDPOINT_AROUND}/24 dev eth1",
+        f"address add {AROUND}/32 dev lo",
+        f"route add {CLIENT_AROUND} via {ROUTER_TO_ENDPOINT}",
     )
     with socket.create_server(("", catalogues.TARGET_PORT), backlog=1024) as server:
         server.setblocking(False)
@@ -158,8 +172,29 @@ def _endpoint(link: Connection) -> None:
                     server.accept()[0].close()
 
 
+def _router(link: Connection) -> None:
+    """What the node is, but for the rules."""
+    _ip(
+        "link set client up",
+        "link set endpoint up",
+        f"address add {ROUTER_TO_CLIENT}/24 dev client",
+        f"address add {ROUTER_TO_ENDPOINT}/24 dev endpoint",
+        f"route add {AROUND} via {ENDPOINT_AROUND}",
+    )
+    namespaces.sysctl("net/ipv4/ip_forward", 1)
+    link.send("ready")
+    signal.pause()
+
+
 def _client(link: Connection) -> None:
-    _ip("link set eth0 up", f"address add {CLIENT}/24 dev eth0", f"route add default via {NODE_TO_CLIENT}")
+    _ip(
+        "link set eth0 up",
+        f"address add {CLIENT}/24 dev eth0",
+        f"route add default via {NODE_TO_CLIENT}",
+        "link set eth1 up",
+        f"address add {CLIENT_AROUND}/24 dev eth1",
+        f"route add {AROUND} via {ROUTER_TO_CLIENT}",
+    )
     link.send("ready")
     gc.disable()
     while True:

@@ -11,19 +11,27 @@ import pytest
 sys.path.append(str(Path(__file__).parents[3] / "bench"))
 import catalogues
 import page
+import planes
 import plot
 import results
+import support
 import tables
 from process import Run, median
+
+from sluice import render
+from sluice.catalogue import sources
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def cell(services: int, variant: str, dispatch: str = "linear") -> results.Apply:
+def cell(services: int, plane: str, dispatch: str = "linear") -> results.Apply:
     names = ("first", "again", "steady", "endpoint", "added", "removed", "restore", "save")
     runs = {name: Run(services / 1000 * number, 0.5, 42.4, 9) for number, name in enumerate(names, 1)}
-    latency = {name: results.Latency(40 + services / 100, 90.0) for name in ("direct", "first", "last")}
-    return results.Apply(services, variant, dispatch, 17 * services, runs, latency)
+    latency = {
+        name: [results.Latency(number + turn + services / 100, 90.0) for turn in (5, 0, 1)]
+        for number, name in enumerate(("around", "endpoint", "first", "last"), 40)
+    }
+    return results.Apply(services, plane, dispatch, 17 * services, runs, latency)
 
 
 def ipvs_runs() -> dict[str, Run]:
@@ -33,9 +41,10 @@ def ipvs_runs() -> dict[str, Run]:
 
 @pytest.fixture
 def measured() -> results.Results:
-    cells = [cell(services, variant) for services in (100, 20000) for variant in ("nft", "legacy")]
+    cells = [cell(services, plane.name, plane.dispatch) for services in (100, 20000) for plane in planes.PLANES]
+    rendered = results.Render(5000, "YAML", "iptables", Run(2.5, 2.4, 115.2), Run(2.0, 2.0, 80.0))
     return {
-        "render": results.Part("today", 0.5, [results.Render(5000, "YAML", Run(2.5, 2.4, 115.2), Run(2.0, 2.0, 80.0))]),
+        "render": results.Part("today", 0.5, [rendered]),
         "apply": results.Part("today", 0.5, [*cells]),
         "flows": results.Part("today", 0.5, [results.Flows(60000, 9, Run(1.5, 1.0, 90.0), Run(0.5, 0.4, 20.0))]),
         "ipvs": results.Part("today", 0.5, [results.Ipvs(5000, "qemu", ipvs_runs())]),
@@ -56,7 +65,12 @@ def test_markdown_says_what_is_flush_right() -> None:
 def test_every_part_has_its_tables(measured: results.Results) -> None:
     found = {table.title: table for table in tables.tables(measured)}
     assert list(found) == list(page.NOTES)
-    assert list(found["sluice render"].rows[0]) == ["5,000", "YAML", "2.50", "2.40", "115", "2.00", "1.25"]
+    assert list(found["sluice render"].rows[0]) == [
+        *("5,000", "YAML", "iptables", "2.50", "2.40", "115", "2.00", "1.25")
+    ]
+    assert list(found["TCP connect, p50 / p99 in µs"].rows[0]) == [
+        *("100", "iptables-nft", "linear", "41.0 / 90", "42.0 / 90", "43.0 / 90", "44.0 / 90", "1.0", "3.0")
+    ]
     assert list(found["IPVS: first apply"].rows[0])[-1] == f"{1 / (7 + 8 + 9 + 10):.2f}"
     assert list(found["IPVS: changes"].rows[0])[-2:] == [f"{3 / (11 + 12):.2f}", f"{3 / 6:.0f}"]
     assert all(len(row) == len(table.head) for table in found.values() for row in table.rows)
@@ -89,6 +103,9 @@ def test_results_are_the_same_after_they_were_kept(measured: results.Results, tm
     assert results.load(path) == {}
     results.save(path, measured)
     assert results.load(path) == measured
+    older = path.read_text(encoding="utf-8").replace('"plane":', '"variant":')
+    path.write_text(older, encoding="utf-8")
+    assert results.load(path) == {name: part for name, part in measured.items() if name != "apply"}
 
 
 def test_median_is_one_run() -> None:
@@ -111,7 +128,21 @@ def test_plots_lie_within_their_axes(measured: results.Results) -> None:
 
 
 def test_plot_of_one_size() -> None:
-    xml.etree.ElementTree.fromstring(plot.svg([page.latency_panel([cell(100, "nft")])]))
+    xml.etree.ElementTree.fromstring(plot.svg([page.latency_panel([cell(100, "nftables", "flat")])]))
+
+
+def test_plot_of_a_size_that_only_one_plane_has(measured: results.Results) -> None:
+    rows = [row for row in measured["apply"].rows if isinstance(row, results.Apply)]
+    panel = page.latency_panel([*rows, cell(50000, "nftables", "flat")])
+    assert {series.name: len(series.points) for series in panel.series} == {
+        "iptables-nft, linear": 2,
+        "iptables-legacy, linear": 2,
+        "iptables-nft, prefix": 2,
+        "iptables-legacy, prefix": 2,
+        "nftables, flat": 3,
+        "no rules": 3,
+    }
+    assert len({series.colour for series in panel.series}) == len(panel.series) <= len(plot.PALETTE)
 
 
 def test_plot_escapes_names() -> None:
@@ -141,8 +172,42 @@ def test_labels_keep_apart_and_their_order() -> None:
     assert moved.index(min(moved)) == 1
 
 
+def test_rules_are_counted_as_tools_print_them() -> None:
+    assert planes.appended(["*nat\n", ":PREROUTING ACCEPT [0:0]\n", "-A PREROUTING -j KUBE-SERVICES\n"]) == 1
+    listing = """\
+table ip sluice {
+\tmap lists {
+\t\ttype classid : classid
+\t\telements = { 8000:1000 : 8000:1001,
+\t\t\t     8000:2000 : 8000:2001 }
+\t}
+
+\tchain nat-output {
+\t\ttype nat hook output priority -101; policy accept;
+\t\tjump services
+\t}
+
+\tchain services {
+\t\tmeta priority & 0:7ff vmap @ways
+\t\taccept
+\t}
+}
+"""
+    assert planes.in_chains(listing.splitlines(keepends=True)) == 3
+
+
+@pytest.mark.parametrize("services", [1, 10, 30, 100])
+def test_the_ends_of_a_linear_dispatch(services: int, tmp_path: Path) -> None:
+    base = tmp_path / "services.yml"
+    catalogues.write(base, catalogues.manifests(services))
+    found = sources.catalogue_of(sources.read([str(base)]), (), render.checks_for([]))[0]
+    text = support.rendered(found, support.node(cluster_cidrs=["10.128.0.0/9"]))[planes.IPTABLES.file]
+    asked = [line.split()[3] for line in text.splitlines() if line.startswith("-A KUBE-SERVICES -d ")]
+    assert tuple(f"{address}/32" for address in catalogues.ends(services)) == (asked[0], asked[-1])
+
+
 def test_catalogue_has_an_address_for_everyone() -> None:
-    services = 20001
+    services = max(plane.most for plane in planes.PLANES) + 1
     assert len({catalogues.service_address(index) for index in range(services)}) == services
     endpoints = {catalogues.endpoint_address(index) for index in range(services * catalogues.ENDPOINTS)}
     assert len(endpoints) == services * catalogues.ENDPOINTS
