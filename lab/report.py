@@ -30,10 +30,16 @@ def chi_square_survival(statistic: float, degrees: int) -> float:
 
 def uniform_p(counts: typing.Sequence[int]) -> float:
     """The p-value of the hypothesis that every answer came from one of these endpoints with the same probability."""
-    expected = sum(counts) / len(counts)
-    if len(counts) < 2 or not expected:
+    return weighted_p(counts, [1] * len(counts))
+
+
+def weighted_p(counts: typing.Sequence[int], weights: typing.Sequence[int]) -> float:
+    """The same where the probability of each endpoint is as its weight."""
+    expected = [sum(counts) * weight / sum(weights) for weight in weights]
+    if len(counts) < 2 or not sum(counts):
         return 1.0
-    return chi_square_survival(sum((count - expected) ** 2 for count in counts) / expected, len(counts) - 1)
+    statistic = sum((count - fair) ** 2 / fair for count, fair in zip(counts, expected))
+    return chi_square_survival(statistic, len(counts) - 1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,13 +17,17 @@ PODS = tuple(f"10.1.0.{number}" for number in range(11, 17))
 
 
 class Service(NamedTuple):
-    """One Service with one port. Its number gives its addresses and its target port."""
+    """One Service with one port. Its number gives its addresses and its target port.
+
+    ``ending``: those of its endpoints that are terminating, and serve until they are gone.
+    """
 
     number: int
     endpoints: tuple[str, ...] = PODS[:2]
     protocol: str = "TCP"
     node_port: int = 0
     more: tuple[tuple[str, Any], ...] = ()
+    ending: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -46,9 +50,14 @@ class Service(NamedTuple):
         ports = [{"name": "", "port": self.target_port, "protocol": self.protocol}]
         addresses = [self.address, mapped(self.address)] if both else self.address
         yield support.service(self.name, ip=addresses, ports=[port], **spec)
-        yield support.endpoint_slice(*self.endpoints, of=self.name, ports=ports)
+        yield support.endpoint_slice(*map(self._endpoint, self.endpoints), of=self.name, ports=ports)
         if both:
-            yield support.endpoint_slice(*map(mapped, self.endpoints), of=self.name, ports=ports, family="IPv6")
+            six = [self._endpoint(address, mapped(address)) for address in self.endpoints]
+            yield support.endpoint_slice(*six, of=self.name, ports=ports, family="IPv6")
+
+    def _endpoint(self, address: str, own: str = "") -> dict[str, Any]:
+        state = {"ready": False, "serving": True, "terminating": True} if address in self.ending else {}
+        return support.endpoint(own or address, **state)
 
 
 PLANES = (*VARIANTS, "nftables")

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import cases
 import hosts
 
+from sluice.addresses import IPV6
+
 REQUEST = b"who\n"
 TIMEOUT = 3.0
 """Seconds until a request of a client has failed: longer than its server is ever kept from its processor."""
@@ -26,6 +28,9 @@ ADDRESSES = (*cases.PODS, *map(cases.mapped, cases.PODS))
 
 ROUTER, NOBODY = "10.1.0.1", "10.1.0.250"
 """In the network of endpoints: the node, and an address that no host has."""
+
+CUSTOMERS = "172.30.0.0"
+"""The network of clients of which there are many."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends a reset and leaves no TIME_WAIT, so that ports do not run out."""
@@ -52,6 +57,18 @@ class Network(NamedTuple):
     ) -> str:
         """The address and port of the endpoint that answers one request, or what went wrong."""
         return self.client.call(lambda: ask(address, port, protocol, source_port, timeout))
+
+    def ask_as(self, sources: Sequence[str], address: str, protocol: str = "TCP") -> list[str]:
+        """The same of port 80 by one request after the other, each from an address of the client's."""
+        return self.client.call(lambda: [ask(address, 80, protocol, source=source) for source in sources])
+
+    def customers(self, family: str) -> list[str]:
+        """Thousands of addresses that the client has from now on, beside its own."""
+        own, network = (cases.mapped, f"{cases.mapped(CUSTOMERS)}/96") if family == IPV6 else (str, f"{CUSTOMERS}/16")
+        self.client.ip(f"route replace local {network} dev lo")
+        self.client.run("sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1")  # what such a route is enough for with IPv4
+        self.node.ip(f"route replace {network} via {own(cases.CLIENT_ADDRESS)}")
+        return [own(f"172.30.{number // 250}.{number % 250 + 1}") for number in range(5000)]
 
 
 def _addresses(device: str, *wanted: str) -> list[str]:
@@ -86,14 +103,23 @@ def around(node: hosts.Node) -> Iterator[Network]:
         yield Network(node, client, pods)
 
 
-def ask(address: str, port: int, protocol: str, source_port: int = 0, timeout: float = hosts.PATIENCE) -> str:
+def ask(
+    address: str,
+    port: int,
+    protocol: str,
+    source_port: int = 0,
+    timeout: float = hosts.PATIENCE,
+    source: str = "",
+) -> str:
     """One request; the answer's ``ADDRESS PORT``, ``timeout``, or the name of an errno."""
     kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as connection:
         connection.settimeout(timeout)
         try:
-            if source_port:
-                connection.bind(("", source_port))
+            if protocol == "TCP":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            if source or source_port:
+                connection.bind((source, source_port))
             connection.connect((address, port))
             connection.sendall(REQUEST)
             return connection.recv(100).decode().strip()
@@ -115,7 +141,7 @@ def serve(ports: Sequence[tuple[int, str]]) -> None:
                 datagrams.bind((address, port))
                 selector.register(datagrams, selectors.EVENT_READ, "datagram")
         else:
-            listener = socket.create_server(("", port), backlog=1024)
+            listener = socket.create_server(("", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True)
             listener.setblocking(False)
             selector.register(listener, selectors.EVENT_READ, "listener")
     while True:
@@ -142,7 +168,7 @@ def serve(ports: Sequence[tuple[int, str]]) -> None:
 
 def _own(connection: socket.socket) -> bytes:
     address, port = connection.getsockname()[:2]
-    return f"{address} {port}\n".encode()
+    return f"{address.replace('::ffff:', '')} {port}\n".encode()
 
 
 class Outcome(NamedTuple):

@@ -49,6 +49,12 @@ def test_uniform_p() -> None:
     assert report.uniform_p([300, 0, 0]) < 1e-100
 
 
+def test_weighted_p() -> None:
+    assert report.weighted_p([400, 200, 100], [4, 2, 1]) == pytest.approx(1)
+    # 10² / 200 + 10² / 100 = 1.5 with one degree of freedom
+    assert report.weighted_p([210, 90], [2, 1]) == pytest.approx(0.220671, rel=1e-5)
+
+
 def expectation(**fields: object) -> report.Expectation:
     given: dict[str, object] = {
         "service": "shop/cart",

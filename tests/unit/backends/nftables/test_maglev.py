@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 
 import pytest
 
@@ -13,14 +14,14 @@ def endpoints(count: int) -> dict[str, int]:
     return {f"10.0.{number // 200}.{number % 200 + 1}:80": 1 for number in range(count)}
 
 
-@pytest.mark.parametrize("count", [2, 5, 20, 21, 60])
+@pytest.mark.parametrize("count", [*range(2, 51), 60])
 def test_shares_are_even_and_few_clients_move(count: int) -> None:
     weights = endpoints(count)
     size = maglev.slots_for(count)
     table = maglev.table(weights, weights, size)
     shares = collections.Counter(table)
     assert max(shares.values()) - min(shares.values()) <= 0.01 * size / count + 2
-    gone = next(iter(weights))
+    gone = list(weights)[count // 2]
     left = {name: weight for name, weight in weights.items() if name != gone}
     moved = sum(map(str.__ne__, table, maglev.table(left, left, size))) / size
     assert 1 / count - 0.001 <= moved <= 1 / count + 0.01
@@ -37,6 +38,27 @@ def test_who_takes_an_endpoint_for_dead_moves_its_clients_only() -> None:
     assert all(a == b for a, b in zip(whole, without_both) if a not in (one, two))
     shares = collections.Counter(without_both)
     assert max(shares.values()) / min(shares.values()) < 1.1
+
+
+def test_load_balancers_that_differ_about_health_agree_about_the_others() -> None:
+    """Each takes another endpoint for dead: a client whose endpoint lives for both is sent there by both."""
+    weights = {**endpoints(7), "10.1.0.1:80": 3}
+    size = maglev.slots_for(len(weights))
+    whole = maglev.table(weights, weights, size)
+    without = {name: maglev.table(weights, weights.keys() - {name}, size) for name in weights}
+    for one, two in itertools.combinations(weights, 2):
+        assert {owner for owner, a, b in zip(whole, without[one], without[two]) if a != b} == {one, two}
+    assert all(name not in table for name, table in without.items())
+
+
+@pytest.mark.parametrize("count", [3, 20, 30, 50])
+def test_shares_are_as_the_weights_are(count: int) -> None:
+    """Within 1 %."""
+    weights = {name: 1 + number % 5 for number, name in enumerate(endpoints(count))}
+    size = maglev.slots_for(count)
+    shares = collections.Counter(maglev.table(weights, weights, size))
+    for name, weight in weights.items():
+        assert shares[name] / size == pytest.approx(weight / sum(weights.values()), rel=0.01)
 
 
 def test_weights() -> None:
