@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import cases
@@ -18,6 +18,7 @@ from sluice.addresses import IPV4, IPV6
 from sluice.backends.interface import Amount, Files, KernelChanged, Memory, Phase
 from sluice.backends.nftables import kernel, layer, netlink, obstacles, text
 from sluice.backends.nftables.backend import BACKEND
+from sluice.backends.nftables.elements import Elements
 from sluice.backends.nftables.layer import LAYER
 from sluice.catalogue import compiled
 from sluice.catalogue.model import Catalogue
@@ -89,6 +90,22 @@ def test_it_comes_stays_and_goes(node: hosts.Node) -> None:
     assert {"remove table ip sluice", "remove table ip6 sluice"} <= set(gone.things)
     assert node.run("nft", "list", "ruleset").stdout == ""
     assert node.call(lambda: bring({}, gone)).things == ()
+
+
+def test_an_apply_makes_what_nft_makes_of_the_file(node: hosts.Node) -> None:
+    """All bytes of all elements: rules are nft's, and compare them in its order of bytes."""
+    fence = ["10.0.0.0/8", "192.0.2.7/32", "fd00:c::/64", "fd00:d::7/128"]
+    more = {"type": "LoadBalancer", "ingress": ["203.0.113.9", "2001:db8::9"], "loadBalancerSourceRanges": fence}
+    wanted = rendered(WEB, DNS, STICKY, cases.Service(4, more=tuple(more.items())))
+
+    def held(how: Callable[[], object]) -> list[Elements]:
+        node.shell("nft flush ruleset")
+        node.call(how)
+        return [node.call(lambda family=family: netlink.read(family)) for family in (IPV4, IPV6)]  # type: ignore[misc]
+
+    by_nft = held(lambda: kernel.load(wanted[text.FILE]))
+    assert held(lambda: bring(wanted)) == by_nft
+    assert all(found["ranges"] for found in by_nft)
 
 
 def test_one_change_is_small(node: hosts.Node) -> None:
