@@ -117,6 +117,16 @@ def test_one_change_is_small(node: hosts.Node) -> None:
     assert node.call(lambda: differs(rendered(*changed), second)) == ()
 
 
+def test_one_change_is_small_where_others_change_something_too(node: hosts.Node) -> None:
+    """Then all is read; but what the chains are made of is known of the files before."""
+    first = node.call(lambda: bring(rendered(WEB, DNS)))
+    node.shell("nft add table ip other")
+    wanted = rendered(WEB._replace(endpoints=cases.PODS[:3]), DNS)
+    second = node.call(lambda: bring(wanted, first))
+    assert second.things[0] == "add chain ip sluice random-3"
+    assert node.call(lambda: differs(wanted)) == ()
+
+
 def listed(node: hosts.Node) -> list[str]:
     """All words of our tables, but for the note of what the chains are: it changes whenever they are made anew."""
     return sorted(

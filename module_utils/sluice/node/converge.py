@@ -269,7 +269,7 @@ def _result(looks: Looks, last: Last, wanted: Wanted, warnings: Sequence[str], *
     return Result(
         changes=tuple(change for look in looks.values() for change in look.changes),
         amount=Amount(*map(sum, zip(*(look.amount for look in looks.values())))),
-        details={name: value for look in looks.values() for name, value in look.details.items()},
+        details={name: value for layer in wanted.layers for name, value in looks[layer].details.items()},
         warnings=(*(warning for look in looks.values() for warning in look.warnings), *warnings),
         pending=pending,
         before=last.files,

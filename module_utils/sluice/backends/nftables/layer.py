@@ -161,8 +161,9 @@ class NftablesLayer:
     ) -> Iterator[NftablesLook]:
         known, generation = _of_json(memory.record), nft_generation()
         tables = _possible(text.tables(wanted.get(text.FILE, "")))
-        if known.generation == generation and text.FILE in last:
-            former = _in_force(text.tables(last[text.FILE]))
+        former = text.tables(last.get(text.FILE, ""))
+        if known.generation == generation and former:
+            former = _in_force(former)
             parts = [
                 _from_record(family, tables.get(family, NO_TABLE), former.get(family, NO_TABLE), known)
                 for family in FAMILIES
@@ -171,8 +172,11 @@ class NftablesLayer:
             return
         # Without a generation the kernel has no nf_tables: nothing is held, and what is wanted is refused by nft.
         found = {family: held for family in FAMILIES if generation and (held := kernel.read(family)) is not None}
+        former, takeover = _possible(former), settings["takeover"]
         parts = [
-            _from_kernel(family, tables.get(family, NO_TABLE), found.get(family), settings["takeover"])
+            _from_kernel(
+                family, tables.get(family, NO_TABLE), former.get(family, NO_TABLE), found.get(family), takeover
+            )
             for family in FAMILIES
         ]
         yield NftablesLook(parts, generation, None, found)
@@ -212,8 +216,11 @@ def _from_record(family: str, wanted: Table, last: Table, known: Known) -> Part:
     return _part(family, wanted, found, skeleton.chains, frame, counts, is_like=is_like)
 
 
-def _from_kernel(family: str, wanted: Table, held: kernel.Held | None, takeover: bool) -> Part:
-    """What the kernel holds is compared with all that the files say."""
+def _from_kernel(family: str, wanted: Table, last: Table, held: kernel.Held | None, takeover: bool) -> Part:
+    """What the kernel holds is compared with all that the files say.
+
+    ``last``: the table of the last apply, which chains may still be made of; of its elements nothing is believed.
+    """
     others = kernel.others(family) if wanted != NO_TABLE else []
     if others and not takeover:
         raise NodeError(
@@ -225,8 +232,9 @@ def _from_kernel(family: str, wanted: Table, held: kernel.Held | None, takeover:
     want = _elements(wanted, family)
     found = plan(held.elements, want)
     skeleton = text.skeleton(wanted.skeleton)
-    of_sets, of_chains = _digests(skeleton)
-    chains = skeleton.chains if held.frame.made_of[1] == of_chains else None
+    of_sets = _digests(skeleton)[0]
+    known = (each for each in (skeleton, text.skeleton(last.skeleton)) if held.frame.made_of[1] == _digests(each)[1])
+    chains = next((each.chains for each in known), None)
     counts = {name: len(entries) for name, entries in want.items()}
     part = _part(family, wanted, found, chains, held.frame, counts, is_like=held.frame.made_of[0] == of_sets)
     gone = tuple(Change(f"table {FAMILIES[family]} {name}", "remove") for name in others)
