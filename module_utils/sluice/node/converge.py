@@ -240,7 +240,7 @@ def _prepare(wanted: Wanted, last: Last, origin: Origin, *, keep: bool) -> _Prep
         return None
     if last.generation == generation and last.files == wanted.contents:
         return _Prepared(generation, last.digest, new=False)
-    digest = state.digest(wanted.contents)
+    digest = state.digest(wanted.contents, wanted.digests)
     # That of the last apply is known already, and is another one.
     if last.generation != generation and state.whole(generation) == wanted.contents:
         return _Prepared(generation, digest, new=False)

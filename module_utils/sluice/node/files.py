@@ -8,7 +8,6 @@ it are only taken from somebody who says so (``--force``).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -33,11 +32,15 @@ _PROOF = (DIGESTS, seal.KEY)
 
 
 class Wanted(NamedTuple):
-    """What a node is to be: its files, and their settings. ``source`` is where they are from, for messages."""
+    """What a node is to be: its files, and their settings. ``source`` is where they are from, for messages.
+
+    ``digests``: the SHA-256 of files, by name, as far as they are known.
+    """
 
     contents: Files
     settings: Mapping[str, Any]
     source: str = "files"
+    digests: Mapping[str, str] = {}
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -94,7 +97,7 @@ def settings_text(settings: Mapping[str, Any]) -> str:
 
 def sealed(contents: Files) -> dict[str, str]:
     """The files with a proof that they are whole: SETTINGS_FILE has the digests of the others, and a seal."""
-    digests = {name: _digest(text) for name, text in contents.items() if name != SETTINGS_FILE}
+    digests = _digests({name: text for name, text in contents.items() if name != SETTINGS_FILE})
     settings = {**json.loads(contents[SETTINGS_FILE]), DIGESTS: dict(sorted(digests.items()))}
     return {**contents, SETTINGS_FILE: seal.text(settings, indent=2)}
 
@@ -114,7 +117,7 @@ def edited(directory: str) -> list[str]:
     """What speaks against each file in ``directory`` that is not as it was written; nothing where there are none."""
     contents = {name: owned_files.shown(os.path.join(directory, name)) for name in names()}
     contents = {name: text for name, text in contents.items() if text}
-    broken = _broken(contents) if SETTINGS_FILE in contents else {}
+    broken = _broken(contents, _digests(contents)) if SETTINGS_FILE in contents else {}
     return [f"{os.path.join(directory, name)} {fault}" for name, fault in broken.items()]
 
 
@@ -123,25 +126,26 @@ def load(directory: str, backend: str = "", *, force: bool = False) -> Wanted:
 
     Raises NodeError where a file is missing, is not what Sluice writes or, without ``force``, not all that it wrote.
     """
-    contents = {}
+    contents, digests = {}, {}
     for name in names():
         path = os.path.join(directory, name)
         try:
-            text = owned_files.content(path)
+            contents[name], digests[name] = owned_files.with_digest(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         except (OSError, UnicodeDecodeError) as error:
             raise NodeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-        if text is not None:
-            contents[name] = text
     wanted = parse(contents, directory, backend)
-    broken = {} if force else _broken(wanted.contents)
+    wanted = wanted._replace(digests={name: digests[name] for name in wanted.contents})
+    broken = {} if force else _broken(wanted.contents, wanted.digests)
     if broken:
         lines = "; ".join(f"{os.path.join(directory, name)} {fault}" for name, fault in broken.items())
         raise NodeError(f"{lines}: --force takes the files as they are")
     return wanted
 
 
-def _broken(contents: Files) -> dict[str, str]:
-    """What speaks against each file being as it was written, by name."""
+def _broken(contents: Files, known: Mapping[str, str]) -> dict[str, str]:
+    """What speaks against each file being as it was written, by name. ``known``: the digests that they have."""
     try:
         digests = seal.fields(contents[SETTINGS_FILE]).get(DIGESTS)
     except ValueError:
@@ -155,12 +159,12 @@ def _broken(contents: Files) -> dict[str, str]:
     return {
         name: "is empty" if not text else f"is cut off or was edited by hand ({len(text.encode())} bytes)"
         for name, text in others.items()
-        if digests.get(name) != _digest(text)
+        if digests.get(name) != known[name]
     }
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digests(contents: Files) -> dict[str, str]:
+    return {name: owned_files.digest(text.encode()) for name, text in contents.items()}
 
 
 def parse(contents: Files, source: str = "files", backend: str = "") -> Wanted:

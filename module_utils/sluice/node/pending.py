@@ -57,7 +57,8 @@ def waiting() -> Pending | None:
     except (OSError, UnicodeDecodeError):
         contents = {}
     # An earlier version wrote neither a digest nor the boot.
-    if meta.pop("digest", None) not in (None, state.digest(contents)):
+    found = meta.pop("digest", None)
+    if found is not None and not state.is_digest(found, contents):
         contents = {}
     if not contents and not state.whole(meta["generation"]):
         return None

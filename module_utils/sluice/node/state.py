@@ -62,8 +62,19 @@ class Last(NamedTuple):
     records: Mapping[str, Any]
 
 
-def digest(files: Files) -> str:
-    """A digest of files: names and contents."""
+def digest(files: Files, known: Mapping[str, str] | None = None) -> str:
+    """A digest of files: names and contents. ``known``: the SHA-256 of some of them, by name."""
+    digests = dict(known or {})
+    digests.update((name, owned_files.digest(files[name].encode())) for name in files.keys() - digests.keys())
+    return owned_files.digest("".join(f"{name} {digests[name]}\n" for name in sorted(files)).encode())
+
+
+def is_digest(found: str, files: Files, known: Mapping[str, str] | None = None) -> bool:
+    """Whether ``found`` is the digest of these files, also as an earlier version made it."""
+    return found == digest(files, known) or found == _former_digest(files)
+
+
+def _former_digest(files: Files) -> str:
     found = hashlib.sha256()
     for name in sorted(files):
         data = files[name].encode()
@@ -77,13 +88,16 @@ def last() -> Last:
     record = kept.value(_RECORD, _is_record)
     if record and record["place"] == linux.place():
         generation = record["generation"]
-        files = contents(generation)
-        found = digest(files)
+        files, digests = _with_digests(generation)
+        found = digest(files, digests)
         if files and found == record["digest"]:  # else somebody has edited them
             return Last(generation, files, found, record["layers"])
     generation = active()
-    files = whole(generation)
-    return Last(generation, files, digest(files), {})
+    return _last(generation, *_whole(generation))
+
+
+def _last(generation: int, files: Files, digests: Mapping[str, str]) -> Last:
+    return Last(generation, files, digest(files, digests), {})
 
 
 def set_record(generation: int, digest: str, records: Mapping[str, Any]) -> None:
@@ -209,24 +223,33 @@ def _is_active(value: Any) -> bool:
 
 def contents(generation: int) -> dict[str, str]:
     """The files of a generation, none where it is not there or cannot be read."""
+    return _with_digests(generation)[0]
+
+
+def _with_digests(generation: int) -> tuple[dict[str, str], dict[str, str]]:
+    """The files of a generation, and the SHA-256 of each."""
     try:
-        return read_folder(f"{_GENERATIONS}/{generation}")
+        return _read(f"{_GENERATIONS}/{generation}")
     except (OSError, UnicodeDecodeError):
-        return {}
+        return {}, {}
 
 
 def whole(generation: int) -> dict[str, str]:
     """The files of a generation; none where they are not what was kept."""
-    meta, files = _meta(generation), contents(generation)
-    return files if meta and meta["digest"] == digest(files) else {}
+    return _whole(generation)[0]
+
+
+def _whole(generation: int) -> tuple[dict[str, str], dict[str, str]]:
+    meta, (files, digests) = _meta(generation), _with_digests(generation)
+    return (files, digests) if meta and is_digest(meta["digest"], files, digests) else ({}, {})
 
 
 def newest_whole() -> Last | None:
     """The generation in force, or the newest one where that is damaged, without records; None where there is none."""
     for generation in dict.fromkeys([active(), *sorted(_numbers(), reverse=True)]):
-        files = whole(generation)
+        files, digests = _whole(generation)
         if files:
-            return Last(generation, files, digest(files), {})
+            return _last(generation, files, digests)
     return None
 
 
@@ -378,8 +401,12 @@ def _is_error(value: Any) -> bool:
 
 def read_folder(folder: str) -> dict[str, str]:
     """The files of a folder but for META. Raises OSError, and UnicodeDecodeError where one is no text."""
-    names = [name for name in os.listdir(folder) if name != META]
-    return {name: owned_files.read(f"{folder}/{name}").decode() for name in names}
+    return _read(folder)[0]
+
+
+def _read(folder: str) -> tuple[dict[str, str], dict[str, str]]:
+    found = {name: owned_files.with_digest(f"{folder}/{name}") for name in os.listdir(folder) if name != META}
+    return {name: text for name, (text, _) in found.items()}, {name: digest for name, (_, digest) in found.items()}
 
 
 def write_beside(folder: str, files: Files) -> None:

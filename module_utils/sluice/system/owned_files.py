@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import tempfile
 from collections.abc import Mapping
 from typing import Any, Optional
+
+from .threads import beside
 
 Contents = dict[str, Optional[str]]
 """What each file should hold, by path; None: it should not be there."""
@@ -28,6 +31,25 @@ def content(path: str) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return data.decode()
+
+
+_LARGE = 1 << 20
+"""Bytes from which a file's digest is computed beside other work."""
+
+
+def with_digest(path: str) -> tuple[str, str]:
+    """The text of a file and its SHA-256 in hexadecimal. Raises OSError, UnicodeDecodeError."""
+    data = read(path)
+    if len(data) < _LARGE:
+        return data.decode(), digest(data)
+    with beside(lambda: digest(data)) as found:
+        text = data.decode()
+        return text, found()
+
+
+def digest(data: bytes) -> str:
+    """The SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def read(path: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -49,6 +50,15 @@ def test_a_digest_is_of_names_and_contents() -> None:
     assert state.digest({"a": "b", "c": "d"}) == state.digest({"c": "d", "a": "b"})
     others = [{"a": "b"}, {"a": "bc", "d": ""}, {"a": "b", "c": ""}, {"ab": ""}, {"a": "b 0\n"}, {}]
     assert len({state.digest(each) for each in others}) == len(others)
+    known = {"a": hashlib.sha256(b"b").hexdigest()}
+    assert state.digest({"a": "b", "c": "d"}, known) == state.digest({"a": "b", "c": "d"})
+
+
+def test_a_digest_of_an_earlier_version() -> None:
+    former = hashlib.sha256(b"a 1\nbc 1\nd").hexdigest()
+    assert state.is_digest(former, {"a": "b", "c": "d"})
+    assert state.is_digest(state.digest({"a": "b"}), {"a": "b"})
+    assert not state.is_digest(former, {"a": "b", "c": "e"})
 
 
 def test_generations_follow_one_another() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -142,3 +143,13 @@ def test_a_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     owned_files.write({"file": "x", "a/b/file": "y"})
     assert ((tmp_path / "file").read_text(), (tmp_path / "a" / "b" / "file").read_text()) == ("x", "y")
+
+
+@pytest.mark.parametrize("size", [0, 10, 3 << 20])
+def test_the_digest_of_a_file_is_of_its_bytes(size: int, tmp_path: Path) -> None:
+    data = "ü".encode() * (size // 2)
+    (tmp_path / "file").write_bytes(data)
+    assert owned_files.with_digest(str(tmp_path / "file")) == (data.decode(), hashlib.sha256(data).hexdigest())
+    (tmp_path / "file").write_bytes(b"\xff" + data)
+    with pytest.raises(UnicodeDecodeError):
+        owned_files.with_digest(str(tmp_path / "file"))
