@@ -406,7 +406,7 @@ def read_folder(folder: str) -> dict[str, str]:
 
 def _read(folder: str) -> tuple[dict[str, str], dict[str, str]]:
     found = {name: owned_files.with_digest(f"{folder}/{name}") for name in os.listdir(folder) if name != META}
-    return {name: text for name, (text, _) in found.items()}, {name: digest for name, (_, digest) in found.items()}
+    return {name: text for name, (text, _digest) in found.items()}, {name: each[1] for name, each in found.items()}
 
 
 def write_beside(folder: str, files: Files) -> None:

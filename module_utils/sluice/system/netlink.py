@@ -62,12 +62,15 @@ def netfilter() -> Iterator[socket.socket]:
     """
     idle = _idle.setdefault(os.getpid(), [])
     link = idle.pop() if idle else connect(NETFILTER)
+    is_sound = False
     try:
         yield link
-    except BaseException:
-        link.close()  # answers may be left in it
-        raise
-    idle.append(link)
+        is_sound = True
+    finally:
+        if is_sound:
+            idle.append(link)
+        else:
+            link.close()  # answers may be left in it
 
 
 def ask(link: socket.socket, kind: int, body: bytes, flags: int = 0) -> Iterator[bytes]:
