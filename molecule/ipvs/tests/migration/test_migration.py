@@ -1,13 +1,19 @@
-"""The other backend and back, under load, by the playbook that people use: nothing fails, nothing is left."""
+"""From each backend to each other, under load, by the playbook that people use: nothing fails, nothing is left."""
 
 from __future__ import annotations
 
 import typing
 
 import pytest
+from balancer import pods
+from conftest import SCENARIO
 
 if typing.TYPE_CHECKING:
     from conftest import Node
+
+# A round of all six ways, which begins and ends with what the scenario runs; the first has a test of its own.
+WAYS = [("nftables", "iptables"), ("iptables", "nftables"), ("nftables", "ipvs"), ("ipvs", "iptables")]
+WAYS += [("iptables", "ipvs")]
 
 FILES = {
     "iptables": ["iptables.rules"],
@@ -41,6 +47,18 @@ def migrate(node: Node, backend: str) -> None:
     assert sorted(files) == sorted(["catalogue.json", "settings.json", *FILES[backend]])
 
 
-@pytest.mark.parametrize("backend", ["iptables", "ipvs"])
-def test_migration_under_load(node: Node, backend: str) -> None:
+def test_from_ipvs_to_nftables(node: Node) -> None:
+    migrate(node, "nftables")
+
+
+def test_a_reboot_brings_nftables_back(node: Node) -> None:
+    done = node.play("reboot", folder=SCENARIO)
+    assert done.returncode == 0, done.stdout
+    assert node.left_in_tables() == ["table ip sluice"]
+    assert set(pods(node.ask("tcp", "203.0.113.20", 80, count=40))) == {"pod-11", "pod-30"}
+
+
+@pytest.mark.parametrize(("before", "backend"), WAYS)
+def test_from_each_to_each(node: Node, before: str, backend: str) -> None:
+    assert held(node)[before]
     migrate(node, backend)
