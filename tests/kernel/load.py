@@ -171,6 +171,15 @@ def _own(connection: socket.socket) -> bytes:
     return f"{address.replace('::ffff:', '')} {port}\n".encode()
 
 
+class Answer(NamedTuple):
+    """A new connection that was answered: when it began and ended (time.monotonic()), the addresses that it reached."""
+
+    begun: float
+    ended: float
+    service: str
+    endpoint: str
+
+
 class Outcome(NamedTuple):
     """What a client counted: requests that were answered, and what went wrong (by Service and kind)."""
 
@@ -178,6 +187,12 @@ class Outcome(NamedTuple):
     faults: dict[str, int]
     late: float
     """How long the client itself could not keep its rate, at worst, in seconds."""
+
+    answers: list[Answer]
+    """Those of new connections."""
+
+    def __str__(self) -> str:
+        return f"{self.fine} requests answered, faults {self.faults}, {self.late:.2f} s late at worst"
 
 
 def request(targets: Sequence[tuple[str, int]], rate: float, held: int) -> Outcome:
@@ -203,6 +218,8 @@ class _Client:
         self.ending = False
         self.idle: list[tuple[float, int, Any]] = []
         self.latest: dict[Any, int] = {}  # the request that a connection waits for, by number
+        self.begun: dict[Any, float] = {}
+        self.answers: list[Answer] = []
 
     def finish(self) -> None:
         self.ending = True
@@ -215,6 +232,7 @@ class _Client:
         connection = socket.socket()
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.begun[connection] = time.monotonic()
         connection.connect_ex((address, 80))
         self.open[connection] = (address, port, kind)
         self.selector.register(connection, selectors.EVENT_WRITE)
@@ -246,7 +264,7 @@ class _Client:
             self.check_deadlines(now)
         for connection in list(self.open):
             self.close(connection)
-        return Outcome(self.fine, dict(self.faults), self.late)
+        return Outcome(self.fine, dict(self.faults), self.late, self.answers)
 
     def check_deadlines(self, now: float) -> None:
         while self.deadlines and self.deadlines[0][0] <= now:
@@ -268,12 +286,13 @@ class _Client:
         except OSError as error:
             self.fail(connection, _name(error.errno))
             return
-        _, port, kind = self.open[connection]
+        address, port, kind = self.open[connection]
         if said[1:] != [str(port)]:
             self.fail(connection, f"answer {said}")
             return
         self.fine += 1
         if kind == "new":
+            self.answers.append(Answer(self.begun[connection], time.monotonic(), address, said[0]))
             self.close(connection)
         else:
             self.latest.pop(connection)
@@ -296,6 +315,7 @@ class _Client:
         self.selector.unregister(connection)
         del self.open[connection]
         self.latest.pop(connection, None)
+        del self.begun[connection]
         connection.close()
 
 
