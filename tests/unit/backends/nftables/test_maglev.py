@@ -61,6 +61,15 @@ def test_shares_are_as_the_weights_are(count: int) -> None:
         assert shares[name] / size == pytest.approx(weight / sum(weights.values()), rel=0.01)
 
 
+@pytest.mark.parametrize("weights", [(3333, 3334, 3333), (5461, 5462), (65535, 1, 1), (100, 99, 97)])
+def test_shares_are_as_large_weights_are(weights: tuple[int, ...]) -> None:
+    """To about one slot."""
+    by_name = dict(zip("abc", weights))
+    shares = collections.Counter(maglev.table(by_name, by_name, maglev.SMALL))
+    for name, weight in by_name.items():
+        assert shares[name] == pytest.approx(weight * maglev.SMALL / sum(weights), abs=2)
+
+
 def test_weights() -> None:
     weights = {"a:1": 4, "b:1": 2, "c:1": 1, "d:1": 0}
     shares = collections.Counter(maglev.table(weights, weights, maglev.SMALL))
