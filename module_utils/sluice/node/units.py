@@ -147,7 +147,7 @@ def end(wanted: Mapping[str, str | None]) -> None:
 
 
 def _gone(wanted: Mapping[str, str | None]) -> list[str]:
-    return [unit for unit in _WANTED_BY if wanted[f"{FOLDER}/{unit}"] is None]
+    return [os.path.basename(path) for path, text in wanted.items() if text is None]
 
 
 def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> None:
