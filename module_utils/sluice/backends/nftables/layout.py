@@ -18,6 +18,7 @@ change, have an element per *way* of balancing: one for all Services with three 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ... import addresses
@@ -123,6 +124,11 @@ rules back in a form of its own.
 
 NUMBERED_ENDPOINTS = {"sticky": "key", "sticky-local": "key", "sticky-slots": "data"}
 """Where the register of an element has an endpoint's number in it."""
+
+
+def devices(names: Iterable[str]) -> str:
+    """The line of a flowtable that names its devices."""
+    return "devices = {{ {} }}".format(", ".join(f'"{name}"' for name in names))
 
 
 def register(number: int, low: int = 0) -> int:

@@ -188,14 +188,7 @@ def base_chains(family: str) -> Iterator[BaseChain]:
 
 def read(family: str) -> Elements:
     """All elements of our table, without those that packets make. Raises OSError and ValueError."""
-    found: Elements = {}
-    with netlink.netfilter() as link:
-        netlink.make_room(link)
-        head = _family(FAMILIES[family]) + _string(_TABLE, TABLE)
-        for name in SHAPES:
-            answers = netlink.ask(link, _GET_ELEMENTS, head + _string(_NAME, name), netlink.DUMP)
-            found[name] = dict(_read(name, answers, family))
-    return found
+    return {name: dict(_read(name, _dumped(family, name), family)) for name in SHAPES}
 
 
 def remembered(family: str) -> Iterator[str]:

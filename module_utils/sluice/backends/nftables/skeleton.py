@@ -136,8 +136,7 @@ def _block(head: str, lines: Iterable[str]) -> Iterator[str]:
 def flowtable(settings: Settings) -> Iterator[str]:
     """The devices between which packets of established connections take a short cut, if there are any."""
     if settings.flowtable:
-        devices = ", ".join(f'"{name}"' for name in settings.flowtable)
-        lines = ["hook ingress priority filter", f"devices = {{ {devices} }}"]
+        lines = ["hook ingress priority filter", layout.devices(settings.flowtable)]
         yield from _block(f"flowtable {layout.FLOWTABLE}", lines)
 
 

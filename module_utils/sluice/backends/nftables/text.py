@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from ... import lines
 from ...lines import Piece
+from . import layout
 from .layout import AFFINITY, FAMILIES, FLOWTABLE, MADE_OF, SHAPES, TABLE
 
 FILE = "nftables.nft"
@@ -138,7 +139,7 @@ def with_devices(table: Table, there: Collection[str]) -> Table:
     if found == wanted:
         return table
     if found:
-        line = "\t\tdevices = {{ {} }}\n".format(", ".join(f'"{name}"' for name in found))
+        line = f"\t\t{layout.devices(found)}\n"
         return table._replace(skeleton=_DEVICES.sub(line, table.skeleton))
     parts = table.skeleton.partition(f"\tflowtable {FLOWTABLE} {{\n")
     return table._replace(skeleton=_OFFLOADING.sub("", parts[0] + parts[2].partition("\t}\n")[2]))
