@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 import pytest
-from balancer import pods
+from balancer import LASTING, pods
 from conftest import SCENARIO
 
 if typing.TYPE_CHECKING:
@@ -56,6 +56,25 @@ def test_a_reboot_brings_nftables_back(node: Node) -> None:
     assert done.returncode == 0, done.stdout
     assert node.left_in_tables() == ["table ip sluice"]
     assert set(pods(node.ask("tcp", "203.0.113.20", 80, count=40))) == {"pod-11", "pod-30"}
+
+
+def test_a_full_conntrack_holds_up_no_apply(node: Node) -> None:
+    """The kernel drops new connections then. Those that are there go on, and the node gets what it should hold."""
+    room = "net.netfilter.nf_conntrack_max"
+    before = node.host.check_output("sysctl -n %s", room)
+    with node.load(rate=0, held=12, targets=LASTING) as clients:
+        node.host.check_output("nft delete element ip sluice addresses '{ 10.96.0.10 . tcp . 80 }'")
+        node.host.check_output("sysctl -w %s=1", room)
+        try:
+            assert node.ask("tcp", "10.96.0.70", 80) == {"timeout": 1}
+            done = node.host.run("sluice apply")
+            assert (done.rc, done.stderr) == (0, "")
+            assert "changed=0" not in done.stdout
+            assert node.host.run("sluice diff").stdout == ""
+        finally:
+            node.host.check_output("sysctl -w %s=%s", room, before)
+        assert len(pods(node.ask("tcp", "10.96.0.10", 80, count=30))) == 3
+    assert clients.seen["faults"] == {}
 
 
 @pytest.mark.parametrize(("before", "backend"), WAYS)
