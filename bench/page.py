@@ -49,9 +49,10 @@ to the kernel; *MB* is the most of these.
 connect(2) from a client's namespace through the node's to an endpoint's, one connection at a time: of six rounds of
 1,000 the one with the least median. *No rules* goes to an endpoint through another namespace, which never has any; *no
 Service* to an endpoint's own address through the node and its rules. The first Service is the one whose rule a linear
-dispatch asks first, the last is asked last: with it every new connection through the node pays for the whole list, those
-to no Service too; a tree of prefixes and nftables' maps cost them next to nothing. All take turns in each round. *More* is what no Service and the last one
-take more than no rules: of the differences of the medians in each round, the median.
+dispatch asks first, the last is asked last: with it every new connection through the node pays for the whole list,
+those to no Service too; a tree of prefixes and nftables' maps cost them next to nothing. All take turns in each round.
+*More* is what no Service and the last one take more than no rules: of the differences of the medians in each round, the
+median.
 
 ![Microseconds over Services]({LATENCY_PLOT})
 """,
