@@ -1,0 +1,214 @@
+"""What a Service says of its health check (annotation ``sluice.io/health-check``): Kubernetes' probes, and some more.
+
+A probe is a mapping with one kind (``tcpSocket``, ``httpGet``, ``grpc``, ``dns``, ``udp``, ``exec``, ``icmp``), what
+holds for all kinds (``periodSeconds`` …), and what its answer must be (``expect``). The tables below have its fields.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from . import probe_values as values
+from .probe_values import Field
+
+TCP, HTTP, GRPC, DNS, UDP, EXEC, ICMP = "tcpSocket", "httpGet", "grpc", "dns", "udp", "exec", "icmp"
+
+
+class Probe(NamedTuple):
+    """One health check as it was asked for; times in milliseconds.
+
+    ``port`` is a number, the name of an endpoint's port, or 0: the endpoint's own. ``on_all_down`` is ``""`` (what the
+    node's settings say), ``open``, ``closed``, or ``ADDRESS:PORT`` of who says sorry.
+    """
+
+    kind: str
+    port: int | str = 0
+    accept: bool = False
+    path: str = "/"
+    scheme: str = "HTTP"
+    host: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    status: str = "200-399"
+    body: str = ""
+    ca_file: str = ""
+    server_name: str = ""
+    service: str = ""
+    name: str = ""
+    type: str = "A"
+    send: str = ""
+    expect: str = ""
+    command: tuple[str, ...] = ()
+    period: int = 5000
+    timeout: int = 1000
+    retry: int = 1000
+    fall: int = 3
+    rise: int = 2
+    on_all_down: str = ""
+    on_down: str = "keep"
+    min_healthy_percent: int = 0
+
+    @property
+    def question(self) -> str:
+        """What is asked, when, and what counts as an answer: the same for all Services that mean the same check.
+
+        It is ``text`` without the port, which a check has resolved, and without what follows from the answers.
+        """
+        return text(self._replace(port=0, on_all_down="", on_down="keep", min_healthy_percent=0))
+
+    def asked(self, own: int, names: Mapping[str, int]) -> int | None:
+        """The port that is asked of an endpoint whose own is ``own``; None where it has none of that name."""
+        if self.kind == ICMP:
+            return 0
+        return names.get(self.port) if isinstance(self.port, str) else self.port or own
+
+
+_PORT = {"port": Field("port", values.port)}
+_KINDS: Mapping[str, Mapping[str, Field]] = {
+    TCP: {**_PORT, "accept": Field("accept", values.flag)},
+    HTTP: {
+        **_PORT,
+        "path": Field("path", values.path),
+        "scheme": Field("scheme", values.among("HTTP", "HTTPS")),
+        "host": Field("host", values.host),
+        "httpHeaders": Field("headers", values.headers, values.say_headers),
+    },
+    GRPC: {**_PORT, "service": Field("service", values.word)},
+    DNS: {**_PORT, "name": Field("name", values.domain), "type": Field("type", values.among(*values.DNS_TYPES))},
+    UDP: {**_PORT, "send": Field("send", values.payload), "expect": Field("expect", values.payload)},
+    EXEC: {"command": Field("command", values.command, list)},
+    ICMP: {},
+}
+_EXPECT = {
+    "status": Field("status", values.status),
+    "body": Field("body", values.body),
+    "caFile": Field("ca_file", values.file),
+    "serverName": Field("server_name", values.host_name),
+}
+_COMMON = {
+    "periodSeconds": Field("period", values.seconds(0.1, 3600), values.say_seconds),
+    "timeoutSeconds": Field("timeout", values.seconds(0.01, 300), values.say_seconds),
+    "retryMilliseconds": Field("retry", values.whole(10, 3_600_000)),
+    "failureThreshold": Field("fall", values.whole(1, 100)),
+    "successThreshold": Field("rise", values.whole(1, 100)),
+    "onAllDown": Field("on_all_down", values.on_all_down, values.say_on_all_down),
+    "onDown": Field("on_down", values.among("keep", "reset")),
+    "minHealthyPercent": Field("min_healthy_percent", values.whole(0, 100)),
+}
+_OF_PODS = {
+    "initialDelaySeconds": "an endpoint is asked from when it is there: leave it out",
+    "terminationGracePeriodSeconds": "nothing is restarted here: leave it out",
+}
+"""Fields of Kubernetes' probes that could not do here what they say."""
+
+_NEEDED = {DNS: ("name",), EXEC: ("command",)}
+_NO_ANSWER = (
+    "is needed: what takes UDP need not answer, and a port that is closed need not say so; without a question and the "
+    "answer to expect up and down look the same"
+)
+
+
+def faults(value: Any) -> Iterator[tuple[str, str]]:
+    """(field such as ``httpGet.path``, what is wrong with it): all that is wrong with a probe, in one run."""
+    yield from _read(value)[1]
+
+
+def probe(value: Any) -> Probe:
+    """The probe that ``value`` describes. Raises ValueError with the first thing that is wrong with it."""
+    found, wrong = _read(value)
+    if wrong:
+        raise ValueError(": ".join(part for part in wrong[0] if part))
+    return found
+
+
+def text(said: Probe) -> str:
+    """``said`` as JSON that ``probe`` takes: sorted keys, and only what is no default."""
+    usual = _with_defaults({"kind": said.kind, "period": said.period})._replace(period=Probe(said.kind).period)
+    groups = {"": _COMMON, "expect": _EXPECT, said.kind: _KINDS[said.kind]}
+    told: dict[str, Any] = {said.kind: {}}
+    for group, fields in groups.items():
+        for name, (attribute, _read_one, say) in fields.items():
+            own = getattr(said, attribute)
+            if own != getattr(usual, attribute):
+                (told.setdefault(group, {}) if group else told)[name] = say(own)
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+
+def _with_defaults(given: Mapping[str, Any]) -> Probe:
+    """A probe of what was given. What waits by default does not wait for longer than a period."""
+    found = Probe(**{"kind": TCP, **given})
+    waits = {name: min(getattr(found, name), found.period) for name in ("timeout", "retry") if name not in given}
+    return found._replace(**waits)
+
+
+def _read(value: Any) -> tuple[Probe, list[tuple[str, str]]]:
+    wrong: list[tuple[str, str]] = []
+    given: dict[str, Any] = {}
+    if not isinstance(value, dict):
+        return Probe(TCP), [("", f"must be a mapping, is {values.shown(value)}")]
+    kinds = [kind for kind in _KINDS if kind in value]
+    if len(kinds) != 1:
+        several = f"{', '.join(kinds)}: an endpoint has one check" if kinds else f"one of {', '.join(_KINDS)} is needed"
+        wrong.append(("", several))
+    _group({name: part for name, part in value.items() if name not in (*_KINDS, "expect", *_OF_PODS)}, "", given, wrong)
+    for name, reason in _OF_PODS.items():
+        if value.get(name, 0) != 0:
+            wrong.append((name, reason))
+    for kind in kinds:
+        _group(value[kind], kind, given, wrong)
+    if "expect" in value:
+        _group(value["expect"], "expect", given, wrong)
+    if len(kinds) == 1:
+        given["kind"] = kinds[0]
+        wrong += _missing(kinds[0], value)
+    found = _with_defaults(given)
+    wrong += _together(found, value)
+    return found, wrong
+
+
+def _group(value: Any, group: str, given: dict[str, Any], wrong: list[tuple[str, str]]) -> None:
+    """Read the fields of ``value``, which is what the probe has as ``group``, into ``given``."""
+    fields = _EXPECT if group == "expect" else _KINDS.get(group, _COMMON)
+    if not isinstance(value, dict):
+        wrong.append((group, f"must be a mapping ({{}} where there is nothing to say), is {values.shown(value)}"))
+        return
+    for name, part in value.items():
+        where = f"{group}.{name}" if group else str(name)
+        if name not in fields:
+            known = [*fields, *([] if group else [*_KINDS, "expect"])]
+            near = difflib.get_close_matches(str(name), known, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            wrong.append((where, f"there is no such field{meant}"))
+            continue
+        try:
+            given[fields[name].attribute] = fields[name].read(part)
+        except values.WrongError as reason:
+            wrong.append((where + reason.place, str(reason)))
+
+
+def _missing(kind: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    said = value[kind] if isinstance(value[kind], dict) else {}
+    for name in _NEEDED.get(kind, ()):
+        if name not in said:
+            yield f"{kind}.{name}", "is needed"
+    for name in ("send", "expect") if kind == UDP else ():
+        if said.get(name, "") in ("", values.HEX):
+            yield f"{kind}.{name}", _NO_ANSWER
+
+
+def _together(found: Probe, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with fields that are right by themselves."""
+    if found.timeout > found.period:
+        yield "timeoutSeconds", "must not be more than periodSeconds"
+    if found.retry > found.period:
+        yield "retryMilliseconds", "must not be more than periodSeconds: a failure would be looked at later than usual"
+    if found.host and any(name.lower() == "host" for name, _value in found.headers):
+        yield "httpGet.host", "is said by a header Host as well"
+    if "expect" in value and HTTP not in value:
+        yield "expect", f"goes with {HTTP}"
+    elif found.scheme != "HTTPS":
+        for name, given in (("caFile", found.ca_file), ("serverName", found.server_name)):
+            if given:
+                yield f"expect.{name}", "goes with scheme HTTPS"
