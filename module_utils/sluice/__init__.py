@@ -14,6 +14,7 @@ The rooms, from the top. A module may import from its own room and from those be
     backends        what programs Services in the kernel; the rest meets it through interface and registry
     view            the catalogue as one node sees it
     catalogue       text to one sound catalogue; nothing of nodes or rules
+    health          whether endpoints answer: an unprivileged process that asks them, and what it is told
     settings        the settings of a node, their defaults and checks
     system          the host, by its tools; knows nothing of Services
     words           release balancing probes probe_values forms names pools addresses faults seal lines: known to all
