@@ -1,0 +1,32 @@
+"""The kinds of checks, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable, NamedTuple
+
+from .. import probes
+from ..probes import Probe
+from . import dns, execs, grpc, http, icmp, tcp, udp
+from .attempts import Attempt, Target
+
+
+class Kind(NamedTuple):
+    """How one kind asks.
+
+    ``prepare``: what all attempts at one question share. ``begin`` an attempt; raises OSError where it could not begin.
+    """
+
+    prepare: Callable[[Probe], Any]
+    begin: Callable[[Target], Attempt]
+
+
+KINDS: Mapping[str, Kind] = {
+    probes.TCP: Kind(tcp.prepare, tcp.Attempt),
+    probes.HTTP: Kind(http.prepare, http.Attempt),
+    probes.GRPC: Kind(grpc.prepare, grpc.Attempt),
+    probes.DNS: Kind(dns.prepare, dns.Attempt),
+    probes.UDP: Kind(udp.prepare, udp.Attempt),
+    probes.EXEC: Kind(execs.prepare, execs.Attempt),
+    probes.ICMP: Kind(icmp.prepare, icmp.Attempt),
+}
