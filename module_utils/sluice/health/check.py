@@ -30,7 +30,7 @@ def probe_of(question: str) -> Probe:
 
 
 def rate(checks: Iterable[Check]) -> float:
-    """Checks a second, while all endpoints are well."""
+    """Checks a second, while all endpoints are well. Raises ValueError where a question is none."""
     return sum(a_second for _probe, a_second in _rates(checks))
 
 

@@ -71,7 +71,8 @@ class Loop:
         self._flying: dict[int, Flight] = {}
         self._turns: Timers[Subject] = Timers()
         self._retries: Timers[Subject] = Timers()
-        self._deadlines: Timers[tuple[int, Flight]] = Timers()
+        # Neither keeps what an attempt has read: its descriptor and when it began are enough to know it by.
+        self._deadlines: Timers[tuple[int, float]] = Timers()
         self._reports = Reports(path, self._epoll, self._subjects)
         self._ended = -1
         self._next_beat = 0.0
@@ -81,7 +82,7 @@ class Loop:
     def close(self) -> None:
         for flight in list(self._flying.values()):
             _close(flight[1])
-        execs.tidy()
+        execs.end()
         self._reports.close(_clock())
         self._epoll.close()
 
@@ -109,8 +110,9 @@ class Loop:
                 self._talk(looked)
         # An answer that was there in time counts, however late this process looks: first all events, then the time.
         if len(events) < _EVENTS:
-            for _delay, _due, (descriptor, flight) in self._deadlines.pop(looked):
-                if self._flying.get(descriptor) is flight:
+            for _delay, _due, (descriptor, began) in self._deadlines.pop(looked):
+                flight = self._flying.get(descriptor)
+                if flight is not None and flight[2] == began:
                     self._finish(descriptor, flight, Reason.TIMEOUT)
         self._reports.tell(looked)
         return True
@@ -160,25 +162,22 @@ class Loop:
             attempt = question.begin(subject.target)
             descriptor = attempt.fileno()
             self._epoll.register(descriptor, attempt.wants)
-        except OSError as error:
+        except Exception as error:
             if attempt is not None:
                 _close(attempt)
             self._answer(subject, _reason(error), began)
             return
         subject.flying = descriptor
-        flight = subject, attempt, began
-        self._flying[descriptor] = flight
-        self._deadlines.add(question.probe.timeout, began + question.timeout, (descriptor, flight))
+        self._flying[descriptor] = subject, attempt, began
+        self._deadlines.add(question.probe.timeout, began + question.timeout, (descriptor, began))
 
     def _go_on(self, descriptor: int, flight: Flight, happened: int) -> None:
         attempt = flight[1]
         wanted = attempt.wants
         try:
             reason = attempt.step(happened)
-        except OSError as error:
+        except Exception as error:
             reason = _reason(error)
-        except Exception:  # whatever an endpoint sends, others are asked on, and nothing is said of this one
-            reason = Reason.LOCAL
         if reason is not None:
             self._finish(descriptor, flight, reason)
         elif attempt.wants != wanted:
@@ -242,5 +241,8 @@ def _close(attempt: Attempt) -> None:
         attempt.close()
 
 
-def _reason(error: OSError) -> Reason:
-    return error.reason if isinstance(error, LocalError) else of_errno(error.errno)
+def _reason(error: Exception) -> Reason:
+    """What an error says of an endpoint. One of ours says nothing of it, and the others are asked on."""
+    if isinstance(error, LocalError):
+        return error.reason
+    return of_errno(error.errno) if isinstance(error, OSError) else Reason.LOCAL

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 
 from ..probes import Probe
 from ..system import trust
@@ -27,6 +28,9 @@ _STANDARD = (
 )
 _CHANGED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT)
 """What Python ignores, or this process handles."""
+
+_ROUNDS, _REST = 50, 0.01
+"""How often is looked for what is left at the end, and seconds between two looks."""
 
 _running: set[int] = set()
 _killed: set[int] = set()
@@ -107,6 +111,15 @@ def tidy() -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
         _reap(pid)
+
+
+def end() -> None:
+    """Leave no program behind: what is killed leaves its own children to this process, so it takes a few rounds."""
+    for _round in range(_ROUNDS):
+        tidy()
+        if not (_killed or (_ever and _children())):
+            return
+        time.sleep(_REST)
 
 
 def _reap(pid: int) -> None:

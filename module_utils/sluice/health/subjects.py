@@ -14,7 +14,7 @@ from .check import Check, probe_of
 from .kinds import KINDS
 from .reasons import Reason
 from .states import Machine
-from .wire import List, Record
+from .wire import MOST_MILLISECONDS, List, Record
 
 
 class Question(NamedTuple):
@@ -59,7 +59,7 @@ class Subject:
         return self.machine.answer(reason, now, probe.fall, probe.rise, probe.rise * self.question.period)
 
     def record(self) -> Record:
-        return Record(self.id, self.machine.state, self.machine.reason, self.took)
+        return Record(self.id, self.machine.state, self.machine.reason, min(self.took, MOST_MILLISECONDS))
 
 
 class Subjects:

@@ -25,12 +25,16 @@ class Attempt:
     wants = OUT
 
     def __init__(self, target: Target) -> None:
-        self._link = opened(target, socket.SOCK_STREAM)
-        if not target.prepared:
-            self._link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-            # The handshake's last packet would go at once; so it waits for data, and the reset comes first (tcp(7)).
-            self._link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-        begin(self._link, target)
+        self._link = link = opened(target, socket.SOCK_STREAM)
+        try:
+            if not target.prepared:
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+                # The handshake's last packet would go at once; so it waits for data, and the reset comes first.
+                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+            begin(link, target)
+        except OSError:
+            link.close()
+            raise
 
     def fileno(self) -> int:
         return self._link.fileno()

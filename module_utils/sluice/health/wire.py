@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from .. import addresses
 from .check import Check
 from .reasons import Reason, State
 
@@ -34,6 +35,8 @@ _RESULT, _HEARTBEAT = 1, 2
 _RECORDS = _PACKET // _RECORD.size
 _PACKETS_AT_ONCE = 64
 """Packets that are read in one go, so that neither end is kept by the other."""
+
+MOST_MILLISECONDS = 2**32 - 1
 
 _FULL = (errno.EAGAIN, errno.ENOBUFS)
 _STATES = {int(state): state for state in State}
@@ -256,7 +259,8 @@ def _check(row: Any, shared: dict[str, str]) -> tuple[int, Check]:
     number, address, port, question = row
     if not (type(number) is type(port) is int and type(address) is type(question) is str):
         raise ValueError("not a check")
-    if not (0 <= number < 2**32 and 0 <= port < 65536):
+    # What is no address would be looked up as a name, for as long as that takes.
+    if not (0 <= number < 2**32 and 0 <= port < 65536 and addresses.address(address) == address):
         raise ValueError("not a check")
     return number, Check(address, port, shared.setdefault(question, question))
 

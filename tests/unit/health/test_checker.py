@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from asking import PATIENCE, closed_port
 
-from sluice.health import checker, wire
+from sluice.health import checker, http, wire
 from sluice.health.check import Check
 from sluice.health.reasons import Reason, State
 from sluice.health.wire import Record
@@ -204,3 +205,30 @@ def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
         while select.select([one], [], [], 0)[0] and loop.step():
             pass
         assert not loop.step()
+
+
+def test_what_cannot_even_begin_says_nothing_of_the_endpoint(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise UnicodeEncodeError("ascii", "ä", 0, 1, "")
+
+    monkeypatch.setattr("sluice.health.execs.trust.others", fail)
+    pair.ask(Check("127.0.0.1", 80, question(exec={"command": ["/bin/true"]})))
+    pair.until(State.UNKNOWN)
+    assert pair.known[0].reason is Reason.LOCAL
+
+
+def test_what_was_read_is_not_kept_until_its_time_is_over(pair: Pair) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        said = question(httpGet={}, periodSeconds=60, timeoutSeconds=60)
+        pair.ask(Check("127.0.0.1", server.getsockname()[1], said))
+        while not list(pair.loop._subjects):
+            pair.step()
+        (subject,) = pair.loop._subjects
+        pair.loop._begin(subject, time.monotonic())
+        link = server.accept()[0]
+        link.sendall(b"garbage\n")
+        while subject.flying >= 0:
+            pair.step()
+        link.close()
+    assert not [each for each in gc.get_objects() if isinstance(each, http.Attempt)]
+    assert pair.loop._deadlines.next() is not None

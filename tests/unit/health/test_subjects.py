@@ -10,7 +10,7 @@ from sluice.health.attempts import LocalError
 from sluice.health.check import Check
 from sluice.health.reasons import Reason, State
 from sluice.health.subjects import Subject, Subjects, understood
-from sluice.health.wire import List, Record
+from sluice.health.wire import MOST_MILLISECONDS, List, Record
 from sluice.probes import probe
 
 
@@ -36,6 +36,8 @@ def test_what_is_known_stays_with_the_check_whatever_its_id() -> None:
     assert gone.id == -1
     assert by_id(subjects)[8] is one
     assert one.record() == Record(8, State.UP, Reason.FINE, 4)
+    one.answer(Reason.FINE, 0.0, 1e9)
+    assert one.record().milliseconds == MOST_MILLISECONDS
     assert list(subjects.known()) == [one]
     assert subjects.generation == 2
 

@@ -24,6 +24,11 @@ CHECKS = [(7, Check("192.0.2.1", 80, '{"tcpSocket":{}}')), (2**32 - 1, Check("::
 QUESTION = '{"httpGet":{"path":"/healthz"},"periodSeconds":2}'
 
 
+def whole(data: bytes) -> bytes:
+    """A list in one part."""
+    return b"SLH1" + struct.pack("!III", 1, len(data), 0) + data
+
+
 class Ends(NamedTuple):
     supervisor: wire.Supervisor
     checker: wire.Checker
@@ -95,8 +100,14 @@ def test_a_list_is_replaced_before_it_was_sent(ends: Ends) -> None:
         [b"SLH1" + struct.pack("!III", 1, 2, 0) + b"[]"],
         [b"SLH1" + struct.pack("!III", 1, 2, 0) + b"\xff\xff"],
         [b"SLH1" + struct.pack("!III", 1, 12, 0) + b'{"checks":5}'],
+        [whole(b'{"node":"","source":"","checks":[[1,"shop.example",80,"{}"]]}')],
+        [whole(b'{"node":"","source":"","checks":[[1,"192.0.2.1",65536,"{}"]]}')],
+        [whole(b'{"node":"","source":"","checks":[[true,"192.0.2.1",80,"{}"]]}')],
+        [whole(b'{"node":"","source":"","checks":[[1,"192.0.2.1",80]]}')],
+        [whole(b'{"source":"","checks":[]}')],
+        [whole(b'{"checks":' + b"[" * 20000 + b"}")],
     ],
-    ids=range(9),
+    ids=range(15),
 )
 def test_what_is_no_list(ends: Ends, packets: list[bytes]) -> None:
     for packet in packets:
