@@ -17,6 +17,7 @@ from sluice.backends.interface import (
     Form,
     Frontends,
     Held,
+    Memo,
     Memory,
     Needs,
     Phase,
@@ -147,7 +148,7 @@ def put_and_apply(
     apply.apply(lambda: node_files.load(path), confirm=confirm, directory=path, origin=origin)
 
 
-def render(views: Views, settings: Settings) -> dict[str, str]:
+def render(views: Views, settings: Settings, _memo: Memo) -> dict[str, str]:
     lines = (
         f"{port.display_name.replace('/', '_')} {' '.join(target.text for target in port.cluster)}\n"
         for view in views.values()

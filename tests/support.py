@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 from sluice import addresses, render, settings, view
-from sluice.backends.iptables import dispatch
+from sluice.backends.interface import Memo
 from sluice.backends.iptables import rules as iptables_rules
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.ipvs import rules as ipvs_rules
@@ -82,8 +82,7 @@ def rule_set(found: Catalogue, own: settings.Settings, family: str) -> ruleset.R
     seen = view.view(found, own, family)
     if own.backend == "ipvs":
         return ipvs_rules.state(seen, own, guard=own.ipvs_guard).rules
-    built = iptables_rules.rule_set(seen, own)
-    return dispatch.apply_prefix_dispatch(built) if own.iptables_dispatch == "prefix" else built
+    return ruleset.parse(iptables_rules.rules(seen, own, Memo()))
 
 
 def rendered(found: Catalogue, own: settings.Settings) -> dict[str, str]:

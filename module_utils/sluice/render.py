@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from . import addresses
 from .backends import registry
-from .backends.interface import Backend, Needs, Views
+from .backends.interface import Backend, Memo, Needs, Views
 from .catalogue.checks import Checks
 from .catalogue.model import Catalogue, Node
 from .faults import Fault, InputError
@@ -35,7 +35,7 @@ def render(views: Views, settings: Settings, catalogue: str = "") -> dict[str, s
         {
             files.SETTINGS_FILE: files.settings_text(values),
             **({files.CATALOGUE_FILE: catalogue} if catalogue else {}),
-            **_backend(settings).render(views, settings),
+            **_backend(settings).render(views, settings, Memo()),
         }
     )
 

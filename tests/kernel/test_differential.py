@@ -20,6 +20,7 @@ from test_nftables import bring
 
 from sluice import render
 from sluice.addresses import FAMILIES, IPV4
+from sluice.backends.interface import Memo
 from sluice.backends.iptables.text import FILES
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.text import FILE
@@ -179,7 +180,7 @@ def _answers(
     if backend == "iptables":
         node.run(f"{tool}-restore", text=support.rendered(catalogue, settings)[FILES[family]])
     else:
-        files = BACKEND.render(render.views(catalogue, settings), settings)
+        files = BACKEND.render(render.views(catalogue, settings), settings, Memo())
         if by_netlink:
             node.call(lambda: bring(files))
         else:

@@ -15,7 +15,7 @@ from support import node as settings_of
 
 from sluice import render
 from sluice.addresses import IPV4, IPV6
-from sluice.backends.interface import Amount, Files, KernelChanged, Memory, Phase
+from sluice.backends.interface import Amount, Files, KernelChanged, Memo, Memory, Phase
 from sluice.backends.nftables import kernel, layer, netlink, obstacles, text
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.elements import Elements
@@ -41,7 +41,7 @@ FIRST = Brought((), Amount(), {}, Memory())
 
 def rendered(*services: cases.Service, **variables: Any) -> dict[str, str]:
     own = settings_of(ip_families=[IPV4, IPV6], **variables)
-    return BACKEND.render(render.views(catalogue(*services), own), own)
+    return BACKEND.render(render.views(catalogue(*services), own), own, Memo())
 
 
 def catalogue(*services: cases.Service) -> Catalogue:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from ..settings import Settings
-    from ..view import View
+    from ..view import PortView, View
 
 Files = Mapping[str, str]
 """Files of a node, contents by name."""
@@ -87,6 +87,8 @@ class Entry(NamedTuple):
     protocol: str
     port: int
 
+
+Made = TypeVar("Made")
 
 Form = Callable[[Any], bool]
 """Whether a JSON value has the form in which it was kept."""
@@ -210,6 +212,31 @@ class Layer(Protocol):
         """
 
 
+class Memo:
+    """What was made of service ports: a render that meets one again, the same object, takes it from here.
+
+    So a render of a catalogue of which little is another one costs little. Only what the last render took is kept.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[Any, int], tuple[PortView, Any]] = {}
+        self._before: dict[tuple[Any, int], tuple[PortView, Any]] = {}
+
+    def begin(self) -> None:
+        """A render begins."""
+        self._before, self._made = self._made, {}
+
+    def of(self, port: PortView, why: Any, make: Callable[[PortView], Made]) -> Made:
+        """What ``make`` makes of ``port``, in a context of which ``why`` says all that matters."""
+        key = why, id(port)
+        found = self._before.get(key)
+        if found is None or found[0] is not port:
+            found = port, make(port)
+        self._made[key] = found
+        made: Made = found[1]
+        return made
+
+
 class Needs(NamedTuple):
     """What the files of a backend need on a node: sysctls with their values, kernel modules.
 
@@ -225,14 +252,15 @@ class Backend(NamedTuple):
     """A value of ``sluice_backend``.
 
     ``commands``: the programs that have to be installed. ``layers``: in the order in which they are prepared.
-    ``render``: views and settings to files. ``needs``: the same, and the release of the node's Linux ``(6, 1)``.
+    ``render``: views and settings to files; what it may take from the memo was made with the same settings.
+    ``needs``: views, settings and the release of the node's Linux ``(6, 1)``.
     ``scheduler``: what balances a Service that does not say; ``""`` where the backend has no schedulers.
     """
 
     name: str
     commands: tuple[str, ...]
     layers: tuple[Layer, ...]
-    render: Callable[[Views, Settings], dict[str, str]]
+    render: Callable[[Views, Settings, Memo], dict[str, str]]
     needs: Callable[[Views, Settings, Sequence[int]], Needs]
     scheduler: Callable[[Settings], str]
     remembers_clients: int = 0

@@ -137,6 +137,16 @@ def nft_generation() -> int:
     return int.from_bytes(held[nfta_gen_id], "big")
 
 
+def nft_tables(family: int) -> set[str]:
+    """The names of nf_tables' tables of a family (``NFPROTO_…``), iptables-nft's among them. Raises OSError."""
+    nft_msg_gettable, nfta_table_name = 0xA01, 1
+    header = struct.pack("=BBH", family, 0, 0)  # nfgenmsg
+    with netfilter() as link:
+        answers = list(ask(link, nft_msg_gettable, header, DUMP))
+    found = (dict(attributes(data, len(header)))[nfta_table_name] for data in answers if data[0] == family)
+    return {name.rstrip(b"\0").decode() for name in found}
+
+
 def attribute(kind: int, value: bytes) -> bytes:
     """An attribute, padded so that another one can follow."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..interface import Backend, Needs, Views
+from ..interface import Backend, Memo, Needs, Views
 from .layer import LAYER
 
 if TYPE_CHECKING:
@@ -14,13 +14,10 @@ if TYPE_CHECKING:
 # What renders is imported where it is used: an apply renders nothing, and starts a third faster without it.
 
 
-def _render(views: Views, settings: Settings) -> dict[str, str]:
-    from . import dispatch, rules, text
+def _render(views: Views, settings: Settings, memo: Memo) -> dict[str, str]:
+    from . import rules, text
 
-    found = {family: rules.rule_set(view, settings) for family, view in views.items()}
-    if settings.iptables_dispatch == "prefix":
-        found = {family: dispatch.apply_prefix_dispatch(each) for family, each in found.items()}
-    return text.files(found)
+    return text.files({family: rules.rules(view, settings, memo) for family, view in views.items()})
 
 
 def _needs(views: Views, settings: Settings, _kernel: Sequence[int]) -> Needs:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Union
 
 from ... import names
-from .text import NODE_PORTS_COMMENT, PREFIX_CHAIN, RuleSet, comment
+from .text import NODE_PORTS_COMMENT, PREFIX_CHAIN, Part, RuleSet, comment, rules_in
 
 DISPATCH_CHAINS = (("nat", "KUBE-SERVICES"), ("filter", "KUBE-SERVICES"))
 LEAF_ADDRESSES = 16
@@ -35,19 +35,27 @@ class _Entry(NamedTuple):
     rules: list[str]
 
 
-def apply_prefix_dispatch(rules: RuleSet) -> RuleSet:
-    """``rules`` with a tree in place of the address rules of the dispatch chains; every other chain as it is."""
-    found = {table: dict(chains) for table, chains in rules.items()}
+def as_tree(before: RuleSet, parts: Sequence[Part], after: RuleSet) -> tuple[RuleSet, list[Part], RuleSet]:
+    """What is to be assembled (module text), with a tree in place of the address rules of the dispatch chains."""
+    first, last = ({table: dict(chains) for table, chains in rules.items()} for rules in (before, after))
     for table, chain in DISPATCH_CHAINS:
-        flat = found.get(table, {}).get(chain, [])
-        by_address, others = _split(flat)
-        if len(by_address) > LEAF_ADDRESSES:
-            chains: Chains = {}
-            top = _tree(by_address, table, chains)
-            found[table].update(chains)
-            # What is not about one address (the node ports) still comes last.
-            found[table][chain] = top + others
-    return found
+        # What is not about one address (the node ports) still comes last.
+        flat = [*before[table][chain], *rules_in(parts, table, chain), *after[table].get(chain, ())]
+        chains: Chains = {}
+        first[table][chain] = tree(flat, table, chains)
+        last[table].pop(chain, None)
+        last[table].update(chains)
+    rest = [
+        part._replace(shared={key: text for key, text in part.shared.items() if key not in DISPATCH_CHAINS})
+        for part in parts
+    ]
+    return first, rest, last
+
+
+def tree(flat: Sequence[str], table: str, chains: Chains) -> list[str]:
+    """A dispatch chain's rules ``flat`` as a tree; the chains below it are put into ``chains``."""
+    by_address, others = _split(flat)
+    return _tree(by_address, table, chains) + others if len(by_address) > LEAF_ADDRESSES else list(flat)
 
 
 def _split(rules: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
 from ... import addresses
-from ...system import locks, tools
+from ...system import locks, netlink, tools
 from ...system.tools import NodeError
 from . import legacy_tables
 from .plan import is_ours, owned, target_of
@@ -22,6 +22,12 @@ HINT_CHAIN = "KUBE-IPTABLES-HINT"
 
 LOCK_FILE = "/run/xtables.lock"
 LOCK_SECONDS = 10
+
+_NFT_TABLES = {"filter", "nat", "mangle", "raw", "security"}
+"""What iptables-nft calls its tables, which are nf_tables' own."""
+
+_NFPROTO = {addresses.IPV4: 2, addresses.IPV6: 10}
+"""The families of netfilter (linux/netfilter.h)."""
 
 _COMMAND = {addresses.IPV4: "iptables", addresses.IPV6: "ip6tables"}
 _POLICY = re.compile(rb"^(:\w+ [A-Z]+) \[\d+:\d+\]$", re.MULTILINE)
@@ -72,6 +78,8 @@ class Tools(NamedTuple):
         if not self.path("-save") and not self.path("-restore"):
             return bytes
         self.require("-save")
+        if self.variant == NFT and not _nft_tables(self.family):
+            return bytes
         finish = tools.start([self.path("-save")])
 
         def wait() -> bytes:
@@ -137,6 +145,14 @@ class Tools(NamedTuple):
             return False
         version = re.search(rb"v(\d+)\.(\d+)\.(\d+)", tools.start([self.path("-restore"), "--version"])().stdout)
         return version is not None and tuple(map(int, version.groups())) >= (1, 8, 6)
+
+
+def _nft_tables(family: str) -> Container[str]:
+    """The tables of iptables-nft that there are; all that it may have where the kernel does not tell."""
+    try:
+        return _NFT_TABLES & netlink.nft_tables(_NFPROTO[family])
+    except OSError:
+        return _NFT_TABLES
 
 
 def xtables_lock() -> contextlib.AbstractContextManager[None]:

@@ -108,7 +108,10 @@ class IptablesLook:
         # The variant that is used comes first. Where both hold rules, the other one was in force before.
         variant = [tools.variant for tools in self._ours][-1]
         rules = {tools.family: rules for tools, rules in self._ours.items() if tools.variant == variant}
-        return Held(text.files(rules), {"ip_families": list(rules), "iptables_variant": variant})
+        return Held(
+            text.files({family: text.text(found) for family, found in rules.items()}),
+            {"ip_families": list(rules), "iptables_variant": variant},
+        )
 
     def send(self, phase: Phase) -> None:
         """All at once: the plan is ordered in itself, new chains first and unused ones last."""

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from ... import addresses
 from ...settings import Settings
-from ...view import View
+from ...view import PortView, View
+from ..interface import Memo
 from ..shared import has_host_ports_on_loopback, serves_localhost
-from . import layout_ext, layout_xlb
+from . import layout_ext, layout_xlb, text
 from .common import (
     LOCAL_DESTINATION,
     Context,
@@ -27,22 +28,30 @@ from .common import (
     skeleton,
 )
 from .dialect import EXT, XLB
-from .text import NODE_PORTS_COMMENT, RuleSet, comment
+from .dispatch import as_tree
+from .text import NODE_PORTS_COMMENT, comment
 
 _LAYOUTS = {EXT: layout_ext.service_port, XLB: layout_xlb.service_port}
 
 
-def rule_set(view: View, settings: Settings) -> RuleSet:
-    """Everything that Sluice wants in the kernel for ``view``: all its chains, and its jumps from built-in chains."""
+def rules(view: View, settings: Settings, memo: Memo) -> str:
+    """Everything that Sluice wants in the kernel for ``view``: all its chains, and its jumps from built-in chains.
+
+    As the text of a file (module text).
+    """
     context = Context(view, settings)
-    service_port = _LAYOUTS[context.dialect.layout]
-    return collected(
-        skeleton(context.dialect.chains, context.dialect.jumps),
-        _constant_rules(view, context),
-        *(service_port(port, context) for port in view.ports),
-        _node_ports_tail(context),
-        host_port_rules(view),
-    )
+    dialect = context.dialect
+    service_port = _LAYOUTS[dialect.layout]
+    before = collected(skeleton(dialect.chains, dialect.jumps), _constant_rules(view, context))
+    after = collected(_node_ports_tail(context), host_port_rules(view))
+
+    def part(port: PortView) -> text.Part:
+        return text.part(collected(service_port(port, context)), before)
+
+    parts = [memo.of(port, context.endpoint_comments, part) for port in view.ports]
+    if settings.iptables_dispatch == "prefix":
+        before, parts, after = as_tree(before, parts, after)
+    return text.assembled(before, parts, after)
 
 
 def opens_localnet(view: View, settings: Settings) -> bool:

@@ -7,7 +7,7 @@ with those of their rules that matter to us, in their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ... import addresses, lines
@@ -168,13 +168,70 @@ def text(rules: RuleSet) -> str:
     return "".join(f"*{table}\n" + _joined(table_lines(table, chains)) + "COMMIT\n" for table, chains in rules.items())
 
 
+class Part(NamedTuple):
+    """What a service port has in a rule set, as text: rules in chains that there always are, and chains of its own.
+
+    ``shared``: by table and chain. ``chains`` and their ``rules``: by table.
+    """
+
+    shared: Mapping[tuple[str, str], str]
+    chains: Mapping[str, str]
+    rules: Mapping[str, str]
+
+
+def part(rules: RuleSet, frame: RuleSet) -> Part:
+    """The part that ``rules`` are; ``frame`` has the chains that there always are."""
+    shared, chains, own = {}, {}, {}
+    for table, found in rules.items():
+        for chain, held in found.items():
+            if chain in frame[table]:
+                shared[table, chain] = _rules(chain, held)
+        names = [chain for chain in found if chain not in frame[table]]
+        chains[table] = "".join(f":{chain} - [0:0]\n" for chain in names)
+        own[table] = "".join(_rules(chain, found[chain]) for chain in names)
+    return Part(shared, chains, own)
+
+
+def assembled(before: RuleSet, parts: Sequence[Part], after: RuleSet) -> str:
+    """The text of all: the chains that there always are, with their first rules and their last ones, and the parts."""
+    pieces: list[str] = []
+    for table, first in before.items():
+        last = after[table]
+        new = [chain for chain in last if chain not in first]
+        pieces.append(f"*{table}\n")
+        pieces += [f":{chain} - [0:0]\n" for chain in first if chain not in BUILT_IN[table]]
+        pieces += [part.chains[table] for part in parts]
+        pieces += [f":{chain} - [0:0]\n" for chain in new]
+        for chain, rules in first.items():
+            key = table, chain
+            pieces.append(_rules(chain, rules))
+            pieces += [part.shared[key] for part in parts if key in part.shared]
+            pieces.append(_rules(chain, last.get(chain, ())))
+        pieces += [part.rules[table] for part in parts]
+        pieces += [_rules(chain, last[chain]) for chain in new]
+        pieces.append("COMMIT\n")
+    return "".join(pieces)
+
+
+def rules_in(parts: Iterable[Part], table: str, chain: str) -> Iterator[str]:
+    """The rules that parts have in one of the chains that there always are."""
+    head = len(f"-A {chain} ")
+    for part in parts:
+        for line in part.shared.get((table, chain), "").splitlines():
+            yield line[head:]
+
+
+def _rules(chain: str, rules: Iterable[str]) -> str:
+    return "".join([f"-A {chain} {rule}\n" for rule in rules])
+
+
 def _joined(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def files(rules: Mapping[str, RuleSet]) -> dict[str, str]:
-    """The files of a node that hold these rule sets, one per family."""
-    return {FILES[family]: _HEADER + text(found) for family, found in rules.items()}
+def files(rules: Mapping[str, str]) -> dict[str, str]:
+    """The files of a node, by the text of the rule set of each family."""
+    return {FILES[family]: _HEADER + found for family, found in rules.items()}
 
 
 def parse_files(contents: Mapping[str, str]) -> dict[str, RuleSet]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..interface import Backend, Needs, Views
+from ..interface import Backend, Memo, Needs, Views
 from ..iptables.layer import LAYER as IPTABLES_LAYER
 from .layer import LAYER
 
@@ -27,13 +27,13 @@ _REUSE_FIXED = (5, 9)
 # What renders is imported where it is used: an apply renders nothing, and starts faster without it.
 
 
-def _render(views: Views, settings: Settings) -> dict[str, str]:
+def _render(views: Views, settings: Settings, _memo: Memo) -> dict[str, str]:
     from ..iptables import text
     from . import rules, tables
 
     states = {family: rules.state(view, settings, guard=settings.ipvs_guard) for family, view in views.items()}
     return {
-        **text.files({family: state.rules for family, state in states.items()}),
+        **text.files({family: text.text(state.rules) for family, state in states.items()}),
         **tables.files(tables.merged(state.tables for state in states.values())),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..interface import Backend, Needs, Views
+from ..interface import Backend, Memo, Needs, Views
 from .layer import LAYER
 
 if TYPE_CHECKING:
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 # What renders is imported where it is used: an apply renders nothing, and starts faster without it.
 
 
-def _render(views: Views, settings: Settings) -> dict[str, str]:
+def _render(views: Views, settings: Settings, memo: Memo) -> dict[str, str]:
     from . import rules, skeleton, text
 
     tables = []
     for family, view in views.items():
-        found = rules.contents(view, settings)
-        sizes = {name: skeleton.size_for(len(lines)) for name, lines in found.elements.items()}
+        found = rules.contents(view, settings, memo)
+        sizes = {name: skeleton.size_for(count) for name, count in found.counts.items()}
         chains = [*skeleton.flowtable(settings), *skeleton.chains(family, settings, rules.guard(view, settings))]
         chains += [line for way in found.ways for line in skeleton.way_chain(way, family)]
         tables.append(

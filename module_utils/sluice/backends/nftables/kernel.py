@@ -150,7 +150,7 @@ def chains(family: str, skeleton: Skeleton, names: Iterable[str]) -> str:
 
 def anew(family: str, skeleton: Skeleton, lines: Mapping[str, Iterable[str]]) -> str:
     """Makes a table anew with all elements, in the place of the one that there is."""
-    return text.written(family, "".join(_all_parts(skeleton)), lines)
+    return text.written(family, "".join(_all_parts(skeleton)), {name: text.lines(each) for name, each in lines.items()})
 
 
 def affinity(family: str, most: int) -> dict[str, list[str]]:

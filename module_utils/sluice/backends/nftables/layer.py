@@ -93,7 +93,7 @@ class NftablesLook:
             family: text.of_listing(
                 family,
                 kernel.listed(family),
-                {name: Lines(name, entries, family) for name, entries in held.elements.items()},
+                {name: text.lines(Lines(name, entries, family)) for name, entries in held.elements.items()},
             )
             for family, held in self._found.items()
         }

@@ -7,6 +7,7 @@ They are lines of ``nftables.nft``. What happens to a packet is what the chains 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import ipaddress
 import itertools
@@ -20,7 +21,8 @@ from ...faults import Fault, InputError
 from ...settings import Settings
 from ...view import PortView, Target, View
 from .. import shared
-from . import layout, maglev, numbers
+from ..interface import Memo
+from . import layout, maglev, numbers, text
 from .layout import LOCAL, SHAPES, class_id, register
 from .skeleton import RANDOM, Guard, Way
 
@@ -38,20 +40,23 @@ _Key = TypeVar("_Key")
 
 
 class Contents(NamedTuple):
-    """What a table holds besides the skeleton."""
+    """What a table holds besides the skeleton: the lines of each set's elements (module text), and how many."""
 
-    elements: Elements
+    elements: Mapping[str, str]
+    counts: Mapping[str, int]
     ways: list[Way]
 
 
-def contents(view: View, settings: Settings) -> Contents:
+def contents(view: View, settings: Settings, memo: Memo) -> Contents:
     """All elements for a view, in the order of its Services. Raises InputError where there is no room for them."""
-    builder = _Builder(view, settings)
-    for port in view.ports:
-        with _saying(f"Service {port.display_name}"):
-            builder.add(port)
-    builder.add_host_ports()
-    return builder.finished()
+    names = tuple(comment(port.display_name) for port in view.ports)
+    with _saying("Services"):
+        found = _numbers(names)
+    parts = []
+    for port, name in zip(view.ports, names):
+        number = found[name]
+        parts.append(memo.of(port, number, functools.partial(_part, number, view.family, settings)))
+    return _assembled(view, settings, parts)
 
 
 def guard(view: View, settings: Settings) -> Guard:
@@ -67,35 +72,57 @@ class _List(NamedTuple):
     keeping: list[Target]
 
 
+@functools.lru_cache(maxsize=2)  # a family's: names change less often than endpoints
+def _numbers(names: tuple[str, ...]) -> Mapping[str, int]:
+    """The numbers of service ports, also of those without endpoints: these come and go."""
+    return numbers.numbered(names, *layout.SERVICES)
+
+
+class _Part(NamedTuple):
+    """What a service port has in a table: elements by set and how many, lists with the way of each, its endpoints."""
+
+    elements: Mapping[str, str]
+    counts: Mapping[str, int]
+    lists: Sequence[tuple[int, Way]]
+    name: str
+    hairpin: Sequence[str]
+
+
+def _part(number: int, family: str, settings: Settings, port: PortView) -> _Part:
+    """The part of a service port with that number, which depends on the names of all."""
+    builder = _Builder(family, settings)
+    with _saying(f"Service {port.display_name}"):
+        builder.add(port, number)
+    return builder.part(comment(port.display_name))
+
+
 class _Builder:
-    """Collects lines. Numbers of Services are chosen before: each depends on all names."""
+    """Collects the lines of one service port."""
 
-    def __init__(self, view: View, settings: Settings) -> None:
-        self._view = view
+    def __init__(self, family: str, settings: Settings) -> None:
+        self._family = family
         self._settings = settings
-        self._elements: Elements = {name: [] for name in SHAPES}
+        self._elements: dict[str, list[str]] = {}
         self._hairpin: dict[str, None] = {}
-        self._lists: list[tuple[str, int, Way]] = []
-        names = [comment(port.display_name) for port in view.ports if port.has_endpoints]
-        with _saying("Services"):
-            self._numbers = numbers.numbered(names, *layout.SERVICES)
-        networks = settings.nodeport_networks(view.family)
-        if addresses.ANY[view.family] not in networks:
-            self._elements["node-addresses"] += self._node_addresses(networks)
+        self._lists: list[tuple[int, Way]] = []
 
-    def add(self, port: PortView) -> None:
+    def part(self, name: str) -> _Part:
+        elements = {of: text.lines(found) for of, found in self._elements.items()}
+        counts = {of: len(found) for of, found in self._elements.items()}
+        return _Part(elements, counts, self._lists, name, list(self._hairpin))
+
+    def add(self, port: PortView, number: int) -> None:
         """All elements of one service port."""
         how = shared.balancing_of(port, "")
         cluster, local = self._list(port, port.cluster, how), self._list(port, port.local, how)
         name = comment(port.display_name)
         drained = bool(port.targets) and not (cluster.slots or local.slots)  # by weights of 0
         serves = port.has_endpoints and not drained
-        number = self._numbers.get(name, 0)
         self._dispatch(port, name, number, serves=serves, here=bool(local.slots))
         ids = numbers.numbered({target.text for target in (*cluster.keeping, *local.keeping)}, *layout.ENDPOINTS)
         for which, found in ((0, cluster), (LOCAL, local)):
             if found.slots:
-                self._balance(port, name, register(number, which), found, how, ids)
+                self._balance(port, register(number, which), found, how, ids)
 
     def _dispatch(self, port: PortView, name: str, number: int, *, serves: bool, here: bool) -> None:
         """Where a packet to one of the port's addresses goes, and what refuses it where nothing answers."""
@@ -133,7 +160,7 @@ class _Builder:
     def _fence(self, port: PortView, number: int) -> None:
         """loadBalancerSourceRanges: the sources that may enter; a node that may enters a VIP of its own from that."""
         sources = list(port.source_ranges)
-        if shared.node_may_enter(port, self._settings, self._view.family):
+        if shared.node_may_enter(port, self._settings, self._family):
             sources += port.load_balancer_ips
         networks = (ipaddress.ip_network(source, strict=False) for source in sources)
         for network in ipaddress.collapse_addresses(networks):  # type: ignore[type-var]
@@ -174,9 +201,7 @@ class _Builder:
         usable = {target.text for target in weights}
         return _List([by_text[text] for text in maglev.table(_reduced(of_all), usable, size)], keeping)
 
-    def _balance(
-        self, port: PortView, name: str, the_list: int, found: _List, how: Balancing, ids: Mapping[str, int]
-    ) -> None:
+    def _balance(self, port: PortView, the_list: int, found: _List, how: Balancing, ids: Mapping[str, int]) -> None:
         """The slots of one list, and the way in which one of them is picked. ``ids``: the endpoints' numbers."""
         count = len(found.slots)
         local = bool(the_list & LOCAL)
@@ -185,9 +210,9 @@ class _Builder:
             self._sticky(the_list, found, ids)
         else:
             way = Way(how.hash or RANDOM, count)
-            slots, key = self._elements[f"slots-{port.protocol}"], class_id(the_list)
+            slots, key = self._elements.setdefault(f"slots-{port.protocol}", []), class_id(the_list)
             slots += [f"{key} . {at} : {target.address} . {target.port}" for at, target in enumerate(found.slots)]
-        self._lists.append((name, the_list, way))
+        self._lists.append((the_list, way))
         self._hairpin.update(dict.fromkeys(target.address for target in (*found.slots, *found.keeping)))
 
     def _sticky(self, the_list: int, found: _List, ids: Mapping[str, int]) -> None:
@@ -199,41 +224,67 @@ class _Builder:
             endpoint = f"{class_id(service | ids[target.text])} : {target.address} . {target.port}"
             self._put("sticky-local" if the_list & LOCAL else "sticky", endpoint)
 
-    def add_host_ports(self) -> None:
-        for entry in self._view.host_ports:
-            protocol = entry.protocol.lower()
-            for address in entry.addresses[:1]:
-                self._hairpin[address] = None
-                to_pod = f"{protocol} . {entry.host_port} : {address} . {entry.port}"
-                if entry.host_ip:
-                    self._put("host-ports-at", f"{entry.host_ip} . {to_pod}")
-                else:
-                    self._put("host-ports", to_pod)
-
-    def finished(self) -> Contents:
-        ways = sorted({way for _name, _list, way in self._lists})
-        codes = _codes(ways)
-        for name, the_list, way in self._lists:
-            value = class_id(the_list | codes[way])
-            self._put("lists", f'{class_id(the_list)} comment "{name}" : {value}')
-        for way in ways:
-            self._put("ways", f"{class_id(codes[way])} : goto {way.chain}")
-        for address in self._hairpin:  # in the order of Services: what one changes is in one place
-            self._put("hairpin", f"{address} . {address}")
-        return Contents(self._elements, ways)
-
-    def _node_addresses(self, networks: Sequence[str]) -> Iterable[str]:
-        """The node's own addresses that serve node ports."""
-        family = self._view.family
-        for address in dict.fromkeys(self._settings.node_addresses):
-            if not any(addresses.contains(network, address) for network in networks):
-                continue
-            if addresses.is_loopback(address) and not (family == addresses.IPV4 and self._settings.localhost_nodeports):
-                continue
-            yield address
-
     def _put(self, name: str, line: str) -> None:
-        self._elements[name].append(line)
+        self._elements.setdefault(name, []).append(line)
+
+
+def _assembled(view: View, settings: Settings, parts: Sequence[_Part]) -> Contents:
+    """All elements, in the order of Services: what one changes is in one place."""
+    texts: dict[str, list[str]] = {name: [] for name in SHAPES}
+    counts = dict.fromkeys(SHAPES, 0)
+    for part in parts:
+        for name, found in part.elements.items():
+            texts[name].append(found)
+            counts[name] += part.counts[name]
+    elements: Elements = {name: [] for name in SHAPES}
+    ways = sorted({*(way for part in parts for _list, way in part.lists), *_ways_to_come(parts, settings)})
+    codes = _codes(ways)
+    elements["lists"] += [
+        f'{class_id(the_list)} comment "{part.name}" : {class_id(the_list | codes[way])}'
+        for part in parts
+        for the_list, way in part.lists
+    ]
+    elements["ways"] += [f"{class_id(codes[way])} : goto {way.chain}" for way in ways]
+    elements["node-addresses"] += _node_addresses(view.family, settings)
+    hairpin = dict.fromkeys(address for part in parts for address in part.hairpin)
+    for entry in view.host_ports:
+        protocol = entry.protocol.lower()
+        for address in entry.addresses[:1]:
+            hairpin[address] = None
+            to_pod = f"{protocol} . {entry.host_port} : {address} . {entry.port}"
+            if entry.host_ip:
+                elements["host-ports-at"].append(f"{entry.host_ip} . {to_pod}")
+            else:
+                elements["host-ports"].append(to_pod)
+    elements["hairpin"] += [f"{address} . {address}" for address in hairpin]
+    for name, entries in elements.items():
+        texts[name].append(text.lines(entries))
+        counts[name] += len(entries)
+    return Contents({name: "".join(found) for name, found in texts.items()}, counts, ways)
+
+
+def _ways_to_come(parts: Sequence[_Part], settings: Settings) -> Iterator[Way]:
+    """Ways that lists take when checks find endpoints down: what is there already need not be made then."""
+    if settings.health:
+        most = max((way.slots for part in parts for _list, way in part.lists if way.is_plain), default=0)
+        yield from (Way(RANDOM, slots) for slots in range(1, min(most, _MOST_TO_COME)))
+
+
+_MOST_TO_COME = 33
+"""One more than the slots of a list for which there are ways to come: each is a chain of half a dozen rules."""
+
+
+def _node_addresses(family: str, settings: Settings) -> Iterator[str]:
+    """The node's own addresses that serve node ports, where not all of them do."""
+    networks = settings.nodeport_networks(family)
+    if addresses.ANY[family] in networks:
+        return
+    for address in dict.fromkeys(settings.node_addresses):
+        if not any(addresses.contains(network, address) for network in networks):
+            continue
+        if addresses.is_loopback(address) and not (family == addresses.IPV4 and settings.localhost_nodeports):
+            continue
+        yield address
 
 
 def comment(name: str) -> str:

@@ -19,8 +19,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from ... import lines
-from ...lines import Piece
+from ...lines import Piece, middles
 from . import layout
 from .layout import AFFINITY, FAMILIES, FLOWTABLE, MADE_OF, SHAPES, TABLE
 
@@ -68,19 +67,23 @@ class Table(NamedTuple):
 NO_TABLE = Table("", {})
 
 
-def table(family: str, sets: Iterable[str], chains: Iterable[str], elements: Mapping[str, Iterable[str]]) -> str:
+def lines(elements: Iterable[str]) -> str:
+    """The lines of elements in the text of a table."""
+    return "".join([f"\t{line},\n" for line in elements])
+
+
+def table(family: str, sets: Iterable[str], chains: Iterable[str], elements: Mapping[str, str]) -> str:
     """The text of a family's table, from the lines of its parts."""
     parts = "".join(f"{line}\n" for line in (*sets, *chains))
     return written(family, parts, elements)
 
 
-def written(family: str, parts: str, elements: Mapping[str, Iterable[str]]) -> str:
+def written(family: str, parts: str, elements: Mapping[str, str]) -> str:
     """The same from the text of its sets, maps and chains."""
     name = f"table {FAMILIES[family]} {TABLE}"
     # The first line makes the table where there is none, so that the second has one to delete.
     text = [f"{name}\ndelete {name}\n{name} {{\n{parts}}}\n"]
-    for of, entries in elements.items():
-        found = "".join(f"\t{line},\n" for line in entries)
+    for of, found in elements.items():
         if found:
             text.append(f"add element {FAMILIES[family]} {TABLE} {of} {{\n{found}}}\n")
     return "".join(text)
@@ -145,7 +148,7 @@ def with_devices(table: Table, there: Collection[str]) -> Table:
     return table._replace(skeleton=_OFFLOADING.sub("", parts[0] + parts[2].partition("\t}\n")[2]))
 
 
-def of_listing(family: str, listing: str, elements: Mapping[str, Iterable[str]]) -> str:
+def of_listing(family: str, listing: str, elements: Mapping[str, str]) -> str:
     """The text of a table from what ``nft -t list table`` printed of it, and the lines of its elements."""
     name = f"table {FAMILIES[family]} {TABLE}"
     _head, _brace, body = listing.partition(f"{name} {{\n")
@@ -159,7 +162,7 @@ def different(old: Table, new: Table) -> tuple[dict[str, str], dict[str, str]]:
     nothing = Piece("", 0, 0)
     for name in SHAPES:
         pair = old.elements.get(name, nothing), new.elements.get(name, nothing)
-        one, two = (str(piece).splitlines(keepends=True) for piece in lines.middles(*pair))
+        one, two = (str(piece).splitlines(keepends=True) for piece in middles(*pair))
         gone, come = set(one).difference(two), set(two).difference(one)
         before[name], after[name] = "".join(filter(gone.__contains__, one)), "".join(filter(come.__contains__, two))
     return before, after

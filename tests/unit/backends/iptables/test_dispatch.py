@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from sluice.backends.iptables.dispatch import LEAF_ADDRESSES, apply_prefix_dispatch
+from sluice.backends.iptables.dispatch import LEAF_ADDRESSES, as_tree
 from sluice.backends.iptables.plan import target_of
 from sluice.backends.iptables.text import NODE_PORTS_COMMENT, PREFIX_CHAIN, RuleSet, comment
 
@@ -19,6 +19,12 @@ def flat(addresses: list[str], length: int = 32) -> RuleSet:
         f"-d {address}/{length} -p {p} -j KUBE-SVC-{n}" for n, address in enumerate(addresses) for p in ("tcp", "udp")
     ]
     return {"nat": {"KUBE-SERVICES": [*rules, OTHER, LAST], "KUBE-X": ["-j DROP"]}, "filter": {"KUBE-SERVICES": []}}
+
+
+def tree(rules: RuleSet) -> RuleSet:
+    first, parts, last = as_tree(rules, [], {table: {} for table in rules})
+    assert parts == []
+    return {table: {**first[table], **last[table]} for table in rules}
 
 
 def way(chains: dict[str, list[str]], address: str, chain: str = "KUBE-SERVICES") -> list[str]:
@@ -46,7 +52,7 @@ SIX = [f"fd00:96::{n % 7:x}:{n:x}" for n in range(200)]
 @pytest.mark.parametrize(("addresses", "length"), [(FOUR, 32), (SIX, 128)], ids=["IPv4", "IPv6"])
 def test_every_address_meets_its_own_rules(addresses: list[str], length: int) -> None:
     rules = flat(addresses, length)
-    chains = apply_prefix_dispatch(rules)["nat"]
+    chains = tree(rules)["nat"]
     for address in addresses:
         own = [rule for rule in rules["nat"]["KUBE-SERVICES"] if f"-d {address}/{length} " in rule and "!" not in rule]
         assert [rule for rule in way(chains, address) if rule not in (OTHER, LAST)] == own
@@ -54,7 +60,7 @@ def test_every_address_meets_its_own_rules(addresses: list[str], length: int) ->
 
 
 def test_chains_are_small() -> None:
-    chains = apply_prefix_dispatch(flat(FOUR))["nat"]
+    chains = tree(flat(FOUR))["nat"]
     sizes = [
         len({rule.split()[1] for rule in held}) for chain, held in chains.items() if chain.startswith(PREFIX_CHAIN)
     ]
@@ -64,13 +70,13 @@ def test_chains_are_small() -> None:
 
 def test_few_addresses_stay_a_list() -> None:
     rules = flat(FOUR[:LEAF_ADDRESSES])
-    assert apply_prefix_dispatch(rules) == rules
+    assert tree(rules) == rules
     more = flat(FOUR[: LEAF_ADDRESSES + 1])
-    assert apply_prefix_dispatch(more) != more
+    assert tree(more) != more
 
 
 def test_what_was_given_is_left_alone() -> None:
     rules = flat(FOUR)
-    found = apply_prefix_dispatch(rules)
+    found = tree(rules)
     assert rules == flat(FOUR)
     assert (found["nat"]["KUBE-X"], found["filter"]) == (["-j DROP"], {"KUBE-SERVICES": []})

@@ -9,7 +9,6 @@ from support import endpoint_slice, rules, service
 
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.interface import Frontend
-from sluice.backends.iptables import dispatch
 from sluice.backends.iptables.frontends import frontends, touches_udp
 from sluice.backends.iptables.plan import ChainChange
 
@@ -55,7 +54,7 @@ def test_the_tree_of_the_prefix_dispatch_hides_nothing() -> None:
     for each in objects[::2]:
         each["spec"]["ports"] = ports
     flat = rules(*objects, family=IPV4)
-    tree = dispatch.apply_prefix_dispatch(flat)
+    tree = rules(*objects, family=IPV4, iptables_dispatch="prefix")
     assert tree != flat
     assert frontends(tree) == frontends(flat)
     assert len(frontends(tree)) == 29

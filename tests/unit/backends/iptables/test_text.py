@@ -55,7 +55,7 @@ def test_what_is_no_rule_set(line: str, number: int) -> None:
 
 
 def test_files_of_a_node() -> None:
-    found = files({IPV4: READ, IPV6: {"nat": {}}})
+    found = files({IPV4: text(READ), IPV6: text({"nat": {}})})
     assert set(found) == {"iptables.rules", "ip6tables.rules"}
     assert all(each.startswith("# Written by Sluice") for each in found.values())
     assert parse_files(found) == {IPV4: parse(text(READ)), IPV6: {"nat": {}}}

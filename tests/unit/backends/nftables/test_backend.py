@@ -9,6 +9,7 @@ from support import catalogue, endpoint, endpoint_slice, in_a_namespace, node, s
 
 from sluice import render
 from sluice.addresses import IPV4, IPV6
+from sluice.backends.interface import Memo
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.text import FILE
 
@@ -28,7 +29,7 @@ def objects(**spec: Any) -> list[dict[str, Any]]:
 
 def rendered(*found: dict[str, Any], **variables: Any) -> str:
     own = node(**variables)
-    return BACKEND.render(render.views(catalogue(*found), own), own)[FILE]
+    return BACKEND.render(render.views(catalogue(*found), own), own, Memo())[FILE]
 
 
 @pytest.mark.usefixtures("needs_root")

@@ -6,7 +6,7 @@ from support import catalogue, endpoint_slice, node, service
 
 from sluice import render
 from sluice.addresses import IPV4
-from sluice.backends.interface import Frontend
+from sluice.backends.interface import Frontend, Memo
 from sluice.backends.nftables import frontends, text
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.netlink import Change
@@ -21,7 +21,7 @@ def test_every_way_in() -> None:
         web = service("web", ip="10.96.0.2")
         objects = (dns, web, endpoint_slice("10.1.0.11", of="dns", ports=BEHIND), endpoint_slice("10.1.0.12"))
         own = node()
-        written = BACKEND.render(render.views(catalogue(*objects), own), own)[text.FILE]
+        written = BACKEND.render(render.views(catalogue(*objects), own), own, Memo())[text.FILE]
         endpoints = {("10.1.0.11", 5353)}
         assert frontends.frontends(text.tables(written)[IPV4]) == {
             Frontend("10.96.0.1", 53): endpoints,

@@ -12,6 +12,7 @@ from support import catalogue, endpoint_slice, node, service
 
 from sluice import render
 from sluice.addresses import IPV4
+from sluice.backends.interface import Memo
 from sluice.backends.nftables import elements, layout, text
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.elements import NOT_RENUMBERED, Elements, Renumbering
@@ -29,7 +30,7 @@ def table(names: dict[str, list[str]]) -> text.Table:
         address = f"10.96.{number // 200}.{number % 200 + 1}"
         objects += [service(name, ip=address, **sticky), endpoint_slice(*behind, of=name)]
     own = node()
-    written = BACKEND.render(render.views(catalogue(*objects), own), own)[text.FILE]
+    written = BACKEND.render(render.views(catalogue(*objects), own), own, Memo())[text.FILE]
     return text.tables(written)[IPV4]
 
 

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from support import catalogue, endpoint, endpoint_slice, node, service
 
 from sluice import view
 from sluice.addresses import IPV4, IPV6
+from sluice.backends.interface import Memo
 from sluice.backends.nftables import layout, rules
-from sluice.backends.nftables.rules import Contents
 from sluice.backends.nftables.skeleton import Way
 from sluice.faults import InputError
 
 FIRST, SECOND, THIRD = "10.1.0.11", "10.1.0.12", "10.1.0.13"
 
 
-def contents(*objects: dict[str, Any], family: str = IPV4, **variables: Any) -> Contents:
+class Lines(NamedTuple):
+    """The lines of elements, without what the text of a table has around each, and the ways."""
+
+    elements: dict[str, list[str]]
+    ways: list[Way]
+
+
+def contents(*objects: dict[str, Any], family: str = IPV4, **variables: Any) -> Lines:
     own = node(**variables)
-    return rules.contents(view.view(catalogue(*objects), own, family), own)
+    found = rules.contents(view.view(catalogue(*objects), own, family), own, Memo())
+    lines = {name: [line.strip("\t,") for line in text.splitlines()] for name, text in found.elements.items()}
+    assert found.counts == {name: len(each) for name, each in lines.items()}
+    return Lines(lines, found.ways)
 
 
-def filled(found: Contents) -> dict[str, list[str]]:
+def filled(found: Lines) -> dict[str, list[str]]:
     return {name: lines for name, lines in found.elements.items() if lines}
 
 

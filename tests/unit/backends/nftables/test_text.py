@@ -9,6 +9,7 @@ from support import catalogue, endpoint_slice, node, service
 
 from sluice import render
 from sluice.addresses import IPV4, IPV6
+from sluice.backends.interface import Memo
 from sluice.backends.nftables import text
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.layout import AFFINITY, MADE_OF, SHAPES
@@ -19,7 +20,7 @@ def rendered(*names: str, families: tuple[str, ...] = (IPV4,), **variables: obje
     objects = [service(name, ip=[f"10.96.0.{number}", f"fd00::{number}"]) for number, name in enumerate(names, 1)]
     objects += [endpoint_slice("10.1.0.11", of=name) for name in names]
     own = node(ip_families=list(families), **variables)
-    return BACKEND.render(render.views(catalogue(*objects), own), own)[text.FILE]
+    return BACKEND.render(render.views(catalogue(*objects), own), own, Memo())[text.FILE]
 
 
 def test_it_is_read_as_it_was_written() -> None:
@@ -83,7 +84,7 @@ def test_only_what_differs_is_read() -> None:
 
 def test_a_listing_of_nft_becomes_a_file() -> None:
     listing = "table ip sluice {\n\tmap lists {\n\t\ttype classid : classid\n\t}\n\n\tchain kinds {\n\t\tdrop\n\t}\n}\n"
-    found = text.of_listing(IPV4, listing, {"lists": ['8000:1000 comment "a/b" : 8000:1001'], "ways": []})
+    found = text.of_listing(IPV4, listing, {"lists": '\t8000:1000 comment "a/b" : 8000:1001,\n', "ways": ""})
     (table,) = text.tables(found).values()
     assert text.skeleton(table.skeleton).chains == {"kinds": "\t\tdrop\n"}
     assert str(table.elements["lists"]) == '\t8000:1000 comment "a/b" : 8000:1001,\n'
