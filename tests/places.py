@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 PLACED = (
-    *(f"node.{name}" for name in ("state", "pending", "units", "timer", "installation", "preparation", "files")),
+    *(
+        f"node.{name}"
+        for name in ("state", "pending", "units", "timer", "installation", "preparation", "files", "outage")
+    ),
     "archive",
     "system.locks",
 )

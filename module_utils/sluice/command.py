@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable
 
-from . import __version__
+from . import __version__, addresses
 from .backends.registry import BACKENDS, layers
 from .faults import Fault, InputError, printable
 from .manual import usage
@@ -173,13 +173,26 @@ def _parser() -> argparse.ArgumentParser:
     with_force(apply)
 
     command("confirm", _confirm, "keep the change that waits for it")
-    command("drain", _drain, "remove what was kept for its connections, as far as they have ended")
+    drain = command("drain", _drain, "send no new connections to endpoints; established ones go on")
+    drain_help = "an endpoint's address; without one, what was kept for connections that have ended is removed"
+    drain.add_argument("addresses", nargs="*", metavar="ADDRESS", help=drain_help)
+    undrain = command("undrain", _undrain, "have drained endpoints serve again, as the catalogue says")
+    undrain.add_argument("addresses", nargs="+", metavar="ADDRESS", help="an endpoint's address")
+    for each in (drain, undrain):
+        with_check(each)
 
     status = command("status", _status, "say what this node is: backend, generation, Services, drift, the last error")
     with_folder(status)
     form = status.add_mutually_exclusive_group()
     with_json(form)
     form.add_argument("--metrics", action="store_true", help="print numbers as Prometheus reads them")
+
+    health = command("health", _health, "say which endpoints answer, as this node's checks find")
+    part = health.add_mutually_exclusive_group()
+    with_json(part)
+    part.add_argument("--supervise", action="store_true", help="be the process that keeps the kernel to it, as root")
+    check_help = "be the process that asks the endpoints, for the supervisor; needs no privileges"
+    part.add_argument("--check", action="store_true", help=check_help)
 
     with_json(command("history", _history, "list the generations that are kept, and what each changed"))
 
@@ -330,11 +343,39 @@ def _confirm(_arguments: argparse.Namespace) -> int:
     return FINE
 
 
-def _drain(_arguments: argparse.Namespace) -> int:
+def _drain(arguments: argparse.Namespace) -> int:
+    if arguments.addresses:
+        from .node import drain
+
+        return _say_drain(drain.drain(_endpoints(arguments), check=arguments.check, origin=origin.of_command()))
+    if arguments.check:
+        raise NodeError("drain --check: name addresses")
     warnings: list[str] = []
     left = settling.run(warnings)
     _warn(warnings)
     _say("connections are left" if left else "nothing is left to drain")
+    return FINE
+
+
+def _undrain(arguments: argparse.Namespace) -> int:
+    from .node import drain
+
+    return _say_drain(drain.undrain(_endpoints(arguments), check=arguments.check, origin=origin.of_command()))
+
+
+def _endpoints(arguments: argparse.Namespace) -> list[str]:
+    found = {text: addresses.address(text) for text in arguments.addresses}
+    wrong = [printable(text) for text, address in found.items() if not address]
+    if wrong:
+        raise NodeError(f"not an IP address: {', '.join(wrong)}")
+    return list(found.values())
+
+
+def _say_drain(result: Result) -> int:
+    _warn(result.warnings)
+    for line in result.reasons():
+        _say(line)
+    _say(result.summary())
     return FINE
 
 
@@ -367,6 +408,27 @@ def _status(arguments: argparse.Namespace) -> int:
     if not found.well:
         return NO
     return FINE if found.asked else FAILED
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    gc.enable()
+    if arguments.check:
+        from .health import checker
+        from .node import supervisor
+
+        return checker.main(supervisor.SOCKET)
+    if arguments.supervise:
+        from .node import supervisor
+
+        return supervisor.main()
+    from .node import health_report
+
+    found = health_report.report()
+    if arguments.json:
+        _say(json.dumps(found.fields()))
+    else:
+        _write(health_report.shown(found))
+    return NO if found.count("down") else FINE
 
 
 def _history(arguments: argparse.Namespace) -> int:

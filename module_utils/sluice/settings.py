@@ -6,11 +6,12 @@ This is the one place where the defaults stand; roles document them in ``meta/ar
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
-from . import addresses, pools
+from . import addresses, pools, probes
 from .balancing import SCHEDULERS
 from .faults import Fault, InputError
 from .forms import is_device, is_name
@@ -24,6 +25,7 @@ PRIMARY = "primary"
 
 _NOT_ON_A_NODE = (
     *("catalogue", "manifests", "allocations", "endpoint_hosts", "render_dir", "serial", "generation", "consent"),
+    *("drain", "drain_state"),
     *("endpoint_ip", "ports", "node", "ready", "weight"),
 )
 """Variables that have the prefix and that other parts read: where the catalogue is, what an endpoint's host says."""
@@ -66,6 +68,11 @@ class Settings(NamedTuple):
     ipvs_strict_arp: bool = False
     ipvs_drain_seconds: int = 900
     ipvs_guard: bool = False
+    health: bool = False
+    health_check: str = ""
+    health_on_all_down: str = "open"
+    health_max_per_second: int = 10_000
+    health_source: tuple[str, ...] = ()
 
     def cluster_cidr(self, family: str) -> str:
         """The sources that are not masqueraded on their way to a ClusterIP, ``""`` where none is set."""
@@ -87,6 +94,17 @@ class Settings(NamedTuple):
         of_family = tuple(entry for entry in wanted if addresses.family_of(entry) == family)
         return of_family or (addresses.ANY[family],)
 
+
+MADE_OF = tuple(
+    name
+    for name in Settings._fields
+    if name
+    not in (
+        *("conntrack_max", "send_redirects", "accept_redirects", "repair_seconds", "ipvs_strict_arp"),
+        *("service_cidrs", "nodeport_range", "load_balancer_pools", "strict", "diff_rules"),
+    )
+)
+"""The settings that make a difference to a node's files. Others are about the node itself, the catalogue or a run."""
 
 _PORT = re.compile(r"[0-9]{1,5}")
 
@@ -200,6 +218,20 @@ def _port_range(value: Any) -> tuple[int, int]:
     return int(low), int(high)
 
 
+def _probe(value: Any) -> str:
+    """A probe as JSON text; ``""`` for none."""
+    try:
+        found = json.loads(value) if isinstance(value, str) and value else value
+    except (ValueError, RecursionError):
+        raise _Wrong("must be a mapping, or JSON text of one") from None
+    if not found:
+        return ""
+    wrong = [f"{field}: {message}" if field else message for field, message in probes.faults(found)]
+    if wrong:
+        raise _Wrong("; ".join(wrong))
+    return probes.text(probes.probe(found))
+
+
 def _pools(value: Any) -> tuple[Pool, ...]:
     try:
         return pools.read(value)
@@ -242,6 +274,11 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "ipvs_strict_arp": _boolean,
     "ipvs_drain_seconds": _whole(0, 86400),
     "ipvs_guard": _boolean,
+    "health": _boolean,
+    "health_check": _probe,
+    "health_on_all_down": _choice("open", "closed"),
+    "health_max_per_second": _whole(1, 1_000_000),
+    "health_source": _several(_address),
 }
 
 

@@ -6,14 +6,18 @@ the dialect's release knows them.
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from . import addresses, forms, names
+from . import addresses, forms, names, probes
 from .balancing import MAX_WEIGHT
 from .catalogue.model import EVERY_NODE, ZONE_LABEL, Catalogue, Endpoint, HostPort, Service, ServicePort
 from .faults import Fault, InputError
 from .forms import FormError, matching, optional, rows, several, whole
+from .outages import NO_OUTAGES, Asked, Outages
+from .probes import Probe
 from .release import RELEASES, Release
 from .settings import Settings
 
@@ -57,6 +61,9 @@ class PortView(NamedTuple):
     has_endpoints: bool
     endpoints: tuple[Target, ...]
     annotations: tuple[tuple[str, str], ...]
+    probe: Probe | None = None
+    port_names: tuple[tuple[str, int], ...] = ()
+    """The ports of its Service's endpoints that have a name, for a probe that asks one of them."""
 
     @property
     def external(self) -> bool:
@@ -79,33 +86,50 @@ class View(NamedTuple):
     """How many endpoints kube-proxy counts against LARGE_CLUSTER."""
 
 
-class _Place(NamedTuple):
-    """Where a view is from. ``own``: the nodes whose endpoints are local here."""
+class Place(NamedTuple):
+    """Where a view is from, and what is left out there. ``own``: the nodes whose endpoints are local here."""
 
     release: Release
     node: str
     zone: str
     own: Collection[str]
+    outages: Outages
+    settings: Settings
 
 
-def view(catalogue: Catalogue, settings: Settings, family: str) -> View:
-    """The view of the node that ``settings`` describe, in ``family``. Services of other families are not in it."""
-    release = RELEASES[settings.compat]
-    place = _Place(
-        release=release,
+def view(catalogue: Catalogue, settings: Settings, family: str, outages: Outages = NO_OUTAGES) -> View:
+    """The view of the node that ``settings`` describe, in ``family``. Services of other families are not in it.
+
+    What is out counts as not ready; how many endpoints there are does not change with it.
+    """
+    where = place(catalogue, settings, outages)
+    found = [ports(service, family, where) for service in catalogue.services]
+    return View(
+        family,
+        tuple(port for seen, _count in found for port in seen),
+        tuple(host_ports(catalogue, settings, family)),
+        sum(count for _seen, count in found),
+    )
+
+
+def place(catalogue: Catalogue, settings: Settings, outages: Outages = NO_OUTAGES) -> Place:
+    """The node that ``settings`` describe."""
+    return Place(
+        release=RELEASES[settings.compat],
         node=settings.node_name,
         zone={**catalogue.node_labels(settings.node_name), **settings.labels}.get(ZONE_LABEL, ""),
         own={settings.node_name, EVERY_NODE, *([""] if settings.endpoints_without_node == "local" else [])},
+        outages=outages,
+        settings=settings,
     )
-    ports: list[PortView] = []
-    count = 0
-    for service in catalogue.services:
-        by_port = _endpoints_by_port(service, settings.node_name, family, release)
-        count += sum(map(len, by_port.values()))
-        cluster_ip = addresses.first(service.cluster_ips, family)
-        if cluster_ip:
-            ports += (_port_view(service, port, cluster_ip, by_port, place) for port in service.ports)
-    return View(family, tuple(ports), tuple(_host_ports(catalogue.host_ports, settings.node_name, family)), count)
+
+
+def ports(service: Service, family: str, place: Place) -> tuple[tuple[PortView, ...], int]:
+    """The ports of one Service as they are seen from there, and how many endpoints it has to count."""
+    by_port = _endpoints_by_port(service, place.node, family, place.release)
+    cluster_ip = addresses.first(service.cluster_ips, family)
+    seen = (_port_view(service, port, cluster_ip, by_port, place) for port in service.ports) if cluster_ip else ()
+    return tuple(seen), sum(map(len, by_port.values()))
 
 
 def _endpoints_by_port(
@@ -143,7 +167,7 @@ def _port_view(
     port: ServicePort,
     cluster_ip: str,
     by_port: dict[tuple[str, str], list[Target]],
-    place: _Place,
+    place: Place,
 ) -> PortView:
     release = place.release
     family = addresses.family_of(cluster_ip)
@@ -171,17 +195,20 @@ def _port_view(
         has_endpoints=False,
         endpoints=(),
         annotations=service.annotations,
+        probe=_probe(service, place.settings),
+        port_names=_port_names(service, family),
     )
     return _with_endpoints(seen, by_port.get((port.name, port.protocol), []), place)
 
 
-def _with_endpoints(port: PortView, targets: list[Target], place: _Place) -> PortView:
+def _with_endpoints(port: PortView, targets: list[Target], place: Place) -> PortView:
     """``port`` with the targets that its traffic policies leave on this node.
 
     Policy Local needs the cluster's endpoints as well where the port is reached from outside: what the node itself
     sends to an external address goes to any of them. Hints narrow policy Cluster only.
     """
     release = place.release
+    targets = _without_outages(port, targets, place)
     usable = _usable(targets, release)
     uses_cluster = not port.internal_local or port.external
     # Up to 1.23 the chain of local endpoints was made whether anything led to it or not.
@@ -194,6 +221,90 @@ def _with_endpoints(port: PortView, targets: list[Target], place: _Place) -> Por
     return port._replace(
         cluster=tuple(cluster), local=tuple(local), has_endpoints=bool(usable), endpoints=tuple(targets)
     )
+
+
+# --- health
+
+
+def asked(port: PortView, target: Target) -> Asked | None:
+    """The check that says whether ``target`` answers; None where none can.
+
+    A probe that names no port asks the endpoint's own, if that takes the probe's protocol.
+    """
+    if port.probe is None or (port.probe.port == 0 and _PROBED.get(port.probe.kind, port.protocol) != port.protocol):
+        return None
+    number = port.probe.asked(target.port, dict(port.port_names))
+    return None if number is None else (target.address, number, _question(port.probe))
+
+
+_PROBED = {probes.TCP: "tcp", probes.HTTP: "tcp", probes.GRPC: "tcp", probes.DNS: "udp", probes.UDP: "udp"}
+"""The protocol by which a probe of this kind asks; others have no port."""
+
+
+def _probe(service: Service, settings: Settings) -> Probe | None:
+    text = settings.health and (dict(service.annotations).get("health-check") or settings.health_check)
+    return _parsed(text) if text else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str) -> Probe:
+    return probes.probe(json.loads(text))
+
+
+@functools.lru_cache(maxsize=1024)
+def _question(probe: Probe) -> str:
+    return probe.question
+
+
+def _port_names(service: Service, family: str) -> tuple[tuple[str, int], ...]:
+    pieces = (piece for piece in service.slices if piece.family == family)
+    return tuple({port.name: port.port for piece in pieces for port in piece.ports if port.name}.items())
+
+
+def _without_outages(port: PortView, targets: list[Target], place: Place) -> list[Target]:
+    """What is out neither is ready nor serves; it stays known where the release keeps what is not ready.
+
+    Where nothing else would serve what is drained is out all the same; what is down stays as the catalogue says, or
+    somebody says sorry, as the probe or the node's settings want it.
+    """
+    out, release = place.outages, place.release
+    left = targets
+    if not out.drained.isdisjoint([target.address for target in targets]):
+        left = [_out(target) if target.address in out.drained else target for target in targets]
+    if out.down and port.probe:
+        well = [_out(target) if asked(port, target) in out.down else target for target in left]
+        if well != left:
+            left = _well(port.probe, _usable(left, release), _usable(well, release), left, well, place)
+    if left is targets or release.counts_unready:
+        return left
+    return [target for target in left if target.endpoint.ready]
+
+
+def _well(
+    probe: Probe, before: list[Target], after: list[Target], left: list[Target], well: list[Target], place: Place
+) -> list[Target]:
+    """``well``, which has ``after`` that can be used, or what stands in where these are too few of those ``before``."""
+    if not before or len(after) * 100 >= len(before) * max(probe.min_healthy_percent, 1):
+        return well
+    if after:
+        return left  # fewer than are needed: all have to help
+    then = probe.on_all_down or place.settings.health_on_all_down
+    if then == OPEN:
+        return left
+    if then == CLOSED:
+        return well
+    address, port = addresses.split_port(then)
+    if addresses.family_of(address) != addresses.family_of(before[0].address):
+        return well
+    return [*well, Target(addresses.host_port(address, port), address, port, Endpoint(address, EVERY_NODE))]
+
+
+OPEN, CLOSED = "open", "closed"
+"""What becomes of a Service of which all endpoints are down: it goes on as the catalogue says, or is refused."""
+
+
+def _out(target: Target) -> Target:
+    return target._replace(endpoint=target.endpoint._replace(ready=False, serving=False))
 
 
 def _usable(targets: list[Target], release: Release) -> list[Target]:
@@ -226,10 +337,15 @@ def _zone_hints(target: Target) -> Sequence[str]:
     return target.endpoint.zone_hints
 
 
-def _host_ports(host_ports: Iterable[HostPort], node: str, family: str) -> Iterator[HostPort]:
-    for entry in host_ports:
+def host_ports(catalogue: Catalogue, settings: Settings, family: str) -> Iterator[HostPort]:
+    """The host ports of the Pods on this node."""
+    for entry in catalogue.host_ports:
         own = _of_family(entry.addresses, family)
-        if entry.node == node and own and (not entry.host_ip or addresses.family_of(entry.host_ip) == family):
+        if (
+            entry.node == settings.node_name
+            and own
+            and (not entry.host_ip or addresses.family_of(entry.host_ip) == family)
+        ):
             yield entry._replace(addresses=own)
 
 
@@ -302,6 +418,8 @@ _PORT = {
             "has_endpoints": forms.flag,
             "endpoints": _anything,
             "annotations": _anything,  # whoever balances reads them, word by word
+            "probe": _anything,  # no part of a rule
+            "port_names": _anything,
         },
     )
     for family in addresses.FAMILIES

@@ -21,6 +21,7 @@ from sluice.backends.registry import BACKENDS
 from sluice.catalogue import compiled, sources
 from sluice.catalogue import model as catalogues
 from sluice.faults import InputError
+from sluice.node import files
 
 # --- the grammar of all lines that a file may have
 
@@ -65,10 +66,6 @@ OTHER_LINES = {
         rf"|-a {_SERVED} -r (?:{_IP}|\[{_IP}\]):[0-9]{{1,5}} -m -w [0-9]{{1,5}}"
     ),
     "addresses": re.compile(_NET),
-    "settings.json": re.compile(
-        r'[{}]|  "[a-z_0-9]+": (?:[\[{]|"[A-Za-z0-9.]*"|[0-9]+|true|false),?|    "IPv[46]",?'
-        r'|    "[a-z0-9.]+": "[0-9a-f]{64}",?|  [\]}],?'
-    ),
 }
 """What the lines of the other files are."""
 
@@ -91,6 +88,8 @@ def check_files(found: catalogues.Catalogue, own: settings.Settings) -> None:
         assert ruleset.parse(text) == support.rule_set(found, own, family)
     for name, line in OTHER_LINES.items():
         assert not [each for each in rendered.get(name, "").splitlines() if not line.fullmatch(each)]
+    # The settings are no rules, and whatever they hold, a node makes the same of them.
+    assert support.rendered(found, files.settings_of(rendered)) == rendered
 
 
 @given(objects=strategies.catalogues(), variables=strategies.variables())

@@ -7,18 +7,19 @@ is asked for as well: what validation promises of a catalogue holds for this one
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
 
-from .. import balancing, forms
+from .. import balancing, forms, probes
 from ..addresses import FAMILIES
 from ..forms import FormError, matching, optional, rows, several, whole
 from .model import Catalogue, Endpoint, EndpointSlice, HostPort, Ingress, Node, Service, ServicePort, SlicePort
 from .pods import MAX_COMMENT, comment_length
-from .reader import ANNOTATIONS, PROTOCOLS
+from .reader import ANNOTATIONS, HEALTH_CHECK, PROTOCOLS
 from .services import FAMILY_POLICIES, SERVICE_TYPES
 
 _HEAD = '{"format":"sluice-catalogue-'
@@ -133,10 +134,21 @@ def _pair(column: Sequence[Any]) -> bool:
 
 def _annotations(column: Sequence[Any]) -> bool:
     return several(_pair)(column) and not any(
-        list(balancing.faults(pairs)) or not {key for key, _value in pairs} <= set(ANNOTATIONS["Service"])
+        list(balancing.faults(pairs))
+        or not {key for key, _value in pairs} <= set(ANNOTATIONS["Service"])
+        or not all(_is_probe(value) for key, value in pairs if key == HEALTH_CHECK)
         for pairs in column
         if pairs
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_probe(text: str) -> bool:
+    """Whether this is a health check, as JSON."""
+    try:
+        return not list(probes.faults(json.loads(text)))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _host_port(column: Sequence[Any]) -> bool:

@@ -78,7 +78,7 @@ def table(
     if headers:
         columns = [*kind.columns, *(kind.wide if wide else ()), *(head for head, _cell in more)]
         rows.insert(0, [*(("NAMESPACE",) if namespaces and kind.namespaced else ()), *columns])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def names(kind: Kind, found: Iterable[Any]) -> str:
@@ -92,7 +92,7 @@ def as_list(kind: Kind, found: Iterable[Any]) -> Object:
     return {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as the widest cell, three blanks between them, and six characters at least; the last is not."""
     widths = [max(6, 3 + max(map(len, column))) for column in zip(*rows)][:-1]
     line = "".join(f"{{:<{width}}}" for width in widths) + "{}\n"
@@ -148,7 +148,12 @@ def age(created: str, now: float) -> str:
         then = None
     if then is None:
         return UNKNOWN
-    seconds = int(now - (then - _EPOCH).total_seconds())
+    return since((then - _EPOCH).total_seconds(), now)
+
+
+def since(then: float, now: float) -> str:
+    """The same of two times in seconds of the epoch."""
+    seconds = int(now - then)
     if seconds < -1:  # a clock may be a little behind
         return "<invalid>"
     seconds = max(seconds, 0)

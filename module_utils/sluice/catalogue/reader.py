@@ -15,8 +15,12 @@ from .syntax import Path
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 ANNOTATION_PREFIX = "sluice.io/"
+HEALTH_CHECK = "health-check"
 ANNOTATIONS = {
-    "Service": ("scheduler", "scheduler-flags", "hash", "weight", "pool", "load-balancer-ips", "allow-shared-ip"),
+    "Service": (
+        *("scheduler", "scheduler-flags", "hash", "weight", "pool", "load-balancer-ips", "allow-shared-ip"),
+        HEALTH_CHECK,
+    ),
     "EndpointSlice": ("weight",),
     "Endpoints": ("weight",),
 }

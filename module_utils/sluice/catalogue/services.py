@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .. import addresses, balancing
+from .. import addresses, balancing, probes
 from ..forms import SUBDOMAIN
+from . import syntax
 from .checks import Checks
 from .model import AFFINITY_SECONDS, Ingress, Service, ServicePort
 from .reader import (
     ANNOTATION_PREFIX,
     HEADLESS_LABEL,
+    HEALTH_CHECK,
     PROTOCOLS,
     ObjectReader,
     annotation,
@@ -63,7 +65,7 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
         external_local=external == "Local",
         internal_local=internal == "Local",
         health_check_node_port=_node_port(entry, spec, "healthCheckNodePort", path, checks),
-        annotations=tuple(known_annotations(entry).items()),
+        annotations=tuple(_annotations(entry).items()),
         labels=tuple(entry.labels.items()),
         selector=tuple(entry.strings(spec, "selector", path).items()),
         external_name=entry.text(spec, "externalName", path) if kind == "ExternalName" else "",
@@ -84,6 +86,22 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
         entry.fault(("metadata", "labels", HEADLESS_LABEL), message, warning=True)
     if spec.get("ports") in (None, []) and not is_idle(entry, found):
         entry.fault(("spec", "ports"), "a Service needs a port")
+    return found
+
+
+def _annotations(entry: ObjectReader) -> dict[str, str]:
+    """Those that are read. What the health check says is JSON from here on: nodes read no YAML."""
+    found = known_annotations(entry)
+    text = found.pop(HEALTH_CHECK, "")
+    if text:
+        parts, wrong = syntax.read(text)
+        messages = [fault.reason for fault in wrong] or (["must be one mapping"] if len(parts) != 1 else [])
+        value = parts[0].value if len(parts) == 1 else None
+        messages += [": ".join(filter(None, each)) for each in probes.faults(value)] if not messages else []
+        for message in messages:
+            entry.fault(annotation(HEALTH_CHECK), message)
+        if not messages:
+            found[HEALTH_CHECK] = probes.text(probes.probe(value))
     return found
 
 

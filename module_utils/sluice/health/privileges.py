@@ -41,6 +41,11 @@ def descriptors() -> int:
     return max(hard - _SPARE, 1)
 
 
+def group() -> int:
+    """The group of the checker."""
+    return _user().pw_gid
+
+
 def _user() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(USER)

@@ -67,8 +67,27 @@ USAGES = {
         {0: "the change stays, or none waited", 2: "it was too late, the change is taken back"},
     ),
     "drain": Usage(
-        (("sluice drain", "after a server was taken out: IPVS keeps its connections"),),
-        {0: "what could go is gone; the line says whether anything is left", 2: _NOT_DONE},
+        (
+            ("sluice drain --check 192.0.2.21", "what it would change"),
+            ("sluice drain 192.0.2.21 192.0.2.22", "before work on two servers"),
+            ("sluice drain", "after a server was taken out: IPVS keeps its connections"),
+        ),
+        {0: "it is done; without an address, the line says whether anything is left", 2: _NOT_DONE},
+    ),
+    "undrain": Usage(
+        (("sluice undrain 192.0.2.21 192.0.2.22", "after that work"),),
+        {0: "they serve again, as the catalogue says", 2: _NOT_DONE},
+    ),
+    "health": Usage(
+        (
+            ("sluice health", "which endpoints answer, and why not"),
+            ("sluice health --json", "for a monitor"),
+        ),
+        {
+            0: "all that is known answers",
+            1: "something is down",
+            2: "it could not be asked: stderr says why",
+        },
     ),
     "status": Usage(
         (

@@ -14,14 +14,15 @@ from typing import NamedTuple
 
 from ..backends import registry
 from ..backends.interface import Amount, Files, KernelChanged, Layer, Look, Memory, Phase
+from ..outages import Outages
 from ..system import journal, owned_files
 from ..system.threads import beside
 from ..system.tools import NodeError
-from . import files, flows, pending, settling, state
+from . import difference, effective, files, flows, outage, pending, settling, state
 from .files import Wanted
 from .origin import SOMEBODY, Origin
 from .result import Result
-from .state import Last
+from .state import Last, Programmed
 
 ATTEMPTS = 3
 """How often it starts again because somebody else changed the kernel between its look and its change."""
@@ -62,14 +63,17 @@ class Converged(NamedTuple):
         changes = self.result.changes
         rules = f"+{sum(len(each.added) for each in changes)} -{sum(len(each.removed) for each in changes)} rules"
         backend = self.wanted.settings["backend"] or "nothing of Sluice"
-        what = ", ".join(part for part in (backend, self.services, rules) if part)
+        outages = difference.several(difference.outages(self.result.out_before, self.result.out))
+        what = ", ".join(part for part in (backend, self.services, *outages, rules) if part)
         waits = ", to be confirmed" if self.result.pending else ""
         return f"{self.origin.act}: generation {self.generation}: {what}{waits}"
 
 
-def compare(wanted: Wanted) -> Result:
-    """What it would change to bring the kernel to ``wanted``. Raises NodeError."""
-    warnings = [*state.mend(registry.layers(), check=True), *pending.mend(check=True)]
+def compare(wanted: Wanted, outages: Outages | None = None) -> Result:
+    """What it would change to bring the kernel to ``wanted``, if these ``outages`` were. Raises NodeError."""
+    warnings = [*state.mend(registry.layers(), check=True), *outage.mend(check=True), *pending.mend(check=True)]
+    wanted, unheeded = effective.effective(wanted, outage.current() if outages is None else outages)
+    warnings += unheeded
     last = state.last()
     with _looking(wanted, last, check=True) as looks:
         return _result(looks, last, wanted, warnings)
@@ -83,6 +87,8 @@ def converge(wanted: Wanted, confirm: int = 0, *, origin: Origin = SOMEBODY, kee
     that refers to nothing yet.
     """
     notes = _Notes(_mended())
+    wanted, unheeded = effective.effective(wanted, outage.current())
+    notes += unheeded
     waited = settling.waits()
     was = state.active()
     name = f"{time.time_ns():x}"
@@ -122,12 +128,13 @@ def converge(wanted: Wanted, confirm: int = 0, *, origin: Origin = SOMEBODY, kee
     with notes.of_what_cannot_be_kept():
         settling.begin(waited=waited)
     with notes.of_what_cannot_be_kept():
-        _keep(prepared(), memories, last, origin, changes=changes)
+        _keep(prepared(), memories, last, origin, wanted.without, changes=changes)
     with notes.of_what_cannot_be_kept():
         state.forget_error()
     # A change of an earlier run may still wait: this run is as good to confirm it.
     result = _result(looks, last, wanted, notes, pending=bool(confirm) and pending.exists())
-    left = [each for each in (before if udp else {}, *unfinished) if each]
+    had = last.programmed if before == last.files else before
+    left = [each for each in (had if udp else {}, *unfinished) if each]
     now = state.active()
     return Converged(wanted, left, name, result, origin, now if changes or now != was else None, different())
 
@@ -151,7 +158,7 @@ def _mended() -> list[str]:
     with contextlib.suppress(OSError):
         state.protect()
         owned_files.protect(files.DIRECTORY)
-    return [*state.mend(registry.layers()), *pending.mend()]
+    return [*state.mend(registry.layers()), *outage.mend(), *pending.mend()]
 
 
 @contextlib.contextmanager
@@ -165,7 +172,8 @@ def _looking(wanted: Wanted, last: Last, *, check: bool) -> Iterator[Looks]:
         for layer in dict.fromkeys((*wanted.layers, *registry.layers())):
             memory = state.memory(layer, last.records)
             with wanted.reading():
-                look = layer.look(wanted.of(layer), files.own(last.files, layer), memory, wanted.settings, check=check)
+                before = files.own(last.programmed, layer)
+                look = layer.look(wanted.of(layer), before, memory, wanted.settings, check=check)
                 looks[layer] = locked.enter_context(look)
         yield looks
 
@@ -196,7 +204,7 @@ def _before(looks: Looks, wanted: Wanted, last: Last) -> Files:
     Those of the last apply where they are what it held; else what was found, also what ``wanted`` takes over, for the
     first backend whose layers all hold something.
     """
-    if last.files and all(look.holds(files.own(last.files, layer)) for layer, look in looks.items()):
+    if last.files and all(look.holds(files.own(last.programmed, layer)) for layer, look in looks.items()):
         return last.files
     held = {layer: look.held() for layer, look in looks.items()}
     backends = (
@@ -247,18 +255,28 @@ def _prepare(wanted: Wanted, last: Last, origin: Origin, *, keep: bool) -> _Prep
     return _Prepared(state.prepare(wanted.contents, digest, generation, origin), digest, new=True)
 
 
-def _keep(prepared: _Prepared | None, memories: Memories, last: Last, origin: Origin, *, changes: bool) -> None:
+def _keep(
+    prepared: _Prepared | None,
+    memories: Memories,
+    last: Last,
+    origin: Origin,
+    without: Programmed | None,
+    *,
+    changes: bool,
+) -> None:
     """Keep a generation, and what the kernel holds now. Raises OSError."""
     if prepared is None:
         return
+    if without != last.without:
+        state.set_programmed(without)
     if prepared.new:
         state.keep(prepared.generation, origin)
     elif changes:
         state.set_active(prepared.generation, origin)
     records = {layer.name: memory.record for layer, memory in memories.items() if memory.record}
-    same = (last.generation, last.records) == (prepared.generation, records)
+    same = (last.generation, last.records, last.without) == (prepared.generation, records, without)
     if records and (changes or not same):
-        state.set_record(prepared.generation, prepared.digest, records)
+        state.set_record(prepared.generation, prepared.digest, records, without)
 
 
 def _changes(looks: Looks) -> bool:
@@ -274,4 +292,6 @@ def _result(looks: Looks, last: Last, wanted: Wanted, warnings: Sequence[str], *
         pending=pending,
         before=last.files,
         wanted=wanted.contents,
+        out_before=last.out,
+        out=wanted.out,
     )

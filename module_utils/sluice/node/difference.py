@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # What reads a catalogue is imported where it is used: an apply that nobody asks for its difference does not.
 
 NAMED = 5
-"""How many Services a line about drift names."""
+"""How many Services or outages a line names."""
 
 _COMMENT = re.compile(r'\bcomment "?([a-z0-9-]+/[a-z0-9-]+(?::[a-z0-9-]*)?)')
 """The service port that a rule or an element is of, as kube-proxy's comments begin."""
@@ -63,14 +63,19 @@ def _catalogue(text: str, which: str) -> Catalogue:
         raise ValueError(f"the catalogue {which}: {error}") from None
 
 
-def lines(before: Files, after: Files, changes: Sequence[Change]) -> list[str]:
-    """Why the kernel's ``changes`` are: another backend, other Services, or else drift, other settings.
+def outages(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """What is out now and was not, and what is out no more."""
+    return [line for line in after if line not in before] + [f"no more: {line}" for line in before if line not in after]
+
+
+def lines(before: Files, after: Files, changes: Sequence[Change], outages: Sequence[str] = ()) -> list[str]:
+    """Why the kernel's ``changes`` are: another backend, other Services, ``outages``, or else drift, other settings.
 
     ``before``: the files in force, none where nothing is.
     """
     was, now = backend(before), backend(after)
     found = [f"backend: {was} is in force, {now} is wanted"] if was and now and was != now else []
-    found += services(before, after)
+    found += [*services(before, after), *outages]
     if found or not before or not changes:
         return found
     if before == after:
@@ -78,11 +83,16 @@ def lines(before: Files, after: Files, changes: Sequence[Change]) -> list[str]:
     return ["no Service was changed: other settings, or another release of Sluice, give other rules"]
 
 
-def _of(changes: Iterable[Change]) -> str:
+def several(found: Sequence[str]) -> list[str]:
+    """The first few, and how many more there are."""
     from ..catalogue.changes import cut
 
+    return cut(found, NAMED)
+
+
+def _of(changes: Iterable[Change]) -> str:
     found = sorted(set(_named(changes)))
-    return f": {', '.join(cut(found, NAMED))}" if found else ""
+    return f": {', '.join(several(found))}" if found else ""
 
 
 def _named(changes: Iterable[Change]) -> Iterator[str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import addresses, seal
 from ..backends import registry
@@ -19,6 +19,9 @@ from ..backends.interface import Files, Layer
 from ..system import owned_files
 from ..system.tools import NodeError
 from . import state
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 DIRECTORY = "/etc/sluice"
 SETTINGS_FILE = "settings.json"
@@ -34,13 +37,15 @@ _PROOF = (DIGESTS, seal.KEY)
 class Wanted(NamedTuple):
     """What a node is to be: its files, and their settings. ``source`` is where they are from, for messages.
 
-    ``digests``: the SHA-256 of files, by name, as far as they are known.
+    ``digests``: the SHA-256 of files, by name, as far as they are known. ``without``: the files that the kernel is to
+    hold while something is out, and from what they were made.
     """
 
     contents: Files
     settings: Mapping[str, Any]
     source: str = "files"
     digests: Mapping[str, str] = {}
+    without: state.Programmed | None = None
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -49,8 +54,18 @@ class Wanted(NamedTuple):
         return backend.layers if backend else ()
 
     def of(self, layer: Layer) -> dict[str, str]:
-        """The files of ``layer``; none where it is not used."""
-        return own(self.contents, layer) if layer in self.layers else {}
+        """The files that the kernel is to hold of ``layer``; none where it is not used."""
+        return own(self.programmed, layer) if layer in self.layers else {}
+
+    @property
+    def out(self) -> Sequence[str]:
+        """What is out, a line each."""
+        return self.without.out if self.without else ()
+
+    @property
+    def programmed(self) -> Files:
+        """The files that the kernel is to hold."""
+        return {**self.contents, **self.without.files} if self.without else self.contents
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -90,9 +105,23 @@ def setting(contents: Files, name: str) -> Any:
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """The content of SETTINGS_FILE: of ``settings`` (without their prefix) those that an apply needs."""
-    needed = [*nothing(), "compat", "confirm_timeout"]
-    return json.dumps({name: settings[name] for name in needed}, indent=2, sort_keys=True) + "\n"
+    """The content of SETTINGS_FILE: ``settings``, without their prefix, as far as they make a difference to files.
+
+    So a node can make its files anew, without what is out (module effective).
+    """
+    from ..settings import MADE_OF  # an apply starts faster without
+
+    return json.dumps({name: settings[name] for name in MADE_OF}, indent=2, sort_keys=True) + "\n"
+
+
+def settings_of(contents: Files) -> Settings:
+    """The settings that these files were made with. Raises ValueError where they do not say all of them."""
+    from ..settings import MADE_OF, PREFIX, from_variables
+
+    said = json.loads(contents[SETTINGS_FILE])
+    if not set(MADE_OF) <= said.keys():
+        raise ValueError(f"an earlier release wrote {SETTINGS_FILE}")
+    return from_variables({PREFIX + name: said[name] for name in MADE_OF}, SETTINGS_FILE)[0]
 
 
 def sealed(contents: Files) -> dict[str, str]:

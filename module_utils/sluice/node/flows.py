@@ -1,8 +1,11 @@
-"""UDP flows that a change leaves behind: UDP has no end, so conntrack keeps sending to an endpoint that is gone."""
+"""Flows that a change leaves behind: UDP has no end, so conntrack keeps sending to an endpoint that is gone.
+
+TCP connections end by themselves, but for those to an endpoint that does not answer any more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 from .. import addresses
 from ..backends import registry
@@ -10,7 +13,7 @@ from ..backends.interface import Files, Frontend, Frontends
 from ..system import conntrack, links
 from ..system.conntrack import Way
 from ..system.tools import NodeError
-from . import files
+from . import files, outage
 from .files import Wanted
 
 
@@ -26,7 +29,10 @@ def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
         if not tracked:
             return 0
         local = frozenset(links.own_addresses(links.prefixes(), registry.devices()))
-        new = _frontends(wanted, wanted.contents, tracked)
+        new = _frontends(wanted, wanted.programmed, tracked)
+        drained = outage.current().drained
+        if drained:
+            _put(new, _frontends(wanted, wanted.contents, tracked), drained)
         left: set[Way] = set()
         for contents in _each_once(before):
             try:
@@ -45,6 +51,32 @@ def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
     except NodeError as error:
         warnings.append(str(error))
         return 0
+
+
+def end(down: Container[tuple[str, int]], reset: Container[tuple[str, int]]) -> int:
+    """Delete TCP connections to endpoints (address, port) that are ``down``, where these never answered.
+
+    Their clients send again, and come to another endpoint. Of those in ``reset`` all are deleted: what a client sends
+    then is refused by whoever gets it. Returns how many. Raises NodeError.
+    """
+    found: list[bytes] = []
+    for family in addresses.FAMILIES:
+        for way, flows in conntrack.tcp_connections(family).items():
+            endpoint = (way.reply_source, way.reply_port)
+            if endpoint in reset:
+                found += flows
+            elif endpoint in down:
+                found += (flow for flow in flows if not conntrack.is_answered(flow))
+    return conntrack.delete(found)
+
+
+def _put(new: Mapping[str, Frontends], whole: Mapping[str, Frontends], drained: Container[str]) -> None:
+    """Have the front ends the endpoints that are drained as well: their flows go on."""
+    for family, frontends in whole.items():
+        for key, endpoints in frontends.items():
+            kept = {each for each in endpoints if each[0] in drained}
+            if kept:
+                new[family][key] = new[family].get(key, set()) | kept
 
 
 def _each_once(before: Iterable[Files]) -> list[Files]:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from ..faults import printable
 
 ANSIBLE, COMMAND, ROLLBACK = "ansible", "command", "rollback"
-BOOT, REPAIR, TIMER = "boot", "repair", "timer"
-BY = (ANSIBLE, COMMAND, BOOT, REPAIR, ROLLBACK, TIMER)
+BOOT, HEALTH, REPAIR, TIMER = "boot", "health", "repair", "timer"
+BY = (ANSIBLE, COMMAND, BOOT, HEALTH, REPAIR, ROLLBACK, TIMER)
 
 LONGEST = 200
 """Characters that are kept of a name or a command line."""

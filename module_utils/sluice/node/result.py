@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..backends.interface import Amount, Change
@@ -14,8 +14,8 @@ class Result(NamedTuple):
 
     ``amount``: how much was sent to the kernel; ``details``: what layers say besides, such as iptables' ``variant``;
     ``flows``: UDP flows that were deleted; ``pending``: the change waits for its confirmation. ``before`` are the files
-    that were in force, none where nothing was; ``wanted`` those that are now. ``headline``: what a rollback goes back
-    to.
+    that were in force, none where nothing was; ``wanted`` those that are now. ``out_before`` and ``out``: what was out,
+    and is now, a line each. ``headline``: what a rollback goes back to.
     """
 
     changes: tuple[Change, ...] = ()
@@ -26,6 +26,8 @@ class Result(NamedTuple):
     pending: bool = False
     before: Mapping[str, str] = {}
     wanted: Mapping[str, str] = {}
+    out_before: Sequence[str] = ()
+    out: Sequence[str] = ()
     headline: str = ""
 
     @property
@@ -50,7 +52,8 @@ class Result(NamedTuple):
 
     def reasons(self) -> list[str]:
         """What a person wants to know before any rule: another backend, the changes by Service, or that it is drift."""
-        return difference.lines(self.before, self.wanted, self.changes)
+        outages = difference.outages(self.out_before, self.out)
+        return difference.lines(self.before, self.wanted, self.changes, outages)
 
     def diff(self) -> list[str]:
         """How the kernel differed: a line per thing, and below it its lines."""

@@ -5,6 +5,7 @@
 * ``record.json``: which generation the kernel held after the last apply, and what each layer needs to see that it
   still does, so that the next apply need not read it all again.
 * what layers have to remember whatever happens, such as ``virtual-servers.json`` and ``drains.json``.
+* ``drained.json``: the addresses whose endpoints an operator drains (module outage).
 * ``unfinished``: there while an apply changes the kernel, and after one that did not come to its end.
 * ``pending/``: what to put back if the last change is not confirmed in time (module pending).
 * ``rolled-back.json``: says that this happened, until a change is confirmed.
@@ -21,12 +22,12 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..backends.interface import Files, Form, Layer, Memory
 from ..faults import printable
-from ..system import linux, owned_files
+from ..system import linux, locks, owned_files
 from ..system.tools import NodeError
 from . import kept, origin
 from .origin import Origin
@@ -41,6 +42,7 @@ META = "generation.json"
 _GENERATIONS = f"{ROOT}/generations"
 _ACTIVE = f"{ROOT}/active"
 _RECORD = f"{ROOT}/record.json"
+_PROGRAMMED = f"{locks.RUN}/programmed"
 _UNFINISHED = f"{ROOT}/unfinished"
 _NOTE = f"{ROOT}/rolled-back.json"
 _ERROR = f"{ROOT}/last-error.json"
@@ -53,13 +55,36 @@ class Last(NamedTuple):
     """What the last apply left: its files and their digest, and what the layers remember of it, by layer.
 
     ``records`` are there only where nothing speaks against the kernel still holding the files; then ``generation`` is
-    theirs. No ``files``: there is no generation, or it is damaged.
+    theirs. No ``files``: there is no generation, or it is damaged. ``without``: what the kernel holds in their place
+    while something is out.
     """
 
     generation: int
     files: Files
     digest: str
     records: Mapping[str, Any]
+    without: Programmed | None = None
+
+    @property
+    def out(self) -> Sequence[str]:
+        """What is out, a line each."""
+        return self.without.out if self.without else ()
+
+    @property
+    def programmed(self) -> Files:
+        """The files that the kernel holds."""
+        return {**self.files, **self.without.files} if self.without else self.files
+
+
+class Programmed(NamedTuple):
+    """Files of layers that the kernel holds in the place of a node's own, and what is out, a line each.
+
+    ``made_of``: a digest of what they were made of.
+    """
+
+    made_of: str
+    out: Sequence[str]
+    files: Files
 
 
 def digest(files: Files, known: Mapping[str, str] | None = None) -> str:
@@ -90,8 +115,11 @@ def last() -> Last:
         generation = record["generation"]
         files, digests = _with_digests(generation)
         found = digest(files, digests)
-        if files and found == record["digest"]:  # else somebody has edited them
-            return Last(generation, files, found, record["layers"])
+        made_of = record.get("made_of", "")
+        without = programmed() if made_of else None
+        # Else somebody has edited them.
+        if files and found == record["digest"] and (without.made_of if without else "") == made_of:
+            return Last(generation, files, found, record["layers"], without)
     generation = active()
     return _last(generation, *_whole(generation))
 
@@ -100,10 +128,40 @@ def _last(generation: int, files: Files, digests: Mapping[str, str]) -> Last:
     return Last(generation, files, digest(files, digests), {})
 
 
-def set_record(generation: int, digest: str, records: Mapping[str, Any]) -> None:
+def set_record(generation: int, digest: str, records: Mapping[str, Any], without: Programmed | None = None) -> None:
     """Keep what the layers remember of the kernel with this generation in it; the older record goes."""
     record = {"place": linux.place(), "generation": generation, "digest": digest, "layers": records}
+    record["made_of"] = without.made_of if without else ""
     owned_files.write({_RECORD: kept.text(record)}, sync=False)
+
+
+def programmed() -> Programmed | None:
+    """What was kept of what the kernel holds in the place of a node's files; None where nothing is, or not all."""
+    made_of = kept.value(f"{_PROGRAMMED}/{META}", _is_programmed)
+    if made_of is None:
+        return None
+    try:
+        files, digests = _read(_PROGRAMMED)
+    except (OSError, UnicodeDecodeError):
+        return None
+    if digest(files, digests) != made_of["digest"]:
+        return None
+    return Programmed(made_of["made_of"], made_of["out"], files)
+
+
+def set_programmed(found: Programmed | None) -> None:
+    """Keep what the kernel holds in the place of a node's files, until the next boot. Raises OSError."""
+    if found is None:
+        shutil.rmtree(_PROGRAMMED, ignore_errors=True)
+        return
+    meta = {"made_of": found.made_of, "out": found.out, "digest": digest(found.files)}
+    os.makedirs(locks.RUN, mode=0o700, exist_ok=True)
+    write_beside(_PROGRAMMED, {**found.files, META: kept.text(meta)})
+    put_in_place(_PROGRAMMED)
+
+
+def _is_programmed(value: Any) -> bool:
+    return _has(value, made_of=str, out=list, digest=str) and set(map(type, value["out"])) <= {str}
 
 
 def forget_record() -> None:
@@ -112,7 +170,8 @@ def forget_record() -> None:
 
 
 def _is_record(value: Any) -> bool:
-    return _has(value, place=str, generation=int, digest=str, layers=dict)
+    fields: dict[str, type] = {"place": str, "generation": int, "digest": str, "layers": dict}
+    return _has(value, **fields) or _has(value, **fields, made_of=str)  # the former of an earlier version
 
 
 def mend(layers: Iterable[Layer], *, check: bool = False) -> list[str]:
@@ -405,8 +464,25 @@ def read_folder(folder: str) -> dict[str, str]:
 
 
 def _read(folder: str) -> tuple[dict[str, str], dict[str, str]]:
-    found = {name: owned_files.with_digest(f"{folder}/{name}") for name in os.listdir(folder) if name != META}
-    return {name: text for name, (text, _digest) in found.items()}, {name: each[1] for name, each in found.items()}
+    """The files, and the SHA-256 of each."""
+    names = sorted(name for name in os.listdir(folder) if name != META)
+    now = [os.stat(f"{folder}/{name}") for name in names]
+    versions = [(name, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for name, each in zip(names, now)]
+    kept = _FOLDERS.pop(folder, None)
+    if not kept or kept[0] != versions:
+        found = {name: owned_files.with_digest(f"{folder}/{name}") for name in names}
+        texts = {name: text for name, (text, _digest) in found.items()}
+        kept = versions, texts, {name: each[1] for name, each in found.items()}
+    _FOLDERS[folder] = kept
+    while len(_FOLDERS) > _FOLDERS_KEPT:
+        del _FOLDERS[next(iter(_FOLDERS))]
+    return dict(kept[1]), dict(kept[2])
+
+
+_FOLDERS: dict[str, tuple[list[tuple[str, int, int, int, int]], dict[str, str], dict[str, str]]] = {}
+"""What was read last: megabytes that a process which goes on need not read again. A file changes as it is replaced."""
+
+_FOLDERS_KEPT = 2
 
 
 def write_beside(folder: str, files: Files) -> None:

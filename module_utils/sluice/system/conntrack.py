@@ -1,4 +1,4 @@
-"""What conntrack tracks: how much it has room for, and UDP flows.
+"""What conntrack tracks: how much it has room for, UDP flows, and TCP connections.
 
 Those are read and deleted by ctnetlink (linux/netfilter/nfnetlink_conntrack.h); the room is sysctls
 (nf_conntrack-sysctl of the kernel's documentation).
@@ -24,12 +24,13 @@ from .tools import NodeError
 _GET, _DELETE = 0x101, 0x102
 """Message types: NFNL_SUBSYS_CTNETLINK, and IPCTNL_MSG_CT_GET or IPCTNL_MSG_CT_DELETE."""
 
-_ORIGINAL, _REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25
+_ORIGINAL, _REPLY, _STATUS, _ID, _ZONE, _FILTER = 1, 2, 3, 12, 18, 25
+_SEEN_REPLY = 2
 _NAMING = (_ORIGINAL, _ID, _ZONE)
 _IP, _PROTOCOL, _TUPLE_ZONE = 1, 2, 3
 _NUMBER, _SOURCE_PORT = 1, 2
 _FILTER_ORIGINAL, _FILTER_PROTOCOL = 1, 1 << 3
-_UDP = bytes([socket.IPPROTO_UDP])
+_TCP, _UDP = bytes([socket.IPPROTO_TCP]), bytes([socket.IPPROTO_UDP])
 
 _FAMILIES = {addresses.IPV4: socket.AF_INET, addresses.IPV6: socket.AF_INET6}
 _HEADER = struct.Struct("=BBH")
@@ -50,7 +51,7 @@ _ENTRY, _SHARE = 400, 8
 
 
 class Way(NamedTuple):
-    """What UDP flows were sent to, and who answers them."""
+    """What flows were sent to, and who answers them."""
 
     destination: str
     port: int
@@ -88,20 +89,35 @@ Flows = Mapping[Way, Sequence[bytes]]
 
 def udp_flows(family: str) -> Flows:
     """All UDP flows of ``family`` in this network namespace. Raises NodeError."""
+    return _flows(family, _UDP)
+
+
+def tcp_connections(family: str) -> Flows:
+    """All TCP connections of ``family`` in this network namespace. Raises NodeError."""
+    return _flows(family, _TCP)
+
+
+def is_answered(flow: bytes) -> bool:
+    """Whether there was a packet in both directions (IPS_SEEN_REPLY of linux/netfilter/nf_conntrack_common.h)."""
+    status = dict(netlink.attributes(flow, _HEADER.size)).get(_STATUS, b"")
+    return bool(int.from_bytes(status, "big") & _SEEN_REPLY)
+
+
+def _flows(family: str, protocol: bytes) -> Flows:
     header = _HEADER.pack(_FAMILIES[family], 0, 0)
     # Since Linux 5.8 the kernel passes over other protocols; one before takes no notice and tells of all.
-    only = attribute(NESTED | _ORIGINAL, attribute(NESTED | _PROTOCOL, attribute(_NUMBER, _UDP)))
+    only = attribute(NESTED | _ORIGINAL, attribute(NESTED | _PROTOCOL, attribute(_NUMBER, protocol)))
     only += attribute(NESTED | _FILTER, attribute(_FILTER_ORIGINAL, struct.pack("=I", _FILTER_PROTOCOL)))
     with _connected() as link:
-        return parse(netlink.ask(link, _GET, header + only, netlink.DUMP), family)
+        return parse(netlink.ask(link, _GET, header + only, netlink.DUMP), family, protocol)
 
 
-def parse(messages: Iterable[bytes], family: str) -> Flows:
-    """The UDP flows of ``family`` among the bodies of messages.
+def parse(messages: Iterable[bytes], family: str, protocol: bytes) -> Flows:
+    """The flows of ``family`` by ``protocol`` among the bodies of messages.
 
     There may be hundreds of thousands, of few ways: only those are read any further.
     """
-    match = _directions(family).match
+    match = _directions(family, protocol).match
     found: dict[tuple[bytes, ...], list[bytes]] = {}
     for data in messages:
         directions = match(data)
@@ -139,23 +155,23 @@ def named(flow: bytes) -> bytes:
 
 
 @functools.cache
-def _directions(family: str) -> re.Pattern[bytes]:
-    """What a message about a UDP flow begins with.
+def _directions(family: str, protocol: bytes) -> re.Pattern[bytes]:
+    """What a message about a flow by ``protocol`` begins with.
 
     Its groups: the destination and its port in the original direction, the source and its port in that of replies.
     """
-    original, reply = _direction(family, _ORIGINAL, 1), _direction(family, _REPLY, 0)
+    original, reply = _direction(family, protocol, _ORIGINAL, 1), _direction(family, protocol, _REPLY, 0)
     return re.compile(b".{%d}%s%s" % (_HEADER.size, original, reply), re.DOTALL)
 
 
-def _direction(family: str, kind: int, kept: int) -> bytes:
-    """Matches one direction of a UDP flow. The groups: the source and its port (``kept`` 0), or the destination's."""
+def _direction(family: str, protocol: bytes, kind: int, kept: int) -> bytes:
+    """Matches one direction of a flow. The groups: the source and its port (``kept`` 0), or the destination's."""
     first, size = (1, 4) if family == addresses.IPV4 else (3, 16)
     sides = [b"(.{%d})" if side == kept else b".{%d}" for side in range(2)]
     ends = b"".join(_head(first + side, size) + what % size for side, what in enumerate(sides))
     ports = b"".join(_head(_SOURCE_PORT + side, 2) + what % 2 + b".." for side, what in enumerate(sides))
-    protocol = _head(_NUMBER, 1) + re.escape(_UDP) + b"..." + ports
-    pieces = [_head(NESTED | _IP, 2 * (4 + size)), ends, _head(NESTED | _PROTOCOL, 24), protocol]
+    numbers = _head(_NUMBER, 1) + re.escape(protocol) + b"..." + ports
+    pieces = [_head(NESTED | _IP, 2 * (4 + size)), ends, _head(NESTED | _PROTOCOL, 24), numbers]
     # A zone may hold for one direction only, and is then part of it.
     zone = b"(?:%s.{4})?" % _head(_TUPLE_ZONE, 2)
     return b".." + re.escape(struct.pack("=H", NESTED | kind)) + b"".join(pieces) + zone

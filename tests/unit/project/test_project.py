@@ -88,7 +88,7 @@ def test_tree_is_a_collection(link: str, target: str) -> None:
     assert path.is_dir()
 
 
-@pytest.mark.parametrize("playbook", ["remove", "rollback"])
+@pytest.mark.parametrize("playbook", ["drain", "remove", "rollback"])
 def test_what_takes_something_away_wants_an_inventory(playbook: str) -> None:
     """Without -i a run is about the lab, and nobody may take that for a run about one's own hosts."""
     done = subprocess.run(

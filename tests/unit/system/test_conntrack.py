@@ -61,7 +61,7 @@ def told(asked: Side, answered: Side, *more: bytes, protocol: int = 17) -> bytes
 
 
 def parsed(*messages: bytes, family: str = IPV4) -> dict[Way, list[bytes]]:
-    return {way: list(flows) for way, flows in conntrack.parse(messages, family).items()}
+    return {way: list(flows) for way, flows in conntrack.parse(messages, family, bytes([17])).items()}
 
 
 @pytest.mark.skipif(struct.pack("=H", 1) != b"\1\0", reason="recorded on a machine of little endian")

@@ -40,7 +40,7 @@ def test_a_change_that_was_taken_back(run: Any) -> None:
     assert json.loads(Path(f"{state.ROOT}/rolled-back.json").read_text())["reason"]
 
 
-@pytest.mark.parametrize("name", ["apply", "confirm"])
+@pytest.mark.parametrize("name", ["apply", "confirm", "drain"])
 def test_the_action_says_who_runs_the_play(act: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[dict[str, Any]] = []
 

@@ -1,0 +1,41 @@
+"""What is out on this node: what operators drain, which outlives a boot, and what checks say is down, which does not.
+
+``drained.json`` below /var/lib/sluice has the addresses that are drained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .. import addresses
+from ..outages import Outages
+from ..system import owned_files
+from ..system.tools import NodeError
+from . import kept, state, verdicts
+
+_DRAINED = f"{state.ROOT}/drained.json"
+
+
+def current() -> Outages:
+    """What is out now. What is damaged counts as nothing (``mend``)."""
+    return Outages(frozenset(kept.value(_DRAINED, _is_drained) or ()), frozenset(verdicts.kept_down()))
+
+
+def mend(*, check: bool = False) -> list[str]:
+    """Set aside what is damaged; the line that says so."""
+    damaged = kept.damaged(_DRAINED, _is_drained)
+    return [f"{kept.set_aside(_DRAINED, check=check)}; nothing is drained any more"] if damaged else []
+
+
+def set_drained(found: Iterable[str]) -> None:
+    """Keep which addresses are drained. Raises NodeError where that cannot be written."""
+    wanted = sorted(found)
+    try:
+        owned_files.write({_DRAINED: kept.text(wanted) if wanted else None})
+    except OSError as error:
+        raise NodeError(f"{_DRAINED}: {error.strerror}: nothing was changed") from None
+
+
+def _is_drained(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) and addresses.address(text) == text for text in value)
