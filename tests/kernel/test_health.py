@@ -1,0 +1,165 @@
+"""A dead endpoint gets no new connection: real checks, a real supervisor, real packets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import cases
+import hosts
+import load
+import pytest
+import support
+from test_drain import answers, held
+
+from sluice.catalogue import compiled
+from sluice.node import files, outage
+
+A, B, C = cases.PODS[:3]
+QUICK = {"tcpSocket": {}, "periodSeconds": 0.4, "timeoutSeconds": 0.3, "retryMilliseconds": 50}
+WEB, ALONE, OTHER = cases.Service(1, (A, B)), cases.Service(2, (A,)), cases.Service(3, (B, C))
+ALL = (WEB, ALONE, OTHER)
+
+
+def contents(plane: str, *services: cases.Service, **variables: Any) -> Mapping[str, str]:
+    objects = [each for service in services for each in service.objects(both=False)]
+    found = support.catalogue(*objects)
+    health = {"health": True, "health_check": QUICK, **variables}
+    settings = support.node(**cases.settings_of(plane), ip_families=["IPv4"], **health)
+    return files.sealed({**support.rendered(found, settings), files.CATALOGUE_FILE: compiled.text(found)})
+
+
+class Watched:
+    """A network whose node checks its endpoints."""
+
+    def __init__(self, network: load.Network, plane: str) -> None:
+        self.network, self.node, self.plane = network, network.node, plane
+        self.start()
+
+    def start(self) -> None:
+        self.supervisor = self.node.command("health", "--supervise")
+        self.checker = self.node.command("health", "--check")
+
+    def states(self) -> dict[str, str]:
+        """What is known of each check; nothing as long as nobody can be asked."""
+        done = self.node.sluice("health", "--json", check=False)
+        found = json.loads(done.stdout)["checks"] if done.stdout else ()
+        return {f"{row['address']}:{row['port']}": row["state"] for row in found}
+
+    def wait_until(self, *down: str) -> None:
+        """All checks are known, these endpoints (of all ports) are down, and the kernel is what it should be."""
+
+        def so() -> bool:
+            found = self.states()
+            known = found and "unknown" not in found.values()
+            return bool(known) and {each.split(":")[0] for each in found if found[each] == "down"} == set(down)
+
+        def kept() -> bool:
+            return {check[0] for check in self.node.call(lambda: outage.current().down)} == set(down)
+
+        hosts.wait_for(so, f"not down: {down}")
+        hosts.wait_for(kept, "nothing is written down")
+        hosts.wait_for(lambda: not self.node.sluice("diff", check=False).stdout, "the kernel does not follow")
+
+    def cut(self, *addresses: str) -> None:
+        """These endpoints answer no more, and say nothing of it; all others do."""
+        self.network.pods.run("iptables-nft", "-F", "INPUT")
+        for address in addresses:
+            self.network.pods.run("iptables-nft", "-A", "INPUT", "-d", address, "-j", "DROP")
+
+
+@pytest.fixture
+def watched(network: load.Network, plane: str) -> Iterator[Watched]:
+    network.serve(ALL)
+    network.node.apply(contents(plane, *ALL))
+    found = Watched(network, plane)
+    found.wait_until()
+    yield found
+
+
+def test_a_dead_endpoint_gets_no_new_connection(watched: Watched, plane: str) -> None:
+    network, node = watched.network, watched.node
+    before = held(node, plane)
+    assert answers(network, WEB) == {A, B}
+    watched.cut(A)
+    watched.wait_until(A)
+    assert answers(network, WEB) == {B}
+    assert answers(network, OTHER) == {B, C}
+    # Nothing that is said of the rules is a difference.
+    assert node.sluice("apply").stdout == "changed=0\n"
+    assert node.differs() == ()
+    watched.cut()
+    watched.wait_until()
+    assert held(node, plane) == before
+    assert answers(network, WEB) == {A, B}
+
+
+def test_where_all_are_down(watched: Watched, plane: str) -> None:
+    """Open: as the catalogue says. Closed: refused, and back. Somebody else may say sorry."""
+    network, node = watched.network, watched.node
+    before = held(node, plane)
+    watched.cut(A)
+    watched.wait_until(A)
+    assert network.ask(ALONE.address, 80, timeout=0.5) == "timeout"
+    node.apply(contents(plane, *ALL, health_on_all_down="closed"))
+    assert network.ask(ALONE.address, 80) == "ECONNREFUSED"
+    sorry = {**QUICK, "onAllDown": f"sorry: {C}:{ALONE.target_port}"}
+    node.apply(contents(plane, *ALL, health_check=sorry))
+    assert answers(network, ALONE) == {C}
+    watched.cut()
+    watched.wait_until()
+    assert answers(network, ALONE) == {A}
+    node.apply(contents(plane, *ALL))
+    assert held(node, plane) == before
+
+
+def test_nothing_resurrects_the_dead(watched: Watched, plane: str) -> None:
+    network, node = watched.network, watched.node
+    watched.cut(A)
+    watched.wait_until(A)
+    more = cases.Service(4, (A, C))
+    network.serve([more])
+    node.apply(contents(plane, *ALL, more))
+    watched.wait_until(A)
+    assert answers(network, more) == {C}
+    node.apply(contents(plane, *ALL, more._replace(endpoints=(A, B, C))), confirm=3600)
+    node.sluice("rollback", "--unconfirmed")
+    assert answers(network, more) == {C}
+    node.sluice("rollback")
+    assert answers(network, WEB) == {B}
+    # An operator's word wins over a check, whatever that says.
+    node.sluice("drain", C)
+    watched.cut()
+    watched.wait_until()
+    assert answers(network, OTHER) == {B}
+
+
+def test_whoever_dies_leaves_the_kernel_as_it_is(watched: Watched, plane: str) -> None:
+    network, node = watched.network, watched.node
+    watched.cut(A)
+    watched.wait_until(A)
+    generation = node.generation()
+    for task in (watched.supervisor, watched.checker):
+        task.kill()
+    node.apply(contents(plane, *ALL))
+    assert answers(network, WEB) == {B}
+    watched.start()
+    watched.wait_until(A)
+    assert (answers(network, WEB), node.generation()) == ({B}, generation)
+    # What was known before the boot is not believed after it.
+    watched.supervisor.kill()
+    node.call(lambda: shutil.rmtree("/run/sluice"))
+    node.sluice("apply")
+    assert answers(network, OTHER) == {B, C}
+
+
+def test_health_that_is_switched_off_takes_nothing_out(watched: Watched, plane: str) -> None:
+    node = watched.node
+    watched.cut(A)
+    watched.wait_until(A)
+    node.apply(contents(plane, *ALL, health=False))
+    assert node.differs() == ()
+    hosts.wait_for(lambda: watched.states() == {}, "endpoints are asked still")
+    assert node.sluice("apply").stdout == "changed=0\n"
