@@ -36,7 +36,7 @@ _sluice() {
         "rollback --dir") kind=-d ;;
         "diff --dir") kind=-d ;;
         *) case $command in
-            "") words='render validate allocate get apply confirm drain status history rollback diff --version --help' ;;
+            "") words='render validate allocate get apply confirm drain undrain status health history rollback diff --version --help' ;;
             render)
                 if [[ $word == -* ]]; then words='--settings --allocations --backend --out --help'
                 else kind=-f; fi ;;
@@ -52,8 +52,14 @@ _sluice() {
                 else kind=-f; fi ;;
             apply) words='--check --diff --exit-code --json --backend --confirm --boot --repair --dir --force --help' ;;
             confirm) words='--help' ;;
-            drain) words='--help' ;;
+            drain)
+                if [[ $word == -* ]]; then words='--check --help'
+                else :; fi ;;
+            undrain)
+                if [[ $word == -* ]]; then words='--check --help'
+                else :; fi ;;
             status) words='--dir --json --metrics --help' ;;
+            health) words='--json --supervise --check --help' ;;
             history) words='--json --help' ;;
             rollback) words='--to --unconfirmed --check --dir --help' ;;
             diff) words='--dir --force --help' ;;

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 PLACED = (
-    *(
-        f"node.{name}"
-        for name in ("state", "pending", "units", "timer", "installation", "preparation", "files", "outage")
-    ),
+    *(f"node.{name}" for name in ("state", "pending", "units", "timer", "installation", "preparation", "files")),
+    *(f"node.{name}" for name in ("outage", "health_report", "supervisor", "verdicts")),
     "archive",
     "system.locks",
 )

@@ -73,6 +73,11 @@ class Supervisor:
         self._ended_of = self.verdicts.down
         """What is down, and whose connections were ended."""
 
+    def close(self) -> None:
+        """Let go of what both threads have; neither runs any more."""
+        self._woken.close()
+        self._waker.close()
+
     # --- the thread that changes the kernel
 
     def work(self) -> None:
@@ -159,8 +164,8 @@ class Supervisor:
 
     # --- the thread that hears the checker
 
-    def serve(self) -> None:
-        """Hear the checker, until SIGTERM."""
+    def serve(self, ended: socket.socket) -> None:
+        """Hear the checker, until ``ended`` can be read from."""
         with contextlib.ExitStack() as opened:
             selector = opened.enter_context(selectors.DefaultSelector())
             server = opened.enter_context(wire.listen(SOCKET, privileges.group()))
@@ -168,7 +173,6 @@ class Supervisor:
             selector.register(asked, selectors.EVENT_READ, "somebody asks")
             selector.register(server, selectors.EVENT_READ, "checker comes")
             selector.register(self._woken, selectors.EVENT_READ, "news")
-            ended = opened.enter_context(_until_ended())
             selector.register(ended, selectors.EVENT_READ, "end")
             link: wire.Supervisor | None = None
             numbers: list[Asked] = []
@@ -236,11 +240,13 @@ def main() -> int:
     worker = threading.Thread(target=found.work)
     worker.start()
     try:
-        found.serve()
+        with _until_ended() as ended:
+            found.serve(ended)
     finally:
         found.ending.set()
         found.changed.set()
         worker.join()
+        found.close()
     return 0
 
 
