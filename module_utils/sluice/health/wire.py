@@ -155,7 +155,10 @@ class Supervisor:
         _send(self._link, self._waiting)
 
     def receive(self) -> list[Record]:
-        """What is there now, in the order in which it came. Raises ConnectionError when the checker is gone."""
+        """What is there now, in the order in which it came; if that is much there may be more, and the socket says so.
+
+        Raises ConnectionError when the checker is gone.
+        """
         found: list[Record] = []
         for packet in _packets(self._link):
             whole = len(packet) - len(packet) % _RECORD.size
