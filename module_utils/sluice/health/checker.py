@@ -37,7 +37,7 @@ def main(path: str) -> int:
         privileges.drop()
         most = privileges.descriptors()
     except OSError as error:
-        print(f"sluice health: the checker cannot begin: {error}", file=sys.stderr)
+        sys.stderr.write(f"sluice health: the checker cannot begin: {error}\n")
         return 1
     with contextlib.closing(Loop(path, most)) as loop, _until_ended() as ended:
         loop.watch(ended)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
-import encodings.idna  # noqa: F401  for names; who has dropped its privileges may not read it any more
 import errno
 import os
 import socket
@@ -20,6 +20,9 @@ _SESSION_SECONDS = 300.0
 _contexts: dict[str, tuple[tuple[int, ...], ssl.SSLContext]] = {}
 """By the file of certificates, with what told that file from an earlier one."""
 
+
+# Names go through it, and who has dropped its privileges may not be able to read it any more.
+codecs.lookup("idna")
 
 Error = ssl.SSLError
 
