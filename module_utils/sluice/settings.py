@@ -73,6 +73,8 @@ class Settings(NamedTuple):
     health_on_all_down: str = "open"
     health_max_per_second: int = 10_000
     health_source: tuple[str, ...] = ()
+    health_node_port_addresses: tuple[str, ...] = ()
+    healthz: str = "0.0.0.0:10256"
 
     def cluster_cidr(self, family: str) -> str:
         """The sources that are not masqueraded on their way to a ClusterIP, ``""`` where none is set."""
@@ -85,10 +87,17 @@ class Settings(NamedTuple):
 
     def nodeport_networks(self, family: str) -> tuple[str, ...]:
         """The networks whose addresses serve node ports; all of them where none of the family is named."""
+        return self._networks(self.nodeport_addresses, family)
+
+    def health_networks(self, family: str) -> tuple[str, ...]:
+        """The networks whose addresses answer on health check node ports; all where none of the family is named."""
+        return self._networks(self.health_node_port_addresses or self.nodeport_addresses, family)
+
+    def _networks(self, entries: Sequence[str], family: str) -> tuple[str, ...]:
         own = addresses.host_network
         wanted = [
             own(self.node_ip(family)) if entry == PRIMARY else entry
-            for entry in self.nodeport_addresses
+            for entry in entries
             if entry != PRIMARY or self.node_ip(family)
         ]
         of_family = tuple(entry for entry in wanted if addresses.family_of(entry) == family)
@@ -232,6 +241,19 @@ def _probe(value: Any) -> str:
     return probes.text(probes.probe(found))
 
 
+def _listening(value: Any) -> str:
+    """Address and port as ``addresses.host_port`` joins them; ``""`` for nowhere."""
+    if value == "":
+        return ""
+    base, _colon, port = _text(value).rpartition(":")
+    bare = base[1:-1] if base[:1] == "[" and base[-1:] == "]" else base
+    address = addresses.address(bare)
+    # An IPv6 address goes in brackets, an IPv4 address does not.
+    if not address or (":" in address) != (bare != base) or not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+        raise _Wrong(f"must be an address and a port such as 0.0.0.0:10256 or [::]:10256, is {value!r}")
+    return addresses.host_port(address, int(port))
+
+
 def _pools(value: Any) -> tuple[Pool, ...]:
     try:
         return pools.read(value)
@@ -279,6 +301,8 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "health_on_all_down": _choice("open", "closed"),
     "health_max_per_second": _whole(1, 1_000_000),
     "health_source": _several(_address),
+    "health_node_port_addresses": _several(_nodeport_address),
+    "healthz": _listening,
 }
 
 

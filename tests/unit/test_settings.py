@@ -35,6 +35,10 @@ def test_defaults() -> None:
         ("ip_families", "IPv6", (IPV6,)),
         ("nodeport_addresses", [PRIMARY, "10.0.0.1/8"], (PRIMARY, "10.0.0.0/8")),
         ("nodeport_range", "1-65535", (1, 65535)),
+        ("health_node_port_addresses", [PRIMARY, "10.0.0.1/8"], (PRIMARY, "10.0.0.0/8")),
+        ("healthz", "127.0.0.1:1", "127.0.0.1:1"),
+        ("healthz", "[FD00:0::1]:10256", "[fd00::1]:10256"),
+        ("healthz", "", ""),
         ("affinity_clients", "1000000", 1_000_000),
         ("labels", {"zone": 1}, {"zone": "1"}),
     ],
@@ -62,6 +66,12 @@ def test_values_are_made_canonical(name: str, value: Any, read_as: Any) -> None:
         ("nodeport_range", "2-1", "must be a range of ports such as 30000-32767, is '2-1'"),
         ("nodeport_range", "0-1", "must be a range of ports such as 30000-32767, is '0-1'"),
         ("nodeport_range", "1-65536", "must be a range of ports such as 30000-32767, is '1-65536'"),
+        *(
+            ("healthz", value, f"must be an address and a port such as 0.0.0.0:10256 or [::]:10256, is {value!r}")
+            for value in ("0.0.0.0", ":10256", "::1:10256", "[10.0.0.1]:1", "here:1", "0.0.0.0:0", "0.0.0.0:65536", "a")
+        ),
+        ("healthz", 10256, "must be a string, is 10256"),
+        ("health_node_port_addresses", ["0.0.0.0"], "'0.0.0.0' is not a CIDR"),
         ("labels", ["zone"], "must be a mapping of labels, is ['zone']"),
         ("node_name", "../a", "must be a name, without blanks and slashes, is '../a'"),
         ("node_name", "a\nb", "must be a name, without blanks and slashes, is 'a\\nb'"),
@@ -129,3 +139,10 @@ def test_networks_of_node_ports() -> None:
     assert own.nodeport_networks(IPV4) == ("10.0.0.1/32", "192.168.0.0/16")
     assert own.nodeport_networks(IPV6) == ("::/0",), "none of the family is named"
     assert Settings().nodeport_networks(IPV4) == ("0.0.0.0/0",)
+
+
+def test_networks_of_health_check_node_ports() -> None:
+    own = Settings(node_addresses=("10.0.0.1",), nodeport_addresses=(PRIMARY,))
+    assert own.health_networks(IPV4) == own.nodeport_networks(IPV4) == ("10.0.0.1/32",)
+    own = own._replace(health_node_port_addresses=("0.0.0.0/0",))
+    assert (own.health_networks(IPV4), own.nodeport_networks(IPV4)) == (("0.0.0.0/0",), ("10.0.0.1/32",))
