@@ -30,6 +30,11 @@ class Release(NamedTuple):
     """What is to be dropped is marked first, with a bit of its own (KUBE-MARK-DROP, until 1.23)."""
     localhost_setting: bool
     """Whether node ports answer on 127.0.0.1 is a setting (``sluice_localhost_nodeports``), else they always do."""
+    health_weight: bool
+    """Health check node ports tell the number of endpoints in a header (kubernetes#118999), and the proxy's own health
+    (kubernetes#111661)."""
+    livez: bool
+    """There is /livez beside /healthz (KEP-3836); both tell the health of each address family (kubernetes#129271)."""
 
 
 _1_20 = Release(
@@ -44,6 +49,8 @@ _1_20 = Release(
     local_always=True,
     drop_mark=True,
     localhost_setting=False,
+    health_weight=False,
+    livez=False,
 )
 
 RELEASES = {
@@ -61,5 +68,7 @@ RELEASES = {
         local_always=False,
         drop_mark=False,
         localhost_setting=True,
+        health_weight=True,
+        livez=True,
     ),
 }

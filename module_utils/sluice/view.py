@@ -84,6 +84,8 @@ class View(NamedTuple):
     host_ports: tuple[HostPort, ...]
     endpoint_count: int
     """How many endpoints kube-proxy counts against LARGE_CLUSTER."""
+    own: Collection[str] = ()
+    """The nodes whose endpoints are local here."""
 
 
 class Place(NamedTuple):
@@ -109,6 +111,7 @@ def view(catalogue: Catalogue, settings: Settings, family: str, outages: Outages
         tuple(port for seen, _count in found for port in seen),
         tuple(host_ports(catalogue, settings, family)),
         sum(count for _seen, count in found),
+        where.own,
     )
 
 

@@ -40,12 +40,17 @@ class Rendering:
         where = place(catalogue, settings)
         self._ports: dict[str, list[tuple[PortView, ...]]] = {}
         self._views: dict[str, View] = {}
+        self.health_views: dict[str, View] = {}
+        """By family what the catalogue says, whatever is out, of the service ports with a health check node port."""
         for family in settings.ip_families:
             found = [ports(service, family, where) for service in catalogue.services]
             self._ports[family] = [seen for seen, _count in found]
             count = sum(count for _seen, count in found)
-            self._views[family] = View(family, (), tuple(host_ports(catalogue, settings, family)), count)
-            check_form(self._views[family]._replace(ports=_each(self._ports[family])))
+            self._views[family] = View(family, (), tuple(host_ports(catalogue, settings, family)), count, where.own)
+            whole = self._views[family]._replace(ports=_each(self._ports[family]))
+            check_form(whole)
+            asked_for_health = tuple(port for port in whole.ports if port.health_check_node_port)
+            self.health_views[family] = whole._replace(ports=asked_for_health)
 
     def files(self, outages: Outages) -> dict[str, str]:
         """The files of the node's layers without what is out."""
