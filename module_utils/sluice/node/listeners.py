@@ -101,6 +101,11 @@ class Listeners:
         """When ``expire`` has something to do; infinite where nothing waits."""
         return min(self._connections.due(), self._again, self._resting)
 
+    def wait(self) -> float | None:
+        """Seconds until then, as ``select`` takes them; None where nothing waits."""
+        due = self.due()
+        return None if due == float("inf") else max(due - time.monotonic(), 0.0)
+
     def expire(self, now: float) -> None:
         """Close what has taken too long, and try again what could not be opened."""
         self._connections.expire(now)

@@ -18,6 +18,7 @@ from answer_loop import GET, LOOPBACK, Client, answering, saying
 
 from sluice.addresses import host_port
 from sluice.node.answers import Place
+from sluice.node.connections import IDLE
 from sluice.node.listeners import AGAIN, REST
 
 OTHER: Place = ("127.0.0.2", 0)
@@ -203,6 +204,10 @@ def run(script: str) -> str:
 
 def test_the_loop_sleeps_while_nobody_asks() -> None:
     with answering({LOOPBACK: saying("here")}) as loop, closing(loop.come(GET)) as client:
+        assert loop.listeners.wait() is None
         client.answer()
         assert loop.turn() == 0
         assert select.select([client.socket], [], [], 0)[0] == []
+        wait = loop.listeners.wait()
+        assert wait is not None
+        assert 0 <= wait <= IDLE
