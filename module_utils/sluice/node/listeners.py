@@ -21,7 +21,9 @@ AGAIN = 30.0
 REST = 1.0
 """Seconds in which nobody is let in after the kernel had no room for another connection."""
 
-_BACKLOG = 128
+_BACKLOG = 1024
+"""Who comes while as many wait comes again after a second (listen(2)): a router takes that for a failure."""
+
 _TOGETHER = 64
 """Connections that are let in before others have their turn."""
 
