@@ -40,6 +40,8 @@ class Rendering:
         where = place(catalogue, settings)
         self._ports: dict[str, list[tuple[PortView, ...]]] = {}
         self._views: dict[str, View] = {}
+        self.checks: dict[Asked, set[Use]] = {}
+        """All checks that say whether endpoints answer, whatever is out, and what for."""
         self.health_views: dict[str, View] = {}
         """By family what the catalogue says, whatever is out, of the service ports with a health check node port."""
         for family in settings.ip_families:
@@ -49,8 +51,17 @@ class Rendering:
             self._views[family] = View(family, (), tuple(host_ports(catalogue, settings, family)), count, where.own)
             whole = self._views[family]._replace(ports=_each(self._ports[family]))
             check_form(whole)
+            self._note_checks(whole.ports)
             asked_for_health = tuple(port for port in whole.ports if port.health_check_node_port)
             self.health_views[family] = whole._replace(ports=asked_for_health)
+
+    def _note_checks(self, seen: Iterable[PortView]) -> None:
+        for port in seen:
+            for target in port.endpoints:
+                check = asked(port, target)
+                if check and port.probe and (target.endpoint.ready or target.endpoint.serving):
+                    use = Use(port.display_name, port.protocol, target.address, target.port, port.probe.on_down)
+                    self.checks.setdefault(check, set()).add(use)
 
     def files(self, outages: Outages) -> dict[str, str]:
         """The files of the node's layers without what is out."""
@@ -58,17 +69,6 @@ class Rendering:
         views = {family: view._replace(ports=_each(self._ports[family])) for family, view in self._views.items()}
         self._memo.begin()
         return registry.BACKENDS[self._settings.backend].render(views, self._settings, self._memo)
-
-    def checks(self) -> dict[Asked, set[Use]]:
-        """All checks that say whether endpoints answer, and what for."""
-        found: dict[Asked, set[Use]] = {}
-        for port in itertools.chain.from_iterable(_each(seen) for seen in self._ports.values()):
-            for target in port.endpoints:
-                check = asked(port, target)
-                if check and port.probe and (target.endpoint.ready or target.endpoint.serving):
-                    use = Use(port.display_name, port.protocol, target.address, target.port, port.probe.on_down)
-                    found.setdefault(check, set()).add(use)
-        return found
 
     def _see(self, outages: Outages) -> None:
         before, self._outages = self._outages, outages

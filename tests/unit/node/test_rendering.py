@@ -48,7 +48,7 @@ def test_a_series_of_outages(
     backend = data.draw(st.sampled_from(["iptables", "ipvs", *(["nftables"] if own.compat == "1.36" else [])]))
     own = own._replace(backend=backend)
     rendering = Rendering(found, own)
-    checks = sorted(rendering.checks())
+    checks = sorted(rendering.checks)
     addresses = sorted({check[0] for check in checks})
     some = st.lists(st.sampled_from(checks), max_size=6) if checks else st.just([])
     few = st.lists(st.sampled_from(addresses), max_size=2) if addresses else st.just([])
@@ -70,7 +70,7 @@ def test_one_check_for_all_that_mean_it() -> None:
         support.endpoint_slice("10.1.0.1", of="c"),
     ]
     own = support.node(health=True, health_check={"tcpSocket": {}})
-    found = Rendering(support.catalogue(*objects), own).checks()
+    found = Rendering(support.catalogue(*objects), own).checks
     assert {(check[:2], tuple(sorted(use.name for use in uses))) for check, uses in found.items()} == {
         (("10.1.0.1", 8080), ("shop/a", "shop/b")),
         (("10.1.0.1", 9000), ("shop/c",)),
@@ -90,10 +90,10 @@ def test_who_is_not_asked() -> None:
         support.endpoint_slice("10.1.0.3", of="dns", ports=[{"name": "", "port": 53, "protocol": "UDP"}]),
     ]
     found = support.catalogue(*objects)
-    asked = Rendering(found, support.node(health=True, health_check={"tcpSocket": {}})).checks()
+    asked = Rendering(found, support.node(health=True, health_check={"tcpSocket": {}})).checks
     assert [check[:2] for check in asked] == [("10.1.0.2", 8080)]
-    assert Rendering(found, support.node(health_check={"tcpSocket": {}})).checks() == {}
-    assert Rendering(found, support.node(health=True)).checks() == {}
+    assert Rendering(found, support.node(health_check={"tcpSocket": {}})).checks == {}
+    assert Rendering(found, support.node(health=True)).checks == {}
 
 
 def test_files_are_those_that_a_controller_renders() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +13,8 @@ import support
 from places import comes_true, journal
 
 from sluice.catalogue import compiled
-from sluice.health import wire
 from sluice.health.reasons import Reason, State
-from sluice.node import apply, converge, files, health_report, outage, supervisor
+from sluice.node import apply, converge, files, outage, supervisor
 from sluice.node.origin import HEALTH
 from sluice.node.supervisor import Supervisor
 from sluice.system.tools import NodeError
@@ -39,8 +36,6 @@ def put(**variables: Any) -> None:
 def _here(folder: Path, node_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "LOOK", 0.05)
     monkeypatch.setattr(supervisor, "AGAIN", 0.05)
-    Path(supervisor.FOLDER).mkdir(parents=True)
-    Path(health_report.SOCKET).parent.mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture
@@ -91,37 +86,3 @@ def test_what_cannot_be_done_is_said_once_and_tried_again(
     found.changed.set()
     assert comes_true(lambda: len(tried) > 3)
     assert journal(node_root).count("health: busy") == 1
-
-
-def test_a_checker_that_comes_is_told_and_heard(found: Supervisor, node_root: Path) -> None:
-    put()
-    serving = threading.Thread(target=lambda: served.append(found.serve(ended)), daemon=True)
-    served: list[None] = []
-    ended, end = socket.socketpair()
-    serving.start()
-    assert comes_true(lambda: Path(supervisor.SOCKET).exists())
-    link = wire.connect(supervisor.SOCKET)
-    assert link is not None
-    checker = wire.Checker(link)
-    lists: list[wire.List] = []
-
-    def told() -> bool:
-        received = checker.receive()
-        lists.extend([received] if received else [])
-        return bool(lists) and len(lists[-1].checks) == 2
-
-    assert comes_true(told)
-    numbers = {check.address: number for number, check in lists[-1].checks}
-    checker.post(lists[-1].generation, [wire.Record(numbers[A], State.DOWN, Reason.REFUSED, 2)])
-    assert comes_true(lambda: {check[0] for check in outage.current().down} == {A})
-    with socket.socket(socket.AF_UNIX) as asks:
-        asks.connect(health_report.SOCKET)
-        with asks.makefile() as stream:
-            rows = json.loads(stream.read())["checks"]
-    assert {(each["address"], each["state"]) for each in rows} == {(A, "down"), (B, "unknown")}
-    checker.close()
-    end.send(b"!")
-    serving.join(60)
-    assert served
-    ended.close()
-    end.close()

@@ -1,0 +1,162 @@
+"""The thread of the supervisor that hears the checker, and answers whoever asks for this node's health."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import threading
+import time
+from typing import Callable
+
+from ..health import privileges, wire
+from ..health.check import Check
+from ..outages import Asked
+from ..system import journal
+from .health_report import SOCKET as REPORT_SOCKET
+from .health_report import Report, row
+from .listeners import Listeners
+from .supervisor import ANSWERS, CHECKS, SOCKET, Supervisor
+from .verdicts import Verdict
+
+_PATIENCE = 10.0
+"""Seconds for whoever asks to take a report."""
+
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+Handler = Callable[[], None]
+
+
+class Loop:
+    """The loop of ``supervisor``, until ``ended`` can be read from. Raises OSError where it cannot begin."""
+
+    def __init__(self, supervisor: Supervisor, ended: socket.socket) -> None:
+        self._supervisor = supervisor
+        self._selector = selectors.DefaultSelector()
+        self._listeners = Listeners(self._selector)
+        self._link: wire.Supervisor | None = None
+        self._numbers: list[Asked] = []
+        """The checks that the checker knows, by their numbers."""
+        self._over = False
+        self._sockets = wire.listen(SOCKET, privileges.group()), _listen(REPORT_SOCKET)
+        checker, reports = self._sockets
+        self._watch(ended, self._end)
+        self._watch(supervisor.news, self._heed)
+        self._watch(checker, self._meet)
+        self._watch(reports, self._report)
+
+    def close(self) -> None:
+        self._part()
+        self._listeners.close()
+        for each in self._sockets:
+            each.close()
+        self._selector.close()
+
+    def step(self) -> bool:
+        """Do what is to be done. False when this is the end."""
+        self._listeners.expire(time.monotonic())
+        for key, events in self._selector.select(self._listeners.wait()):
+            if self._listeners.owns(key):
+                self._listeners.handle(key, events)
+            else:
+                key.data()
+        return not self._over
+
+    def _watch(self, what: socket.socket, handler: Handler) -> None:
+        self._selector.register(what, _READ, handler)
+
+    def _end(self) -> None:
+        self._over = True
+
+    def _heed(self) -> None:
+        """The other thread has news."""
+        news = self._supervisor.news.recv(4096)
+        if ANSWERS in news:
+            for line in self._listeners.listen(self._supervisor.answering.wanted):
+                journal.say(f"health: {line}")
+        if CHECKS in news:
+            self._tell()
+
+    # --- the checker
+
+    def _meet(self) -> None:
+        """A checker comes; one that was there is not heard any more."""
+        found, _address = self._sockets[0].accept()
+        self._part()
+        self._link = wire.Supervisor(found)
+        self._selector.register(self._link, _READ, self._hear)
+        self._tell()
+
+    def _part(self) -> None:
+        if self._link:
+            self._selector.unregister(self._link)
+            self._link.close()
+            self._link = None
+
+    def _tell(self) -> None:
+        """Have the checker ask what is wanted now."""
+        asking = self._supervisor.asking
+        self._numbers = list(asking.checks)
+        checks = [(number, Check(*each)) for number, each in enumerate(self._numbers)]
+        self._talk(lambda link: link.send(asking.generation, asking.node, asking.source, checks))
+
+    def _hear(self) -> None:
+        self._talk(self._take)
+
+    def _take(self, link: wire.Supervisor) -> None:
+        link.flush()
+        records, now, found = link.receive(), time.time(), self._supervisor
+        with found.lock:
+            # The checks may be others by now: who is not asked for any more is not believed either.
+            changes = [
+                found.verdicts.take(self._numbers[each.id], each.state, each.reason, each.milliseconds, now)
+                for each in records
+            ]
+        if any(changes):
+            found.changed.set()
+
+    def _talk(self, about: Callable[[wire.Supervisor], None]) -> None:
+        if self._link:
+            try:
+                about(self._link)
+                wanted = _READ | (_WRITE if self._link.wants_write else 0)
+                self._selector.modify(self._link, wanted, self._hear)
+            except OSError:
+                self._part()
+
+    # --- who asks what is known
+
+    def _report(self) -> None:
+        """Tell who comes, in a thread of its own: it may be megabytes."""
+        asked, _address = self._sockets[1].accept()
+        found = self.report()
+
+        def tell() -> None:
+            with asked, contextlib.suppress(OSError):
+                asked.settimeout(_PATIENCE)
+                asked.sendall(json.dumps(found.fields()).encode())
+
+        threading.Thread(target=tell, daemon=True).start()
+
+    def report(self) -> Report:
+        """What is known of all checks."""
+        with self._supervisor.lock:
+            asking, known = self._supervisor.asking, dict(self._supervisor.verdicts.known)
+        beat = self._link.heartbeat if self._link else None
+        rows = tuple(row(check, known.get(check, Verdict()), uses) for check, uses in asking.checks.items())
+        return Report(asking.generation, self._link is not None, beat.late if beat else 0, rows)
+
+
+def _listen(path: str) -> socket.socket:
+    """A socket of root's alone, as its folder is."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    try:
+        server.bind(path)
+        server.listen(16)
+    except BaseException:
+        server.close()
+        raise
+    return server
