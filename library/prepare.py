@@ -49,10 +49,17 @@ options:
     description: How often the node looks for drift and repairs it by itself; V(0) is never. Needs systemd.
     type: int
     default: 0
+  health:
+    description:
+      - Whether the node asks endpoints if they answer, by two processes that run all the time. One has no privileges,
+        and a user of the system, C(sluice-health), which is made where the node has the means.
+      - Where systemd does not run the node, each process has a loop that starts it again.
+    type: bool
+    default: false
   state:
     description:
-      - With V(absent), the command and all files are removed. Modules and values in the running kernel stay, since
-        nobody knows who else needs them.
+      - With V(absent), the command and all files are removed, and the user if it was made here. Modules and values in
+        the running kernel stay, since nobody knows who else needs them.
     type: str
     choices: [present, absent]
     default: present
@@ -107,6 +114,7 @@ def main() -> None:
             "unmanaged_devices": {"type": "list", "elements": "str", "default": []},
             "conntrack_max": {"type": "str", "default": "0"},
             "repair_seconds": {"type": "int", "default": 0},
+            "health": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
@@ -130,6 +138,7 @@ def main() -> None:
             present=present,
             systemd=linux.has_systemd(),
             repair_seconds=given["repair_seconds"],
+            health=given["health"],
             documents=command.documents(),
         )
         if installed and not check:

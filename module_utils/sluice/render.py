@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from . import addresses
+from . import addresses, probes
 from .backends import registry
 from .backends.interface import Backend, Memo, Needs, Views
 from .catalogue.checks import Checks
@@ -43,7 +43,13 @@ def render(views: Views, settings: Settings, catalogue: str = "") -> dict[str, s
 def needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:
     """What those files need of a node with this release of Linux, ``(6, 1)``. Raises InputError."""
     settings = _sound(settings)
-    return _backend(settings).needs(views, settings, kernel)
+    found = _backend(settings).needs(views, settings, kernel)
+    pings = any(port.probe and port.probe.kind == probes.ICMP for seen in views.values() for port in seen.ports)
+    return found._replace(sysctls={**found.sysctls, **_PINGS}) if pings else found
+
+
+_PINGS = {"net.ipv4.ping_group_range": "0 2147483647"}
+"""Whoever asks by ICMP needs no privilege (icmp(7)): all groups, as systemd's own sysctls have it."""
 
 
 def checks_for(nodes: Collection[Settings]) -> Checks:

@@ -57,6 +57,19 @@ def test_needs_are_of_the_backend() -> None:
     assert "dummy" in render.needs({}, node(backend="ipvs"), (6, 1)).modules
 
 
+@pytest.mark.parametrize(
+    ("kind", "health", "pings"), [("icmp", True, True), ("tcpSocket", True, False), ("icmp", False, False)]
+)
+def test_who_asks_by_icmp_may_do_so(kind: str, health: bool, pings: bool) -> None:
+    asked = catalogue(
+        service(annotations={"sluice.io/health-check": json.dumps({kind: {}})}), endpoint_slice("10.1.1.1")
+    )
+    own = node(health=health)
+    found = render.needs(render.views(asked, own), own, (6, 1)).sysctls
+    assert found.get("net.ipv4.ping_group_range") == ("0 2147483647" if pings else None)
+    assert found["net.ipv4.ip_forward"] == "1"
+
+
 def test_a_node_port_has_to_be_in_the_range_of_every_node() -> None:
     nodes = [Settings(nodeport_range=(30000, 31000)), Settings(nodeport_range=(30500, 32767))]
     assert render.checks_for(nodes).nodeport_range == (30500, 31000)

@@ -14,12 +14,15 @@ from typing import Callable
 from ..health import privileges, wire
 from ..health.check import Check
 from ..outages import Asked
-from ..system import journal
+from ..system import journal, notify
 from .health_report import SOCKET as REPORT_SOCKET
 from .health_report import Report, row
 from .listeners import Listeners
 from .supervisor import ANSWERS, CHECKS, SOCKET, Supervisor
 from .verdicts import Verdict
+
+BEAT = 2.0
+"""Seconds between two words to systemd that all is well: less than half of its patience (WatchdogSec=)."""
 
 _PATIENCE = 10.0
 """Seconds for whoever asks to take a report."""
@@ -39,6 +42,7 @@ class Loop:
         self._numbers: list[Asked] = []
         """The checks that the checker knows, by their numbers."""
         self._over = False
+        self._next_beat = 0.0
         self._sockets = wire.listen(SOCKET, privileges.group()), _listen(REPORT_SOCKET)
         checker, reports = self._sockets
         self._watch(ended, self._end)
@@ -55,8 +59,12 @@ class Loop:
 
     def step(self) -> bool:
         """Do what is to be done. False when this is the end."""
-        self._listeners.expire(time.monotonic())
-        for key, events in self._selector.select(self._listeners.wait()):
+        now = time.monotonic()
+        if now >= self._next_beat and self._supervisor.is_well(now):
+            notify.notify(notify.READY, notify.WATCHDOG)
+            self._next_beat = now + BEAT
+        self._listeners.expire(now)
+        for key, events in self._selector.select(min(BEAT, self._listeners.wait() or BEAT)):
             if self._listeners.owns(key):
                 self._listeners.handle(key, events)
             else:

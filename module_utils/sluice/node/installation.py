@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from .. import archive
 from ..archive import LIBRARY
-from ..system import owned_files, tools, trust
-from . import units
+from ..health import privileges
+from ..system import owned_files, tools, trust, users
+from . import processes, units
 from .units import COMMAND
 
 SHARE = "/usr/local/share"
@@ -36,11 +37,16 @@ _OWN_PYTHON = "/usr/bin/python3"
 """The distribution's: what is taken instead of one that others may replace."""
 
 
+_COMMENT = "asks the endpoints of Sluice"
+"""By which the user of the checker is known again as ours."""
+
+
 class Change(NamedTuple):
     """What an installation would write: files, and links of units (by path, whether they should be there).
 
-    ``anew``: others may have put code among what is installed, so that all of it goes first. ``idle``: the timer that
-    repairs drift was stopped by hand.
+    ``anew``: others may have put code among what is installed, so that all of it goes first. ``idle``: what should run
+    all the time was stopped by hand, or the other way round. ``user``: whether the checker's user is made (True) or
+    removed. ``processes``: whether those of health should run without systemd; None where it sees to them.
     """
 
     files: owned_files.Contents
@@ -48,9 +54,11 @@ class Change(NamedTuple):
     units: dict[str, str | None]
     anew: bool = False
     idle: bool = False
+    user: bool | None = None
+    processes: bool | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.links or self.idle)
+        return bool(self.files or self.links or self.idle or self.user is not None)
 
 
 def change(
@@ -60,27 +68,41 @@ def change(
     present: bool,
     systemd: bool,
     repair_seconds: int = 0,
+    health: bool = False,
     documents: Mapping[str, str] | None = None,
 ) -> Change:
     """The files of the installation that are not yet (or, without ``present``, still) there. Raises NodeError.
 
     ``systemd``: whether the node runs it; without it there is nobody to call units. ``repair_seconds``: how often the
-    node looks for drift by itself, 0 for never. ``documents``: what is there to be read, by its name below SHARE.
+    node looks for drift by itself, 0 for never. ``health``: whether endpoints are asked if they answer.
+    ``documents``: what is there to be read, by its name below SHARE.
     """
+    health = health and present
     documents = {os.path.join(SHARE, name): text for name, text in (documents or {}).items()}
     engine: owned_files.Contents = dict.fromkeys([*_installed(), COMMAND, *documents])
     if present:
         engine.update({f"{LIBRARY}/sluice/{name}": text for name, text in archive.sources(package).items()})
         engine.update(documents)
         engine[COMMAND] = _SCRIPT.format(python=_interpreter(python), library=LIBRARY)
-    wanted_units = units.contents(repair_seconds, present=present) if systemd else {}
+    user = _user(health=health, present=present)
+    checker = (privileges.USER if user or users.exists(privileges.USER) else privileges.NOBODY) if health else ""
+    wanted_units = units.contents(repair_seconds, present=present, checker=checker) if systemd else {}
     anew = present and archive.may_be_others()
     files = {**(engine if anew else owned_files.differing(engine)), **owned_files.differing(wanted_units)}
     if present and not os.access(COMMAND, os.X_OK):
         files[COMMAND] = engine[COMMAND]
     links = units.links(wanted_units) if systemd else {}
-    idle = systemd and not (files or links) and units.is_idle(wanted_units)
-    return Change(files, links, wanted_units, anew, idle)
+    idle = not (files or links) and (units.is_idle(wanted_units) if systemd else processes.differ(health))
+    return Change(files, links, wanted_units, anew, idle, user, None if systemd else health)
+
+
+def _user(*, health: bool, present: bool) -> bool | None:
+    """Whether the checker's user is to be made, or removed; None where it stays as it is. A node may lack the means."""
+    if health and users.may_make() and not users.exists(privileges.USER):
+        return True
+    if not present and users.may_remove() and users.is_ours(privileges.USER, _COMMENT):
+        return False
+    return None
 
 
 def _interpreter(python: str) -> str:
@@ -111,6 +133,10 @@ def perform(wanted: Change) -> None:
         shutil.rmtree(LIBRARY)
     if wanted.units:
         units.end(wanted.units)
+    if wanted.files or not wanted.processes:
+        processes.end()  # those of an engine that was, also where systemd runs the node now
+    if wanted.user is False:
+        users.remove(privileges.USER)
     owned_files.write(wanted.files)
     if wanted.files.get(COMMAND):
         os.chmod(COMMAND, 0o755)
@@ -119,8 +145,12 @@ def perform(wanted: Change) -> None:
         _compile()
     else:
         shutil.rmtree(LIBRARY, ignore_errors=True)
+    if wanted.user:
+        users.make(privileges.USER, _COMMENT)
     if wanted.units:
-        units.perform(wanted.links, wanted.units)
+        units.perform(wanted.links, wanted.units, anew=bool(wanted.files))
+    if wanted.processes:
+        processes.start()
 
 
 def _compile() -> None:

@@ -11,7 +11,8 @@ from ..catalogue import counts
 from ..faults import printable
 from ..system import conntrack, linux, owned_files
 from ..system.tools import NodeError
-from . import apply, difference, files, history, pending, state
+from . import apply, checking, difference, files, history, pending, state
+from .checking import Checking
 from .pending import Pending
 from .unrouted import Unrouted, unrouted, warning
 
@@ -47,12 +48,14 @@ class Status(NamedTuple):
     drift: Drift
     rolled_back: Mapping[str, Any] | None
     error: Mapping[str, Any] | None
+    health: Checking = checking.OFF
 
     @property
     def well(self) -> bool:
         """Whether there is nothing to look after."""
         overdue = self.waiting and self.waiting.overdue
-        return not (self.drift.lines or self.rolled_back or overdue or self.unrouted or self.nearly_full)
+        healthy = self.health.well and not (self.unrouted or self.nearly_full)
+        return healthy and not (self.drift.lines or self.rolled_back or overdue)
 
     @property
     def nearly_full(self) -> str:
@@ -77,6 +80,7 @@ class Status(NamedTuple):
             "endpoints": held.endpoints if held else None,
             "ready": held.ready if held else None,
             "unrouted": list(self.unrouted),
+            "health": self.health.fields(),
             "connections": self.connections[0],
             "connections_max": self.connections[1],
             "drift": None if self.drift.lines is None else self.drift.lines > 0,
@@ -95,6 +99,7 @@ class Status(NamedTuple):
             "pending": self._pending(),
             "Services": self._services(),
             "routes": warning(self.unrouted) or "to all endpoints",
+            "health": self.health.text,
             "conntrack": self._conntrack(),
             "drift": self.drift.text,
             "rolled back": _told(self.rolled_back, "reason"),
@@ -147,6 +152,7 @@ def status(directory: str = files.DIRECTORY) -> Status:
         drift=_drift(directory),
         rolled_back=state.note(),
         error=state.error(),
+        health=checking.checking(),
     )
 
 

@@ -42,8 +42,12 @@ GATHER, _AT_ONCE = 0.02, 0.002
 AGAIN = 2.0
 """Seconds until a change that the node refused is tried again."""
 
-CHECKS, ANSWERS = b"c", b"a"
-"""What is news for the other thread: other checks are wanted, others answer for the node's health."""
+STUCK = locks.SECONDS + 60.0
+"""Seconds that one turn may take of the thread that changes the kernel: it may wait for who has the lock."""
+
+CHECKS, ANSWERS, READY = b"c", b"a", b"r"
+"""What is news for the other thread: other checks are wanted, others answer for the node's health, the first look is
+made."""
 
 
 class Asking(NamedTuple):
@@ -78,6 +82,7 @@ class Supervisor:
         self._heeded = self.verdicts.down
         """What is down, and whose connections were ended."""
         self._said = ""
+        self._turn = 0.0
 
     def close(self) -> None:
         """Let go of what both threads have; neither runs any more."""
@@ -89,7 +94,10 @@ class Supervisor:
         changed = 0.0
         while not self.ending.is_set():
             try:
-                self._look()
+                try:
+                    self._look()
+                finally:
+                    self._begin_turn()
                 if self.changed.wait(LOOK) and not self.ending.is_set():
                     busy = time.monotonic() - changed < LOOK
                     time.sleep(GATHER if busy else _AT_ONCE)
@@ -118,6 +126,15 @@ class Supervisor:
                     self.changed.set()
             self._tell(CHECKS)
         self._answer()
+
+    def _begin_turn(self) -> None:
+        first, self._turn = not self._turn, time.monotonic()
+        if first:
+            self._tell(READY)
+
+    def is_well(self, now: float) -> bool:
+        """Whether the first look is made, and the thread that works is not stuck."""
+        return bool(self._turn) and now - self._turn < STUCK
 
     def _answer(self) -> None:
         """Have the others answer for what is in force, down and drained now."""

@@ -1,4 +1,5 @@
-"""The units of systemd that keep the rules without Ansible: after a reboot, and where drift is to be repaired."""
+"""The units of systemd that keep the rules without Ansible: after a reboot, where drift is to be repaired, and where
+endpoints are asked whether they answer."""
 
 from __future__ import annotations
 
@@ -105,17 +106,106 @@ AccuracySec=1
 WantedBy=timers.target
 """
 
+# Neither is bound to the other: where one is killed the other goes on, with all that it knows, and they meet again.
+# Nor does the end of either change a rule. None waits for the node's files: they may come later.
+_SUPERVISOR = f"""\
+# Written by Sluice.
+[Unit]
+Description=Keep the rules of Sluice to the endpoints that answer
+After=sluice.service
+Wants=sluice-health-checker.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart={COMMAND} health --supervise
+Restart=always
+RestartSec=1
+WatchdogSec=10
+# Also of a process that is stopped.
+WatchdogSignal=SIGKILL
+# The change under way is brought to its end.
+KillMode=mixed
+LimitNOFILE=16384
+SyslogIdentifier=sluice
+{_HARDENING}
+# To hand the socket to the checker's group.
+CapabilityBoundingSet=CAP_CHOWN
+# Routers may ask it.
+IPAddressAllow=any
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_CHECKER = f"""\
+# Written by Sluice.
+[Unit]
+Description=Ask the endpoints of Sluice whether they answer
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart={COMMAND} health --check
+Restart=always
+RestartSec=1
+SyslogIdentifier=sluice
+User={{user}}
+LimitNOFILE=1048576
+# Programs of checks run in here as well.
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+ProtectSystem=strict
+# The interpreter may lie in one.
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectProc=invisible
+ProcSubset=pid
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RemoveIPC=yes
+KeyringMode=private
+UMask=0077
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
 _TIMER_UNIT = "sluice-repair.timer"
-_WANTED_BY = {"sluice.service": "multi-user.target.wants", _TIMER_UNIT: "timers.target.wants"}
+_HEALTH = ("sluice-health.service", "sluice-health-checker.service")
+_WANTED_BY = {
+    "sluice.service": "multi-user.target.wants",
+    _TIMER_UNIT: "timers.target.wants",
+    **dict.fromkeys(_HEALTH, "multi-user.target.wants"),
+}
 
 
-def contents(repair_seconds: int, *, present: bool = True) -> dict[str, str | None]:
-    """The unit files by path; None for one that should not be there. ``repair_seconds`` 0: drift stays until a run."""
-    repairs = present and repair_seconds > 0
+def contents(repair_seconds: int, *, present: bool = True, checker: str = "") -> dict[str, str | None]:
+    """The unit files by path; None for one that should not be there. ``repair_seconds`` 0: drift stays until a run.
+
+    ``checker``: the user that asks endpoints; empty where none are asked.
+    """
+    repairs, checks = present and repair_seconds > 0, present and bool(checker)
     return {
         f"{FOLDER}/sluice.service": _RESTORE if present else None,
         f"{FOLDER}/sluice-repair.service": _REPAIR if repairs else None,
         f"{FOLDER}/sluice-repair.timer": _TIMER.format(seconds=repair_seconds) if repairs else None,
+        f"{FOLDER}/sluice-health.service": _SUPERVISOR if checks else None,
+        f"{FOLDER}/sluice-health-checker.service": _CHECKER.format(user=checker) if checks else None,
     }
 
 
@@ -130,10 +220,15 @@ def links(wanted: dict[str, str | None]) -> dict[str, bool]:
 
 
 def is_idle(wanted: Mapping[str, str | None]) -> bool:
-    """Whether the timer that repairs drift should run and does not, as somebody has stopped it."""
-    if _TIMER_UNIT in _gone(wanted) or not tools.find("systemctl"):
+    """Whether what should run all the time does not, as somebody has stopped it: a timer, processes."""
+    should = _lasting(wanted)
+    if not should or not tools.find("systemctl"):
         return False
-    return bool(tools.run(["systemctl", "--quiet", "is-active", _TIMER_UNIT]).returncode)
+    return not _STOPPED.isdisjoint(tools.run(["systemctl", "is-active", *should]).stdout.split())
+
+
+_STOPPED = frozenset({"inactive", "failed", "unknown"})
+"""What systemctl(1) calls a unit that does not run, and is not about to."""
 
 
 def end(wanted: Mapping[str, str | None]) -> None:
@@ -150,8 +245,15 @@ def _gone(wanted: Mapping[str, str | None]) -> list[str]:
     return [os.path.basename(path) for path, text in wanted.items() if text is None]
 
 
-def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> None:
-    """Make and remove links, and have systemd read its units again; the timer starts at once, what went is unknown."""
+def _lasting(wanted: Mapping[str, str | None]) -> list[str]:
+    return [unit for unit in (_TIMER_UNIT, *_HEALTH) if wanted.get(f"{FOLDER}/{unit}") is not None]
+
+
+def perform(changed_links: dict[str, bool], wanted: dict[str, str | None], *, anew: bool = True) -> None:
+    """Make and remove links, and have systemd read its units again; what went is unknown to it then.
+
+    What should run all the time runs, ``anew`` where it ran.
+    """
     for link, should in changed_links.items():
         if should:
             owned_files.make_folder(os.path.dirname(link))
@@ -162,8 +264,9 @@ def perform(changed_links: dict[str, bool], wanted: dict[str, str | None]) -> No
     gone = _gone(wanted)
     if gone:
         _systemctl("reset-failed", *gone)
-    if _TIMER_UNIT not in gone:
-        _systemctl("restart", _TIMER_UNIT)
+    lasting = _lasting(wanted)
+    if lasting:
+        _systemctl("restart" if anew else "start", *lasting)
 
 
 def _systemctl(*words: str) -> None:

@@ -18,6 +18,9 @@ from .tools import NodeError
 _NETNS_COOKIE = 71
 """SO_NETNS_COOKIE of asm-generic/socket.h."""
 
+_ACCEPTS, _CONNECTED = 0x10000, "03"
+"""Flags and state of a socket in /proc/net/unix (linux/net.h: __SO_ACCEPTCON, SS_CONNECTED)."""
+
 _SYSCTLS = "/proc/sys/"
 _SYS_MODULE = "/sys/module"
 _WITH_PARAMETERS = ("dummy", "ip_vs")
@@ -106,6 +109,33 @@ def start_time(pid: int) -> str:
             return stream.read().rpartition(")")[2].split()[19]
     except OSError:
         return ""
+
+
+def session(leader: int) -> list[int]:
+    """The processes of the session that ``leader`` began (setsid(2)), those that have ended but were not waited for
+    not among them."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
+            fields = stream.read().rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] not in "ZX":
+                found.append(int(path.split("/")[2]))
+    return found
+
+
+def unix_socket(path: str) -> tuple[bool, bool]:
+    """Whether somebody in this network namespace listens at ``path``, and whether somebody was accepted there.
+
+    By /proc/net/unix, which asks nobody and may be read by all.
+    """
+    listens = connected = False
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            fields = line.rstrip("\n").split(maxsplit=7)
+            if fields[7:] == [path]:
+                accepts = int(fields[3], 16) & _ACCEPTS
+                listens, connected = listens or bool(accepts), connected or fields[5] == _CONNECTED
+    return listens, connected
 
 
 # --- sysctls, by sysctl(8)'s names: with a slash for the dot of an interface (``net.ipv4.conf.eth0/7.forwarding``)

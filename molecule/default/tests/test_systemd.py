@@ -22,11 +22,49 @@ def test_unit_restores_before_the_network(node: Node) -> None:
     assert node.host.run("sluice diff").rc == 0
 
 
+def exposure(node: Node, unit: str) -> float:
+    """What a unit may do; 10 is one that may do all that root may."""
+    said = node.host.check_output("systemd-analyze security --no-pager %s", unit)
+    found = re.search(rf"Overall exposure level for {unit}: ([0-9.]+)", said)
+    assert found, said
+    return float(found[1])
+
+
 def test_units_may_do_little(node: Node) -> None:
-    """They change the network's tables; 10 is a unit that may do all that root may."""
-    said = node.host.check_output("systemd-analyze security --no-pager sluice.service")
-    exposure = re.search(r"Overall exposure level for sluice.service: ([0-9.]+)", said)
-    assert exposure and float(exposure[1]) < 4, said
+    """They change the network's tables."""
+    assert exposure(node, "sluice.service") < 4
+
+
+HEALTH = ("sluice-health.service", "sluice-health-checker.service")
+
+
+def pids(node: Node) -> list[int]:
+    """The processes of health, of those that are about to start again 0."""
+    shown = node.host.check_output("systemctl show --value -p MainPID %s %s", *HEALTH)
+    return [int(line) for line in shown.split()]
+
+
+def test_the_processes_of_health(node: Node) -> None:
+    """One load balancer has them: what they may do, and that they are back whatever happens to them."""
+    states = node.host.run("systemctl is-enabled %s %s", *HEALTH).stdout.split()
+    if node.variant != "nft":
+        assert (states, node.host.user("sluice-health").exists) == ([], False)
+        return
+    assert states == ["enabled"] * 2
+    assert exposure(node, HEALTH[0]) < 4
+    assert exposure(node, HEALTH[1]) <= 2
+    about = node.host.file(f"/proc/{pids(node)[1]}/status").content_string
+    assert re.search(r"^CapEff:\t0+$", about, re.MULTILINE)
+    assert f"\nUid:\t{node.host.user('sluice-health').uid}\t" in about
+    for at in range(2):
+        before = pids(node)
+        node.host.check_output("kill -9 %s", before[at])
+        deadline = time.monotonic() + 120
+        while (now := pids(node))[at] in (0, before[at]) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert now[at] not in (0, before[at])
+        assert now[1 - at] == before[1 - at], "one goes on without the other"
+    assert node.host.run("sluice diff").rc == 0
 
 
 @pytest.fixture

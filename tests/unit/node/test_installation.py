@@ -8,17 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import script
 
 import sluice
 from sluice.node import installation, units
-from sluice.system import tools
+from sluice.system import tools, users
 
 pytestmark = pytest.mark.usefixtures("node_root", "programs")
 
 
-def install(*, present: bool = True, systemd: bool = False, repair_seconds: int = 0) -> installation.Change:
+def install(
+    *, present: bool = True, systemd: bool = False, repair_seconds: int = 0, health: bool = False
+) -> installation.Change:
     wanted = installation.change(
-        sluice, sys.executable, present=present, systemd=systemd, repair_seconds=repair_seconds
+        sluice, sys.executable, present=present, systemd=systemd, repair_seconds=repair_seconds, health=health
     )
     if wanted:
         installation.perform(wanted)
@@ -138,7 +141,7 @@ def test_a_timer_that_was_stopped_starts_again(node_root: Path, monkeypatch: pyt
     install(systemd=True, repair_seconds=30)
     asked.clear()
     found = install(systemd=True, repair_seconds=30)
-    assert (bool(found), found.files, asked[-1]) == (True, {}, ("restart", "sluice-repair.timer"))
+    assert (bool(found), found.files, asked[-1]) == (True, {}, ("start", "sluice-repair.timer"))
 
 
 def test_units_are_for_systemd(node_root: Path) -> None:
@@ -151,8 +154,73 @@ def test_units_are_for_systemd(node_root: Path) -> None:
     assert not install(systemd=True, repair_seconds=30)
 
 
+def user_of(found: installation.Change) -> str:
+    """The user that the checker's unit names."""
+    (text,) = [text for path, text in found.units.items() if path.endswith("-checker.service")]
+    return str(text).partition("\nUser=")[2].partition("\n")[0]
+
+
+@pytest.fixture
+def means(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To make users and to remove them, which a test's scripts are."""
+    for name in ("may_make", "may_remove"):
+        monkeypatch.setattr(users, name, lambda: True)
+
+
+@pytest.mark.usefixtures("means")
+def test_the_checker_has_a_user_of_its_own(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(programs / "useradd", f'for last; do :; done; echo "made $last" >>{programs}/log')
+    script(programs / "userdel", f'echo "removed $1" >>{programs}/log')
+    assert install(systemd=True).user is None
+    found = install(systemd=True, health=True)
+    assert (found.user, user_of(found), len(found.files)) == (True, "sluice-health", 2)
+    monkeypatch.setattr(users, "_comment", lambda _name: installation._COMMENT)
+    assert not install(systemd=True, health=True)
+    assert install(systemd=True).user is None, "it may be needed again"
+    assert install(present=False, systemd=True, health=True).user is False
+    assert (programs / "log").read_text().splitlines() == ["made sluice-health", "removed sluice-health"]
+
+
+@pytest.mark.usefixtures("means")
+def test_somebody_else_s_user_is_taken_and_left(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("useradd", "userdel"):
+        script(programs / name, "exit 1")
+    monkeypatch.setattr(users, "_comment", lambda _name: "an operator made it")
+    found = install(systemd=True, health=True)
+    assert (found.user, user_of(found)) == (None, "sluice-health")
+    assert install(present=False, systemd=True).user is None
+
+
+def test_a_node_without_the_means_to_make_a_user() -> None:
+    found = install(systemd=True, health=True)
+    assert (found.user, user_of(found)) == (None, "nobody")
+    assert not install(systemd=True, health=True)
+
+
+def test_without_systemd_health_is_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these do is tested in test_processes.py; here it is when they are ended and started."""
+    done: list[str] = []
+    running = False
+    monkeypatch.setattr(installation.processes, "differ", lambda wanted: wanted != running)
+    monkeypatch.setattr(installation.processes, "start", lambda: done.append("start"))
+    monkeypatch.setattr(installation.processes, "end", lambda: done.append("end"))
+    install(health=True)
+    assert done == ["end", "start"], "with an engine that is new"
+    running = True
+    assert not install(health=True)
+    running = False
+    done.clear()
+    assert install(health=True).idle
+    assert done == ["start"]
+    running = True
+    done.clear()
+    assert install().idle
+    assert install(present=False)
+    assert done == ["end", "end"]
+
+
 def test_nothing_is_left(node_root: Path) -> None:
-    install(systemd=True, repair_seconds=30)
+    install(systemd=True, repair_seconds=30, health=True)
     assert install(present=False, systemd=True)
     assert files(node_root) == []
     assert not os.path.exists(installation.LIBRARY)

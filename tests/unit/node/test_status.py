@@ -10,7 +10,7 @@ import pytest
 from folder_backend import put_and_apply
 
 import sluice
-from sluice.node import files, pending, rollback, state, status, unrouted
+from sluice.node import checking, files, pending, rollback, state, status, unrouted
 from sluice.node.origin import Origin
 from sluice.system import conntrack, linux
 from sluice.system.tools import NodeError
@@ -48,6 +48,7 @@ def test_all_is_well(applied: str) -> None:
         "endpoints": 4,
         "ready": 3,
         "unrouted": [],
+        "health": {"on": False, "supervisor": False, "checker": False, "checks": None, "down": None},
         "connections": 79,
         "connections_max": 100,
         "drift": False,
@@ -69,6 +70,7 @@ def test_for_a_person(applied: str) -> None:
         "pending      nothing",
         "Services     2 Services, 4 endpoints (1 not ready)",
         "routes       to all endpoints",
+        "health       off",
         "conntrack    79 of 100 connections",
         "drift        none",
         "rolled back  none",
@@ -82,6 +84,13 @@ def test_endpoints_without_a_route(applied: str, monkeypatch: pytest.MonkeyPatch
     found = status.status(applied)
     assert (found.fields()["unrouted"], found.well) == (["10.0.0.1"], False)
     assert f"routes       {unrouted.warning(found.unrouted)}" in found.lines()
+
+
+def test_endpoints_that_nobody_asks(applied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "checking", lambda: checking.Checking(on=True, checks=3, down=0))
+    found = status.status(applied)
+    assert (found.fields()["health"]["checks"], found.well) == (3, False)
+    assert "health       on: 3 checks, 0 down, the supervisor does not run" in found.lines()
 
 
 @pytest.mark.parametrize(

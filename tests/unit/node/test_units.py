@@ -5,6 +5,8 @@ from __future__ import annotations
 import configparser
 import functools
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,22 +34,66 @@ def test_which_there_are() -> None:
     assert names(units.contents(0)) == {"sluice.service"}
     assert names(units.contents(30)) == {"sluice.service", "sluice-repair.service", "sluice-repair.timer"}
     assert names(units.contents(30, present=False)) == set()
+    health = {"sluice-health.service", "sluice-health-checker.service"}
+    assert names(units.contents(0, checker="sluice-health")) == {"sluice.service", *health}
+    assert names(units.contents(0, present=False, checker="sluice-health")) == set()
+
+
+def parsed(text: str) -> configparser.ConfigParser:
+    found = configparser.ConfigParser(strict=False, interpolation=None)
+    found.optionxform = str  # type: ignore[assignment, method-assign]
+    found.read_string(text)
+    return found
+
+
+def test_the_processes_of_health() -> None:
+    """What systemd makes of it, and what they may still do, is tested where there is one (Molecule)."""
+    found = units.contents(0, checker="nobody")
+    supervisor = str(found[f"{units.FOLDER}/sluice-health.service"])
+    checker = str(found[f"{units.FOLDER}/sluice-health-checker.service"])
+    assert set(units.HARDENING) <= set(supervisor.splitlines())
+    own = {line for line in supervisor.splitlines() if line.startswith(("CapabilityBoundingSet", "IPAddressAllow"))}
+    assert own - set(units.HARDENING) == {"CapabilityBoundingSet=CAP_CHOWN", "IPAddressAllow=any"}
+    assert parsed(supervisor)["Service"]["ExecStart"] == "/usr/local/sbin/sluice health --supervise"
+    assert parsed(checker)["Service"]["ExecStart"] == "/usr/local/sbin/sluice health --check"
+    assert parsed(checker)["Service"]["User"] == "nobody"
+    assert parsed(checker)["Service"]["CapabilityBoundingSet"] == ""
+    for text in (supervisor, checker):
+        # Whatever happens to them, and however often: they are back.
+        assert parsed(text)["Unit"]["StartLimitIntervalSec"] == "0"
+        assert parsed(text)["Service"]["Restart"] == "always"
+        assert parsed(text)["Service"]["NoNewPrivileges"] == "yes"
+        # The files of a node that is prepared for the first time come later.
+        assert "ConditionPathExists" not in text
+        # The end of one is not that of the other.
+        assert not {"PartOf", "BindsTo", "Requires"} & set(parsed(text)["Unit"])
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="NOT TESTED: systemd-analyze is not here")
+def test_systemd_knows_all_that_they_say(tmp_path: Path) -> None:
+    script(tmp_path / "sluice", "exit 0")
+    paths = []
+    for path, text in units.contents(30, checker="root").items():
+        paths.append(tmp_path / os.path.basename(path))
+        paths[-1].write_text(str(text).replace("/usr/local/sbin/sluice", str(tmp_path / "sluice")))
+    done = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if str(tmp_path) in line]) == (0, [])
 
 
 def test_they_call_the_command() -> None:
     for path, text in units.contents(45).items():
-        parsed = configparser.ConfigParser(strict=False, interpolation=None)
-        parsed.optionxform = str  # type: ignore[assignment, method-assign]
-        parsed.read_string(str(text))
+        if text is None:
+            continue
+        found = parsed(text)
         if path.endswith(".timer"):
-            assert parsed["Timer"]["OnUnitActiveSec"] == "45"
+            assert found["Timer"]["OnUnitActiveSec"] == "45"
         else:
-            assert parsed["Service"]["ExecStart"].startswith("/usr/local/sbin/sluice apply")
-            assert parsed["Service"]["NoNewPrivileges"] == "yes"
-            assert all(line in str(text).splitlines() for line in units.HARDENING)
-            assert ("LogLevelMax" in parsed["Service"]) is path.endswith("sluice-repair.service")
-            assert parsed["Unit"]["ConditionPathExists"] == "/etc/sluice/settings.json"
-            assert {f"{key}={value}" for key, value in parsed["Service"].items()} >= set(units.HARDENING)
+            assert found["Service"]["ExecStart"].startswith("/usr/local/sbin/sluice apply")
+            assert found["Service"]["NoNewPrivileges"] == "yes"
+            assert all(line in text.splitlines() for line in units.HARDENING)
+            assert ("LogLevelMax" in found["Service"]) is path.endswith("sluice-repair.service")
+            assert found["Unit"]["ConditionPathExists"] == "/etc/sluice/settings.json"
+            assert {f"{key}={value}" for key, value in found["Service"].items()} >= set(units.HARDENING)
 
 
 def test_the_node_says_that_it_repairs_by_itself() -> None:
@@ -68,20 +114,23 @@ def test_nothing_has_to_be_made_before_they_start() -> None:
 
 
 def test_links_are_made_and_removed(programs: Path) -> None:
-    wanted = units.contents(30)
+    wanted = units.contents(30, checker="nobody")
     write(wanted)
     links = units.links(wanted)
     assert {Path(link).relative_to(units.FOLDER).as_posix(): should for link, should in links.items()} == {
         "multi-user.target.wants/sluice.service": True,
+        "multi-user.target.wants/sluice-health.service": True,
+        "multi-user.target.wants/sluice-health-checker.service": True,
         "timers.target.wants/sluice-repair.timer": True,
     }
     units.perform(links, wanted)
     assert all(Path(link).resolve() == Path(units.FOLDER) / Path(link).name for link in links)
     assert units.links(wanted) == {}
     fewer = units.contents(0)
-    (link,) = units.links(fewer)
-    units.perform({link: False}, fewer)
-    assert not os.path.lexists(link)
+    gone = units.links(fewer)
+    assert list(gone.values()) == [False] * 3
+    units.perform(gone, fewer)
+    assert not any(map(os.path.lexists, gone))
     assert units.links(fewer) == {}
     assert list(units.links(units.contents(0, present=False)).values()) == [False]
 
@@ -90,14 +139,23 @@ def test_systemd_is_told(programs: Path) -> None:
     script(programs / "systemctl", f'echo "$*" >>{programs}/log')
     log = programs / "log"
     units.perform({}, units.contents(30))
-    assert log.read_text().splitlines() == ["--quiet daemon-reload", "--quiet restart sluice-repair.timer"]
+    assert log.read_text().splitlines() == [
+        "--quiet daemon-reload",
+        "--quiet reset-failed sluice-health.service sluice-health-checker.service",
+        "--quiet restart sluice-repair.timer",
+    ]
     log.unlink()
-    units.end(units.contents(30))
+    health = "sluice-health.service sluice-health-checker.service"
+    for anew, word in ((True, "restart"), (False, "start")):
+        units.perform({}, units.contents(30, checker="nobody"), anew=anew)
+        assert log.read_text().splitlines()[-1] == f"--quiet {word} sluice-repair.timer {health}"
+    log.unlink()
+    units.end(units.contents(30, checker="nobody"))
     assert not log.exists()
     for wanted, gone in (
         # A repair may have failed as its files went: it would be listed as failed for ever.
-        (units.contents(0), "sluice-repair.service sluice-repair.timer"),
-        (units.contents(0, present=False), "sluice.service sluice-repair.service sluice-repair.timer"),
+        (units.contents(0), f"sluice-repair.service sluice-repair.timer {health}"),
+        (units.contents(0, present=False), f"sluice.service sluice-repair.service sluice-repair.timer {health}"),
     ):
         units.end(wanted)
         units.perform({}, wanted)
@@ -106,17 +164,36 @@ def test_systemd_is_told(programs: Path) -> None:
         log.unlink()
 
 
-@pytest.mark.parametrize(("seconds", "code", "idle"), [(30, 0, False), (30, 3, True), (0, 3, False)])
-def test_a_timer_that_somebody_has_stopped(seconds: int, code: int, idle: bool, programs: Path) -> None:
-    script(programs / "systemctl", f'[ "$*" = "--quiet is-active sluice-repair.timer" ] && exit {code}')
-    assert units.is_idle(units.contents(seconds)) is idle
+@pytest.mark.parametrize(
+    ("said", "idle"),
+    [
+        ("active active active", False),
+        ("inactive active active", True),
+        ("active failed active", True),
+        # systemd is about to start it again.
+        ("active activating active", False),
+        ("", False),
+    ],
+)
+def test_what_somebody_has_stopped(said: str, idle: bool, programs: Path) -> None:
+    should = "sluice-repair.timer sluice-health.service sluice-health-checker.service"
+    script(programs / "systemctl", f'[ "$*" = "is-active {should}" ] && printf "%s\\n" {said}; exit 3')
+    assert units.is_idle(units.contents(30, checker="nobody")) is idle
+
+
+def test_what_should_not_run_is_not_idle(programs: Path) -> None:
+    script(programs / "systemctl", "echo inactive; exit 3")
+    assert units.is_idle(units.contents(30))
+    assert not units.is_idle(units.contents(0))
 
 
 def test_what_goes_is_stopped_while_its_file_is_there(programs: Path) -> None:
     """systemd fails a timer whose service has gone, and counts the host as degraded then."""
     there = f"[ -e {units.FOLDER}/sluice-repair.timer ] && is=there || is=gone"
     script(programs / "systemctl", f'{there}; echo "$2: $is" >>{programs}/log')
-    change = functools.partial(installation.change, sluice, sys.executable, systemd=True, repair_seconds=30)
+    change = functools.partial(
+        installation.change, sluice, sys.executable, systemd=True, repair_seconds=30, health=True
+    )
     installation.perform(change(present=True))
     installation.perform(change(present=False))
     assert (programs / "log").read_text().splitlines()[2:] == [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,3 +126,35 @@ def test_a_module_is_loaded_again_only_if_it_went(unloads: int, called: list[str
     script(programs / "modprobe", f'echo "$*" >>{programs}/log; [ "$2" != --remove ] || exit {unloads}')
     linux.reload_module("m")
     assert (programs / "log").read_text().splitlines() == [f"--quiet {words}" for words in called]
+
+
+def test_a_session_is_who_is_in_it() -> None:
+    script = "sleep 60 & echo $! ; wait"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True) as leader:
+        assert leader.stdout
+        try:
+            child = int(leader.stdout.readline())
+            assert sorted(linux.session(leader.pid)) == sorted([leader.pid, child])
+            os.kill(leader.pid, signal.SIGKILL)
+            # Nobody has waited for it yet.
+            assert comes_true(lambda: linux.session(leader.pid) == [child])
+        finally:
+            os.killpg(leader.pid, signal.SIGKILL)
+
+
+def test_who_is_at_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = f"a socket of {os.getpid()}"
+    assert linux.unix_socket(path) == (False, False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(path)
+        assert linux.unix_socket(path) == (False, False)
+        server.listen(1)
+        assert linux.unix_socket(path) == (True, False)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+            link.connect(path)
+            with server.accept()[0]:
+                assert linux.unix_socket(path) == (True, True)
+                assert linux.unix_socket(path[:-1]) == (False, False)
+        assert linux.unix_socket(path) == (True, False)
+    assert linux.unix_socket(path) == (False, False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.sluice.lb.plugins.module_utils import sluice
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, preparation, units
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, preparation, processes, units
 
 WANTED = {
     "sysctls": {"kernel.ostype": "Linux"},
@@ -50,6 +50,22 @@ def test_all_of_it_is_taken_away(run: Any, node_root: Path) -> None:
     assert run("prepare", state="absent", **WANTED)["changed"]
     assert files(node_root) == []
     assert not run("prepare", state="absent")["changed"]
+
+
+def test_health_is_switched_on_and_off(run: Any, node_root: Path) -> None:
+    """The processes themselves are not started: the tools of this machine are not the node's."""
+    predicted = run("prepare", check=True, health=True)
+    assert (predicted["changed"], processes.differ(wanted=True)) == (True, True)
+    try:
+        assert run("prepare", health=True)["changed"]
+        assert not processes.differ(wanted=True)
+        assert not run("prepare", health=True)["changed"]
+        assert run("prepare", check=True)["changed"]
+        assert run("prepare")["changed"]
+    finally:
+        processes.end()
+    assert not processes.differ(wanted=False)
+    assert not run("prepare")["changed"]
 
 
 def test_what_the_kernel_refuses_is_one_line(run: Any, monkeypatch: Any) -> None:
