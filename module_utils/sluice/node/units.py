@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from ..system import owned_files, tools
+from . import health_units
 
 COMMAND = "/usr/local/sbin/sluice"
 FOLDER = "/etc/systemd/system"
@@ -106,85 +107,7 @@ AccuracySec=1
 WantedBy=timers.target
 """
 
-# Neither is bound to the other: where one is killed the other goes on, with all that it knows, and they meet again.
-# Nor does the end of either change a rule. None waits for the node's files: they may come later.
-_SUPERVISOR = f"""\
-# Written by Sluice.
-[Unit]
-Description=Keep the rules of Sluice to the endpoints that answer
-After=sluice.service
-Wants=sluice-health-checker.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=notify
-ExecStart={COMMAND} health --supervise
-Restart=always
-RestartSec=1
-WatchdogSec=10
-# Also of a process that is stopped.
-WatchdogSignal=SIGKILL
-# The change under way is brought to its end.
-KillMode=mixed
-LimitNOFILE=16384
-SyslogIdentifier=sluice
-{_HARDENING}
-# To hand the socket to the checker's group.
-CapabilityBoundingSet=CAP_CHOWN
-# Routers may ask it.
-IPAddressAllow=any
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-_CHECKER = f"""\
-# Written by Sluice.
-[Unit]
-Description=Ask the endpoints of Sluice whether they answer
-StartLimitIntervalSec=0
-
-[Service]
-Type=exec
-ExecStart={COMMAND} health --check
-Restart=always
-RestartSec=1
-SyslogIdentifier=sluice
-User={{user}}
-LimitNOFILE=1048576
-# Programs of checks run in here as well.
-CapabilityBoundingSet=
-NoNewPrivileges=yes
-ProtectSystem=strict
-# The interpreter may lie in one.
-ProtectHome=read-only
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectProc=invisible
-ProcSubset=pid
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RemoveIPC=yes
-KeyringMode=private
-UMask=0077
-LockPersonality=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
-
-[Install]
-WantedBy=multi-user.target
-"""
-
+_SUPERVISOR = health_units.supervisor(COMMAND, HARDENING)
 _TIMER_UNIT = "sluice-repair.timer"
 _HEALTH = ("sluice-health.service", "sluice-health-checker.service")
 _WANTED_BY = {
@@ -205,7 +128,7 @@ def contents(repair_seconds: int, *, present: bool = True, checker: str = "") ->
         f"{FOLDER}/sluice-repair.service": _REPAIR if repairs else None,
         f"{FOLDER}/sluice-repair.timer": _TIMER.format(seconds=repair_seconds) if repairs else None,
         f"{FOLDER}/sluice-health.service": _SUPERVISOR if checks else None,
-        f"{FOLDER}/sluice-health-checker.service": _CHECKER.format(user=checker) if checks else None,
+        f"{FOLDER}/sluice-health-checker.service": health_units.checker(COMMAND, checker) if checks else None,
     }
 
 

@@ -58,7 +58,7 @@ def test_the_processes_of_health(node: Node) -> None:
     assert f"\nUid:\t{node.host.user('sluice-health').uid}\t" in about
     for at in range(2):
         before = pids(node)
-        node.host.check_output("kill -9 %s", before[at])
+        node.host.check_output("kill -9 %s", str(before[at]))
         deadline = time.monotonic() + 120
         while (now := pids(node))[at] in (0, before[at]) and time.monotonic() < deadline:
             time.sleep(0.2)

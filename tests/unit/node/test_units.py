@@ -46,29 +46,6 @@ def parsed(text: str) -> configparser.ConfigParser:
     return found
 
 
-def test_the_processes_of_health() -> None:
-    """What systemd makes of it, and what they may still do, is tested where there is one (Molecule)."""
-    found = units.contents(0, checker="nobody")
-    supervisor = str(found[f"{units.FOLDER}/sluice-health.service"])
-    checker = str(found[f"{units.FOLDER}/sluice-health-checker.service"])
-    assert set(units.HARDENING) <= set(supervisor.splitlines())
-    own = {line for line in supervisor.splitlines() if line.startswith(("CapabilityBoundingSet", "IPAddressAllow"))}
-    assert own - set(units.HARDENING) == {"CapabilityBoundingSet=CAP_CHOWN", "IPAddressAllow=any"}
-    assert parsed(supervisor)["Service"]["ExecStart"] == "/usr/local/sbin/sluice health --supervise"
-    assert parsed(checker)["Service"]["ExecStart"] == "/usr/local/sbin/sluice health --check"
-    assert parsed(checker)["Service"]["User"] == "nobody"
-    assert parsed(checker)["Service"]["CapabilityBoundingSet"] == ""
-    for text in (supervisor, checker):
-        # Whatever happens to them, and however often: they are back.
-        assert parsed(text)["Unit"]["StartLimitIntervalSec"] == "0"
-        assert parsed(text)["Service"]["Restart"] == "always"
-        assert parsed(text)["Service"]["NoNewPrivileges"] == "yes"
-        # The files of a node that is prepared for the first time come later.
-        assert "ConditionPathExists" not in text
-        # The end of one is not that of the other.
-        assert not {"PartOf", "BindsTo", "Requires"} & set(parsed(text)["Unit"])
-
-
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="NOT TESTED: systemd-analyze is not here")
 def test_systemd_knows_all_that_they_say(tmp_path: Path) -> None:
     script(tmp_path / "sluice", "exit 0")
