@@ -22,7 +22,8 @@ PLACED = (
 def place_below(root: Path, monkeypatch: pytest.MonkeyPatch, engine: str = "sluice") -> None:
     """Have the package ``engine`` keep all that it keeps on a node below ``root``, on a node without systemd.
 
-    What it says in the journal is a line in ``root/journal``.
+    What it says in the journal is a line in ``root/journal``. It has no user, nor the means to
+    make one: those of this machine are left alone.
     """
     # All of them first: what one imports from another has to be the constant, not the place of this test.
     for module in [importlib.import_module(f"{engine}.{name}") for name in PLACED]:
@@ -31,6 +32,10 @@ def place_below(root: Path, monkeypatch: pytest.MonkeyPatch, engine: str = "slui
                 monkeypatch.setattr(module, constant, f"{root}{value}")
     (root / "run").mkdir(parents=True)
     monkeypatch.setattr(importlib.import_module(f"{engine}.system.linux"), "has_systemd", lambda: False)
+    users = importlib.import_module(f"{engine}.system.users")
+    monkeypatch.setattr(users, "_comment", lambda _name: None)
+    for means in ("may_make", "may_remove"):
+        monkeypatch.setattr(users, means, lambda: False)
 
     def say(line: str) -> None:
         with open(root / "journal", "a", encoding="utf-8") as stream:

@@ -418,9 +418,9 @@ def _health(arguments: argparse.Namespace) -> int:
 
         return checker.main(supervisor.SOCKET)
     if arguments.supervise:
-        from .node import supervisor
+        from .node import health_loop
 
-        return supervisor.main()
+        return health_loop.main()
     from .node import health_report
 
     found = health_report.report()

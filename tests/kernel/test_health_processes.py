@@ -20,7 +20,7 @@ import support
 import sluice
 from sluice.catalogue import compiled
 from sluice.health import privileges
-from sluice.node import files, installation, processes, supervisor
+from sluice.node import files, health_loop, installation, processes, supervisor
 from sluice.system import linux, notify, users
 
 A, B = cases.PODS[:2]
@@ -174,7 +174,7 @@ def test_systemd_is_told_as_long_as_both_threads_are_well(node: hosts.Node) -> N
         supervisor.Supervisor._look = look  # type: ignore[method-assign]
         supervisor.BEAT = supervisor.LOOK = 0.1
         supervisor.STUCK = 2.0
-        os._exit(supervisor.main())
+        os._exit(health_loop.main())
 
     def play() -> tuple[bool, list[bytes]]:
         said = []

@@ -63,7 +63,7 @@ def checking() -> Checking:
     found = Checking(True, listens, listens and connected)
     try:
         wanted = files.parse(last.files, f"generation {last.generation}")
-        checks = effective.rendering(wanted, last.digest).checks()
+        checks = effective.rendering(wanted, last.digest).checks
     except ValueError as error:
         return found._replace(reason=f"none is asked: {error}")
     if os.geteuid():

@@ -6,19 +6,21 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Callable
 
 from ..health import privileges, wire
 from ..health.check import Check
 from ..outages import Asked
-from ..system import journal, notify
+from ..system import journal, locks, notify
 from .health_report import SOCKET as REPORT_SOCKET
 from .health_report import Report, row
 from .listeners import Listeners
-from .supervisor import ANSWERS, CHECKS, SOCKET, Supervisor
+from .supervisor import ANSWERS, CHECKS, FOLDER, SOCKET, Supervisor
 from .verdicts import Verdict
 
 BEAT = 2.0
@@ -64,7 +66,7 @@ class Loop:
             notify.notify(notify.READY, notify.WATCHDOG)
             self._next_beat = now + BEAT
         self._listeners.expire(now)
-        for key, events in self._selector.select(min(BEAT, self._listeners.wait() or BEAT)):
+        for key, events in self._selector.select(min(BEAT, max(self._listeners.due() - now, 0.0))):
             if self._listeners.owns(key):
                 self._listeners.handle(key, events)
             else:
@@ -168,3 +170,37 @@ def _listen(path: str) -> socket.socket:
         server.close()
         raise
     return server
+
+
+def main() -> int:
+    """Be the supervisor of this node until SIGTERM. An exit code."""
+    os.makedirs(FOLDER, mode=0o755, exist_ok=True)
+    os.makedirs(locks.RUN, mode=0o700, exist_ok=True)
+    found = Supervisor()
+    worker = threading.Thread(target=found.work)
+    worker.start()
+    try:
+        with _until_ended() as ended, contextlib.closing(Loop(found, ended)) as loop:
+            while loop.step():
+                pass
+    finally:
+        found.ending.set()
+        found.changed.set()
+        worker.join()
+        found.close()
+    return 0
+
+
+@contextlib.contextmanager
+def _until_ended() -> Iterator[socket.socket]:
+    """A socket that can be read from when this process was asked to end."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    with reader, writer:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(-1)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
-import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..outages import Asked
@@ -193,39 +191,3 @@ def _asking(generation: int) -> Asking:
         settings,
         found.health_views,
     )
-
-
-def main() -> int:
-    """Be the supervisor of this node until SIGTERM. An exit code."""
-    from .health_loop import Loop
-
-    os.makedirs(FOLDER, mode=0o755, exist_ok=True)
-    os.makedirs(locks.RUN, mode=0o700, exist_ok=True)
-    found = Supervisor()
-    worker = threading.Thread(target=found.work)
-    worker.start()
-    try:
-        with _until_ended() as ended, contextlib.closing(Loop(found, ended)) as loop:
-            while loop.step():
-                pass
-    finally:
-        found.ending.set()
-        found.changed.set()
-        worker.join()
-        found.close()
-    return 0
-
-
-@contextlib.contextmanager
-def _until_ended() -> Iterator[socket.socket]:
-    """A socket that can be read from when this process was asked to end."""
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    with reader, writer:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        try:
-            yield reader
-        finally:
-            signal.set_wakeup_fd(-1)
