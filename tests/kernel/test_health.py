@@ -53,11 +53,14 @@ class Watched:
 
         def so() -> bool:
             found = self.states()
-            known = found and "unknown" not in found.values()
-            return bool(known) and {each.split(":")[0] for each in found if found[each] == "down"} == set(down)
+            return bool(found) and all(
+                state == ("down" if each.split(":")[0] in down else "up") for each, state in found.items()
+            )
 
         def kept() -> bool:
-            return {check[0] for check in self.node.call(lambda: outage.current().down)} == set(down)
+            return len(self.node.call(lambda: outage.current().down)) == sum(
+                each.split(":")[0] in down for each in self.states()
+            )
 
         hosts.wait_for(so, f"not down: {down}")
         hosts.wait_for(kept, "nothing is written down")
