@@ -7,7 +7,7 @@ import selectors
 import socket
 import time
 from collections import OrderedDict
-from typing import Callable
+from typing import Callable, Optional
 
 from . import http_messages
 from .answers import Answer, Place
@@ -27,7 +27,7 @@ LEAVING = 1.0
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
-Answering = Callable[[Place, str], "Answer | None"]
+Answering = Callable[[Place, str], Optional[Answer]]
 """The answer on a place to who asks for a path; None where nobody answers there any more."""
 
 

@@ -33,7 +33,7 @@ def _listening() -> Iterator[tuple[int, str]]:
     """Ports that are listened on, and the inode of the socket (proc(5))."""
     for table in _TABLES:
         with contextlib.suppress(OSError), open(table, encoding="ascii") as stream:
-            next(stream)
+            stream.readline()  # the head
             for fields in map(str.split, stream):
                 if fields[3] == _LISTENING:
                     yield int(fields[1].rpartition(":")[2], 16), fields[9]
