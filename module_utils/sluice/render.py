@@ -10,10 +10,11 @@ from .backends.interface import Backend, Memo, Needs, Views
 from .catalogue.checks import Checks
 from .catalogue.model import Catalogue, Node
 from .faults import Fault, InputError
+from .health.check import Check, too_much
 from .node import files
 from .pools import Pool
 from .settings import Settings, from_variables, to_variables
-from .view import check_form, view
+from .view import asked, check_form, view
 
 
 def views(catalogue: Catalogue, settings: Settings) -> Views:
@@ -30,6 +31,7 @@ def render(views: Views, settings: Settings, catalogue: str = "") -> dict[str, s
     settings = _sound(settings)
     for seen in views.values():
         check_form(seen)
+    _require_few_checks(views, settings)
     values = settings._asdict()
     return files.sealed(
         {
@@ -38,6 +40,15 @@ def render(views: Views, settings: Settings, catalogue: str = "") -> dict[str, s
             **_backend(settings).render(views, settings, Memo()),
         }
     )
+
+
+def _require_few_checks(views: Views, settings: Settings) -> None:
+    """Whether the node can ask as often as its health checks say. Raises InputError with the sums."""
+    checks = {asked(port, target) for seen in views.values() for port in seen.ports for target in port.endpoints}
+    wanted = [Check(*each) for each in checks if each]
+    lines = too_much(wanted, settings.health_max_per_second)
+    if lines:
+        raise InputError([Fault("settings", 0, "", "sluice_health_max_per_second", line) for line in lines])
 
 
 def needs(views: Views, settings: Settings, kernel: Sequence[int]) -> Needs:

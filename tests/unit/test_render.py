@@ -165,3 +165,13 @@ def test_flags_of_another_scheduler_are_a_line() -> None:
         with pytest.raises(InputError) as caught:
             call()
         assert str(caught.value) == line
+
+
+def test_more_checks_than_a_node_can_do_are_refused() -> None:
+    own = node(health=True, health_check={"tcpSocket": {}, "periodSeconds": 0.1}, health_max_per_second=10)
+    found = catalogue(service(), endpoint_slice("10.244.1.1", "10.244.1.2"))
+    with pytest.raises(InputError) as caught:
+        render.render(render.views(found, own), own)
+    (fault,) = caught.value.faults
+    assert fault.field == "sluice_health_max_per_second"
+    assert fault.message.startswith("20.0 health checks a second, more than 10: ")
