@@ -21,6 +21,7 @@ from .system import owned_files
 from .system.tools import NodeError
 
 if TYPE_CHECKING:
+    from .catalogue import listing
     from .catalogue.allocations_file import Allocations
     from .catalogue.build import Built
     from .catalogue.model import Catalogue
@@ -281,6 +282,8 @@ def _get(arguments: argparse.Namespace) -> int:
         wide = arguments.output == "wide"
         counted = _connections() if wide and kind is listing.SERVICES and _is_about_this_node(arguments) else {}
         more = [listing.connections(counted)] if counted else []
+        if kind is listing.ENDPOINTS and _is_about_this_node(arguments):
+            more += _out()
         options = {"namespaces": not namespace, "headers": not arguments.no_headers}
         _write(listing.table(kind, found, time.time(), wide=wide, more=more, **options))
     else:
@@ -291,6 +294,16 @@ def _get(arguments: argparse.Namespace) -> int:
 def _connections() -> dict[tuple[str, str, int], int]:
     """What this node's kernel counts."""
     return {entry: count for layer in layers() for entry, count in layer.connections().items()}
+
+
+def _out() -> list[listing.Column]:
+    """The column that says what is out on this node, where anything is."""
+    from .catalogue import listing
+    from .node import outage, verdicts
+
+    down = {check[:2]: verdict.since for check, verdict in verdicts.kept_down().items()}
+    drained = outage.current().drained
+    return [listing.out(drained, down, time.time())] if down or drained else []
 
 
 def _is_about_this_node(arguments: argparse.Namespace) -> bool:

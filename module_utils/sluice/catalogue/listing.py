@@ -7,7 +7,7 @@ those of its apimachinery/pkg/util/duration, the blanks those of kubectl's tabwr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -117,6 +117,24 @@ def connections(counted: Mapping[tuple[str, str, int], int]) -> Column:
         return ",".join(found) or NONE
 
     return "CONNECTIONS", cell
+
+
+def out(drained: Collection[str], down: Mapping[tuple[str, int], float], now: float) -> Column:
+    """What of a Service's endpoints is out on this node: addresses that are ``drained``, and what is ``down``.
+
+    ``down``: seconds of the epoch by address and port that were asked.
+    """
+
+    def cell(service: Service) -> str:
+        own = {endpoint.address for piece in service.slices for endpoint in piece.endpoints}
+        found = [f"{address} (drained)" for address in sorted(own.intersection(drained))]
+        for (address, port), then in sorted(down.items()):
+            if address in own:
+                where = host_port(address, port) if port else address
+                found.append(f"{where} (down {since(then, now)})")
+        return ",".join(found) or NONE
+
+    return "OUT", cell
 
 
 # --- ages

@@ -268,3 +268,15 @@ def test_a_terminal_gets_nothing_but_text(one: str, two: str, wide: bool) -> Non
         text = listing.table(kind, found, NOW, wide=wide, namespaces=True)
         assert text.count("\n") == 2
         assert text.replace("\n", "").isprintable()
+
+
+def test_what_is_out_on_a_node() -> None:
+    slices = (EndpointSlice("IPv4", (HTTP,), (Endpoint("10.1.0.1"), Endpoint("10.1.0.2"), Endpoint("10.1.0.3"))),)
+    down = {("10.1.0.2", 8080): NOW - 90, ("10.1.0.9", 80): NOW, ("10.1.0.3", 0): NOW - 7200}
+    column = listing.out(["10.1.0.1", "10.1.0.8"], down, NOW)
+    table = listing.table(ENDPOINTS, [WEB._replace(slices=slices), DNS], NOW, more=[column]).splitlines()
+    assert [line.rpartition("   ")[2] for line in table] == [
+        "OUT",
+        "10.1.0.1 (drained),10.1.0.2:8080 (down 90s),10.1.0.3 (down 120m)",
+        "<none>",
+    ]
