@@ -124,7 +124,7 @@ class CallbackModule(CallbackBase):
         elif action == "sluice.lb.apply" and "counts" in values:
             if values.get("msg"):  # what a rollback goes back to
                 self._say(f"{host.get_name()}: {values['msg']}")
-            self._nodes[host.get_name()] = _of_node(values, check=bool(task.check_mode))
+            self._nodes[host.get_name()] = _of_node(values, check=bool(task.check_mode)) + _of_out(values)
         elif values.get("taken_back"):
             self._nodes[host.get_name()] = "took its change back"
 
@@ -169,6 +169,17 @@ def _of_node(result: dict[str, Any], *, check: bool) -> str:
     counts = result["counts"]
     things = counts["added"] + counts["modified"] + counts["removed"]
     return f"{state}: {_number(things, 'kernel object') if things else 'only its files'} {_VERBS[''][check]}"
+
+
+def _of_out(result: dict[str, Any]) -> str:
+    """``, out: 10.0.0.1:80 is down``: what checks or operators have taken out is no drift, and told all the same."""
+    found = result.get("out") or []
+    more = [f"{len(found) - _OUT} more"] if len(found) > _OUT else []
+    return f", out: {', '.join([*found[:_OUT], *more])}" if found else ""
+
+
+_OUT = 3
+"""So many of a node are named."""
 
 
 def _of_services(lines: Iterable[str], *, check: bool) -> str:

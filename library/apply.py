@@ -140,6 +140,12 @@ services:
   type: list
   elements: str
   sample: ["shop/web:http: + 10.78.0.24:8080, - 10.78.0.21:8080"]
+out:
+  description: What is out of service on the node, a line each, since it is down or drained.
+  returned: success
+  type: list
+  elements: str
+  sample: ["10.78.0.21:8080 is down", "10.78.0.22 is drained"]
 differences:
   description: In check mode, how the kernel differs, one line per chain and per rule.
   returned: success
@@ -206,6 +212,7 @@ def main() -> None:
         former_backend=difference.backend(result.before),
         generation=state.active(),
         services=result.services(),
+        out=list(result.out),
         differences=result.diff() if check else [],
         **result.details,
         counts=result.counts(),

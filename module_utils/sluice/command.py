@@ -299,9 +299,10 @@ def _connections() -> dict[tuple[str, str, int], int]:
 def _out() -> list[listing.Column]:
     """The column that says what is out on this node, where anything is."""
     from .catalogue import listing
-    from .node import outage, verdicts
+    from .node import outage, state, verdicts
 
-    down = {check[:2]: verdict.since for check, verdict in verdicts.kept_down().items()}
+    known = verdicts.kept_down() if state.last().files and files.setting(state.last().files, "health") else {}
+    down = {check[:2]: verdict.since for check, verdict in known.items()}
     drained = outage.current().drained
     return [listing.out(drained, down, time.time())] if down or drained else []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .. import __version__
@@ -11,7 +11,7 @@ from ..catalogue import counts
 from ..faults import printable
 from ..system import conntrack, linux, owned_files
 from ..system.tools import NodeError
-from . import apply, checking, difference, files, history, pending, state
+from . import apply, checking, difference, files, history, outage, pending, state
 from .checking import Checking
 from .pending import Pending
 from .unrouted import Unrouted, unrouted, warning
@@ -49,6 +49,7 @@ class Status(NamedTuple):
     rolled_back: Mapping[str, Any] | None
     error: Mapping[str, Any] | None
     health: Checking = checking.OFF
+    drained: Sequence[str] = ()
 
     @property
     def well(self) -> bool:
@@ -81,6 +82,7 @@ class Status(NamedTuple):
             "ready": held.ready if held else None,
             "unrouted": list(self.unrouted),
             "health": self.health.fields(),
+            "drained": list(self.drained),
             "connections": self.connections[0],
             "connections_max": self.connections[1],
             "drift": None if self.drift.lines is None else self.drift.lines > 0,
@@ -100,6 +102,7 @@ class Status(NamedTuple):
             "Services": self._services(),
             "routes": warning(self.unrouted) or "to all endpoints",
             "health": self.health.text,
+            "drained": ", ".join(self.drained) or "nothing",
             "conntrack": self._conntrack(),
             "drift": self.drift.text,
             "rolled back": _told(self.rolled_back, "reason"),
@@ -153,6 +156,7 @@ def status(directory: str = files.DIRECTORY) -> Status:
         rolled_back=state.note(),
         error=state.error(),
         health=checking.checking(),
+        drained=sorted(outage.current().drained),
     )
 
 

@@ -193,6 +193,13 @@ def test_what_changes_is_counted_by_service(services: list[str], check: bool, li
     assert told.endswith(line or ": 1 Service added, 1 removed, 1 changed")
 
 
+def test_what_is_out_is_told() -> None:
+    told = runpy.run_path(str(SUMMARY))["_of_out"]
+    assert told({"out": []}) == told({}) == ""
+    assert told({"out": ["10.0.0.1:80 is down"]}) == ", out: 10.0.0.1:80 is down"
+    assert told({"out": ["a", "b", "c", "d", "e"]}) == ", out: a, b, c, 2 more"
+
+
 def test_a_file_of_variables_that_is_no_yaml_is_named(inventory: Path) -> None:
     """ansible-core 2.19 says that YAML parsing failed, and not of which file."""
     variables = inventory / "group_vars/load_balancers.yml"
