@@ -53,10 +53,10 @@ _sluice() {
             apply) words='--check --diff --exit-code --json --backend --confirm --boot --repair --dir --force --help' ;;
             confirm) words='--help' ;;
             drain)
-                if [[ $word == -* ]]; then words='--check --help'
+                if [[ $word == -* ]]; then words='--node --check --help'
                 else :; fi ;;
             undrain)
-                if [[ $word == -* ]]; then words='--check --help'
+                if [[ $word == -* ]]; then words='--node --check --help'
                 else :; fi ;;
             status) words='--dir --json --metrics --help' ;;
             health) words='--json --supervise --check --help' ;;

@@ -178,7 +178,9 @@ def _parser() -> argparse.ArgumentParser:
     drain_help = "an endpoint's address; without one, what was kept for connections that have ended is removed"
     drain.add_argument("addresses", nargs="*", metavar="ADDRESS", help=drain_help)
     undrain = command("undrain", _undrain, "have drained endpoints serve again, as the catalogue says")
-    undrain.add_argument("addresses", nargs="+", metavar="ADDRESS", help="an endpoint's address")
+    undrain.add_argument("addresses", nargs="*", metavar="ADDRESS", help="an endpoint's address")
+    drain.add_argument("--node", action="store_true", help="tell routers to send nothing here; the rules stay")
+    undrain.add_argument("--node", action="store_true", help="tell routers that this node serves again")
     for each in (drain, undrain):
         with_check(each)
 
@@ -358,6 +360,8 @@ def _confirm(_arguments: argparse.Namespace) -> int:
 
 
 def _drain(arguments: argparse.Namespace) -> int:
+    if arguments.node:
+        return _drain_node(arguments, drained=True)
     if arguments.addresses:
         from .node import drain
 
@@ -371,8 +375,23 @@ def _drain(arguments: argparse.Namespace) -> int:
     return FINE
 
 
+def _drain_node(arguments: argparse.Namespace, *, drained: bool) -> int:
+    from .node import outage
+
+    if arguments.addresses or arguments.check:
+        raise NodeError("--node goes with no address, and without --check: it changes no rule")
+    changed = outage.set_node_drained(drained=drained)
+    _say(f"changed={int(changed)}")
+    return FINE
+
+
 def _undrain(arguments: argparse.Namespace) -> int:
     from .node import drain
+
+    if arguments.node:
+        return _drain_node(arguments, drained=False)
+    if not arguments.addresses:
+        raise NodeError("undrain: name addresses, or --node")
 
     return _say_drain(drain.undrain(_endpoints(arguments), check=arguments.check, origin=origin.of_command()))
 

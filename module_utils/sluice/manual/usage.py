@@ -70,6 +70,7 @@ USAGES = {
         (
             ("sluice drain --check 192.0.2.21", "what it would change"),
             ("sluice drain 192.0.2.21 192.0.2.22", "before work on two servers"),
+            ("sluice drain --node", "before work on this load balancer, where routers ask it"),
             ("sluice drain", "after a server was taken out: IPVS keeps its connections"),
         ),
         {0: "it is done; without an address, the line says whether anything is left", 2: _NOT_DONE},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import time
 
-from . import state
+from . import outage, state
 from .answers import Health
 
 AGE = 0.25
@@ -13,10 +13,10 @@ AGE = 0.25
 
 
 class Condition:
-    """``drained``: whether the node is, for who knows it to say so. Nothing that is damaged raises anything."""
+    """Nothing that is damaged raises anything."""
 
     def __init__(self) -> None:
-        self.drained = False
+        self._drained = False
         self._healthy = True
         self._updated = 0
         self._looked = float("-inf")
@@ -27,9 +27,10 @@ class Condition:
         now = time.monotonic()
         if now - self._looked >= AGE:
             self._looked = now
+            self._drained = outage.node_is_drained()
             self._healthy = state.error() is None and state.note() is None
             self._updated = _seconds(state.in_force().time)
-        return Health(self._healthy, not self.drained, self._updated)
+        return Health(self._healthy, not self._drained, self._updated)
 
 
 def _seconds(text: str) -> int:

@@ -1,10 +1,12 @@
 """What is out on this node: what operators drain, which outlives a boot, and what checks say is down, which does not.
 
-``drained.json`` below /var/lib/sluice has the addresses that are drained.
+``drained.json`` below /var/lib/sluice has the addresses that are drained. ``drained-node.json`` is there while the node
+itself is: its rules stay, and it tells routers that it is not well (module condition).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +17,7 @@ from ..system.tools import NodeError
 from . import kept, state, verdicts
 
 _DRAINED = f"{state.ROOT}/drained.json"
+_NODE = f"{state.ROOT}/drained-node.json"
 
 
 def current() -> Outages:
@@ -35,6 +38,22 @@ def set_drained(found: Iterable[str]) -> None:
         owned_files.write({_DRAINED: kept.text(wanted) if wanted else None})
     except OSError as error:
         raise NodeError(f"{_DRAINED}: {error.strerror}: nothing was changed") from None
+
+
+def node_is_drained() -> bool:
+    """Whether routers are to send nothing to this node."""
+    return os.path.exists(_NODE)
+
+
+def set_node_drained(*, drained: bool) -> bool:
+    """Keep whether they are. Returns whether that is another word than before. Raises NodeError."""
+    if node_is_drained() == drained:
+        return False
+    try:
+        owned_files.write({_NODE: kept.text(True) if drained else None})
+    except OSError as error:
+        raise NodeError(f"{_NODE}: {error.strerror}: nothing was changed") from None
+    return True
 
 
 def _is_drained(value: Any) -> bool:

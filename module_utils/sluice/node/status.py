@@ -50,6 +50,7 @@ class Status(NamedTuple):
     error: Mapping[str, Any] | None
     health: Checking = checking.OFF
     drained: Sequence[str] = ()
+    node_drained: bool = False
 
     @property
     def well(self) -> bool:
@@ -83,6 +84,7 @@ class Status(NamedTuple):
             "unrouted": list(self.unrouted),
             "health": self.health.fields(),
             "drained": list(self.drained),
+            "drained_node": self.node_drained,
             "connections": self.connections[0],
             "connections_max": self.connections[1],
             "drift": None if self.drift.lines is None else self.drift.lines > 0,
@@ -102,7 +104,7 @@ class Status(NamedTuple):
             "Services": self._services(),
             "routes": warning(self.unrouted) or "to all endpoints",
             "health": self.health.text,
-            "drained": ", ".join(self.drained) or "nothing",
+            "drained": ", ".join([*(["this node"] if self.node_drained else []), *self.drained]) or "nothing",
             "conntrack": self._conntrack(),
             "drift": self.drift.text,
             "rolled back": _told(self.rolled_back, "reason"),
@@ -157,6 +159,7 @@ def status(directory: str = files.DIRECTORY) -> Status:
         error=state.error(),
         health=checking.checking(),
         drained=sorted(outage.current().drained),
+        node_drained=outage.node_is_drained(),
     )
 
 

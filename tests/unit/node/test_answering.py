@@ -59,7 +59,7 @@ def test_how_the_node_is_counts_at_once(answering: Answering) -> None:
     state.set_note("nobody confirmed it")
     assert told(answering) == (503, 2)
     state.forget_note()
-    answering.condition.drained = True
+    outage.set_node_drained(drained=True)
     assert told(answering) == (503, 2)
 
 

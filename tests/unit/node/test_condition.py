@@ -7,7 +7,7 @@ from pathlib import Path
 import folder_backend
 import pytest
 
-from sluice.node import condition, state
+from sluice.node import condition, outage, state
 from sluice.node.answers import Health
 from sluice.node.condition import Condition
 from sluice.system.tools import NodeError
@@ -48,7 +48,7 @@ def test_when_it_was_brought_to_what_is_in_force(seen: Condition, etc: Path, fol
 
 
 def test_a_drained_node_is_well_and_not_eligible(seen: Condition) -> None:
-    seen.drained = True
+    outage.set_node_drained(drained=True)
     assert seen() == Health(True, False, 0)
 
 
@@ -58,5 +58,5 @@ def test_who_asks_often_makes_no_work(node_root: Path, monkeypatch: pytest.Monke
     assert seen().healthy
     state.set_note("nobody confirmed it")
     assert seen().healthy
-    seen.drained = True
-    assert not seen().eligible, "that is not read from anywhere"
+    outage.set_node_drained(drained=True)
+    assert seen().eligible

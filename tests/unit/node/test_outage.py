@@ -41,3 +41,13 @@ def test_a_disk_that_takes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) 
     (root / FILE).mkdir()
     with pytest.raises(NodeError, match=r"nothing was changed$"):
         outage.set_drained(["10.0.0.1"])
+
+
+def test_the_node_itself(root: Path) -> None:
+    assert not outage.node_is_drained()
+    assert outage.set_node_drained(drained=True)
+    assert not outage.set_node_drained(drained=True)
+    assert outage.node_is_drained()
+    assert outage.current() == NO_OUTAGES, "its rules stay"
+    assert outage.set_node_drained(drained=False)
+    assert list(root.iterdir()) == []

@@ -50,6 +50,7 @@ def test_all_is_well(applied: str) -> None:
         "unrouted": [],
         "health": {"on": False, "supervisor": False, "checker": False, "checks": None, "down": None},
         "drained": [],
+        "drained_node": False,
         "connections": 79,
         "connections_max": 100,
         "drift": False,
