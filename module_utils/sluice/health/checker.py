@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import select
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 
+from ..system import signals
 from . import execs, privileges
 from .attempts import IN, Attempt, LocalError
 from .reasons import Reason, of_errno
@@ -39,26 +38,11 @@ def main(path: str) -> int:
     except OSError as error:
         sys.stderr.write(f"sluice health: the checker cannot begin: {error}\n")
         return 1
-    with contextlib.closing(Loop(path, most)) as loop, _until_ended() as ended:
+    with contextlib.closing(Loop(path, most)) as loop, signals.until_ended() as ended:
         loop.watch(ended)
         while loop.step():
             pass
     return 0
-
-
-@contextlib.contextmanager
-def _until_ended() -> Iterator[socket.socket]:
-    """A socket that can be read from when this process was asked to end."""
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    with reader, writer:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        try:
-            yield reader
-        finally:
-            signal.set_wakeup_fd(before)
 
 
 class Loop:

@@ -6,17 +6,15 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Callable
 
 from ..health import privileges, wire
 from ..health.check import Check
 from ..outages import Asked
-from ..system import journal, locks, notify
+from ..system import journal, locks, notify, signals
 from .health_report import SOCKET as REPORT_SOCKET
 from .health_report import Report, row
 from .listeners import Listeners
@@ -180,7 +178,7 @@ def main() -> int:
     worker = threading.Thread(target=found.work)
     worker.start()
     try:
-        with _until_ended() as ended, contextlib.closing(Loop(found, ended)) as loop:
+        with signals.until_ended() as ended, contextlib.closing(Loop(found, ended)) as loop:
             while loop.step():
                 pass
     finally:
@@ -189,18 +187,3 @@ def main() -> int:
         worker.join()
         found.close()
     return 0
-
-
-@contextlib.contextmanager
-def _until_ended() -> Iterator[socket.socket]:
-    """A socket that can be read from when this process was asked to end."""
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    with reader, writer:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        try:
-            yield reader
-        finally:
-            signal.set_wakeup_fd(-1)
