@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible.plugins.action import ActionBase
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import origin
+from ansible_collections.sluice.lb.plugins.plugin_utils.asked_by import AskedBy
 
 
-class ActionModule(ActionBase):
+class ActionModule(AskedBy):
     """One run of the module."""
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        arguments = {**self._task.args, "origin": origin.of_run(task_vars or {})}
-        found: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-        return found

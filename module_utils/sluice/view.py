@@ -105,13 +105,19 @@ def view(catalogue: Catalogue, settings: Settings, family: str, outages: Outages
     What is out counts as not ready; how many endpoints there are does not change with it.
     """
     where = place(catalogue, settings, outages)
-    found = [ports(service, family, where) for service in catalogue.services]
+    return joined([ports(service, family, where) for service in catalogue.services], catalogue, family, where)
+
+
+def joined(
+    found: Sequence[tuple[tuple[PortView, ...], int]], catalogue: Catalogue, family: str, place: Place
+) -> View:
+    """The view that ``ports`` of each Service make."""
     return View(
         family,
         tuple(port for seen, _count in found for port in seen),
-        tuple(host_ports(catalogue, settings, family)),
+        tuple(_host_ports(catalogue.host_ports, place.node, family)),
         sum(count for _seen, count in found),
-        where.own,
+        place.own,
     )
 
 
@@ -340,15 +346,10 @@ def _zone_hints(target: Target) -> Sequence[str]:
     return target.endpoint.zone_hints
 
 
-def host_ports(catalogue: Catalogue, settings: Settings, family: str) -> Iterator[HostPort]:
-    """The host ports of the Pods on this node."""
-    for entry in catalogue.host_ports:
+def _host_ports(host_ports: Iterable[HostPort], node: str, family: str) -> Iterator[HostPort]:
+    for entry in host_ports:
         own = _of_family(entry.addresses, family)
-        if (
-            entry.node == settings.node_name
-            and own
-            and (not entry.host_ip or addresses.family_of(entry.host_ip) == family)
-        ):
+        if entry.node == node and own and (not entry.host_ip or addresses.family_of(entry.host_ip) == family):
             yield entry._replace(addresses=own)
 
 

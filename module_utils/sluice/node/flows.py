@@ -5,7 +5,7 @@ TCP connections end by themselves, but for those to an endpoint that does not an
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 from .. import addresses
 from ..backends import registry
@@ -53,14 +53,14 @@ def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
         return 0
 
 
-def end(down: Container[tuple[str, int]], reset: Container[tuple[str, int]]) -> int:
+def end(down: Collection[tuple[str, int]], reset: Container[tuple[str, int]]) -> int:
     """Delete TCP connections to endpoints (address, port) that are ``down``, where these never answered.
 
-    Their clients send again, and come to another endpoint. Of those in ``reset`` all are deleted: what a client sends
+    Their clients send again, and come to another endpoint. Of those that are in ``reset`` too all are deleted: what a client sends
     then is refused by whoever gets it. Returns how many. Raises NodeError.
     """
     found: list[bytes] = []
-    for family in addresses.FAMILIES:
+    for family in {addresses.family_of(address) for address, _port in down}:
         for way, flows in conntrack.tcp_connections(family).items():
             endpoint = (way.reply_source, way.reply_port)
             if endpoint in reset:

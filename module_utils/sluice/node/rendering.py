@@ -11,7 +11,7 @@ from ..backends.interface import Memo
 from ..catalogue.model import Catalogue
 from ..outages import NO_OUTAGES, Asked, Outages
 from ..settings import Settings
-from ..view import PortView, View, asked, check_form, host_ports, place, ports
+from ..view import PortView, View, asked, check_form, joined, place, ports
 
 
 class Use(NamedTuple):
@@ -47,9 +47,7 @@ class Rendering:
         for family in settings.ip_families:
             found = [ports(service, family, where) for service in catalogue.services]
             self._ports[family] = [seen for seen, _count in found]
-            count = sum(count for _seen, count in found)
-            self._views[family] = View(family, (), tuple(host_ports(catalogue, settings, family)), count, where.own)
-            whole = self._views[family]._replace(ports=_each(self._ports[family]))
+            whole = self._views[family] = joined(found, catalogue, family, where)
             check_form(whole)
             self._note_checks(whole.ports)
             asked_for_health = tuple(port for port in whole.ports if port.health_check_node_port)
