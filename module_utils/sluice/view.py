@@ -108,9 +108,7 @@ def view(catalogue: Catalogue, settings: Settings, family: str, outages: Outages
     return joined([ports(service, family, where) for service in catalogue.services], catalogue, family, where)
 
 
-def joined(
-    found: Sequence[tuple[tuple[PortView, ...], int]], catalogue: Catalogue, family: str, place: Place
-) -> View:
+def joined(found: Sequence[tuple[tuple[PortView, ...], int]], catalogue: Catalogue, family: str, place: Place) -> View:
     """The view that ``ports`` of each Service make."""
     return View(
         family,

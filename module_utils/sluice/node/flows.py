@@ -56,8 +56,8 @@ def forget(before: Iterable[Files], wanted: Wanted, warnings: list[str]) -> int:
 def end(down: Collection[tuple[str, int]], reset: Container[tuple[str, int]]) -> int:
     """Delete TCP connections to endpoints (address, port) that are ``down``, where these never answered.
 
-    Their clients send again, and come to another endpoint. Of those that are in ``reset`` too all are deleted: what a client sends
-    then is refused by whoever gets it. Returns how many. Raises NodeError.
+    Their clients send again, and come to another endpoint. Of those that are in ``reset`` as well all are deleted: what
+    a client sends then is refused by whoever gets it. Returns how many. Raises NodeError.
     """
     found: list[bytes] = []
     for family in {addresses.family_of(address) for address, _port in down}:
