@@ -17,7 +17,7 @@ The rooms, from the top. A module may import from its own room and from those be
     health          whether endpoints answer: an unprivileged process that asks them, and what it is told
     settings        the settings of a node, their defaults and checks
     system          the host, by its tools; knows nothing of Services
-    words           release balancing probes probe_values outages forms names pools addresses faults seal lines:
+    words           release balancing probes probe_values notrack outages forms names pools addresses faults seal lines:
                     small, and known to all
     archive         where Python takes all of it from
 

@@ -73,6 +73,7 @@ class Settings(NamedTuple):
     health_on_all_down: str = "open"
     health_max_per_second: int = 10_000
     health_source: tuple[str, ...] = ()
+    health_notrack: bool = True
     health_node_port_addresses: tuple[str, ...] = ()
     healthz: str = "0.0.0.0:10256"
 
@@ -301,6 +302,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "health_on_all_down": _choice("open", "closed"),
     "health_max_per_second": _whole(1, 1_000_000),
     "health_source": _several(_address),
+    "health_notrack": _boolean,
     "health_node_port_addresses": _several(_nodeport_address),
     "healthz": _listening,
 }

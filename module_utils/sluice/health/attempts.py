@@ -33,7 +33,7 @@ class Target(NamedTuple):
     """One endpoint and what it is asked.
 
     ``prepared`` is what the kind made of the probe, once for all that are asked the same. ``source`` is the address to
-    ask from, or empty. ``memory`` is the kind's own from one attempt to the next.
+    ask from, or empty, ``source_port`` the port, or 0. ``memory`` is the kind's own from one attempt to the next.
     """
 
     address: str
@@ -42,6 +42,7 @@ class Target(NamedTuple):
     prepared: Any
     source: str
     memory: dict[str, Any]
+    source_port: int = 0
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -66,6 +67,8 @@ def opened(target: Target, kind: int, protocol: int = 0) -> socket.SocketType:
     """A socket of ``kind`` to ask ``target``, from the address that it is asked from. Raises OSError."""
     found = socket.SocketType(target.family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
     try:
+        if target.source_port and _bound(found, target):
+            return found
         if target.source:
             # The port is chosen with the connection then, and need only be free towards this endpoint.
             found.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
@@ -74,6 +77,18 @@ def opened(target: Target, kind: int, protocol: int = 0) -> socket.SocketType:
         found.close()
         raise
     return found
+
+
+def _bound(link: socket.SocketType, target: Target) -> bool:
+    """Whether ``link`` could be given its source port, which others may have towards other endpoints."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        link.bind((target.source, target.source_port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False  # somebody listens there
+    return True
 
 
 def stream(target: Target) -> socket.SocketType:

@@ -16,6 +16,8 @@ from .reasons import Reason, of_errno
 from .reports import Reports
 from .subjects import Subject, Subjects
 from .timers import Timers
+from .untracked import Untracked
+from .wire import Heartbeat
 
 _BEAT = 1.0
 """Seconds between two heartbeats."""
@@ -52,6 +54,7 @@ class Loop:
         self._most = most
         self._epoll = select.epoll()
         self._subjects = Subjects()
+        self._untracked = Untracked()
         self._flying: dict[int, Flight] = {}
         self._turns: Timers[Subject] = Timers()
         self._retries: Timers[Subject] = Timers()
@@ -143,7 +146,9 @@ class Loop:
         question = subject.question
         attempt = None
         try:
-            attempt = question.begin(subject.target)
+            port = self._untracked.port(subject, began)
+            target = subject.target._replace(source_port=port) if port else subject.target
+            attempt = question.begin(target)
             descriptor = attempt.fileno()
             self._epoll.register(descriptor, attempt.wants)
         except Exception as error:
@@ -177,6 +182,7 @@ class Loop:
     def _answer(self, subject: Subject, reason: Reason, began: float) -> None:
         now = _clock()
         self._done += 1
+        self._untracked.learn(subject, reason, now)
         if subject.answer(reason, began, now):
             self._reports.note(subject)
         if reason < Reason.LOCAL and subject.machine.falling:
@@ -197,6 +203,7 @@ class Loop:
         if wanted is None:
             return
         gc.unfreeze()
+        self._untracked.ports = wanted.ports
         for subject in self._subjects.take(wanted, now):
             flight = self._flying.pop(subject.flying, None)
             if flight is not None:
@@ -217,7 +224,8 @@ class Loop:
         late = sorted(self._late)
         self._late.clear()
         latest = int(late[len(late) * 99 // 100] * 1e6) if late else 0
-        self._reports.beat(self._done, len(self._flying), latest, now)
+        known = self._subjects.generation, self._done, len(self._flying), latest, self._untracked.needed(now)
+        self._reports.beat(Heartbeat(*known), now)
 
 
 def _close(attempt: Attempt) -> None:

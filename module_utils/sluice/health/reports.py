@@ -84,12 +84,12 @@ class Reports:
         else:
             self._watch()
 
-    def beat(self, done: int, flying: int, late: int, now: float) -> None:
+    def beat(self, heartbeat: wire.Heartbeat, now: float) -> None:
         """Send a heartbeat, unless what was said before is not taken yet."""
         if self._link is None or self._link.wants_write:
             return
         try:
-            self._link.beat(wire.Heartbeat(self._subjects.generation, done, flying, late))
+            self._link.beat(heartbeat)
         except OSError:
             self.close(now)
         else:

@@ -48,6 +48,10 @@ class Machine:
         return (self.state, self.reason) != before
 
     @property
+    def is_down(self) -> bool:
+        return self.state is State.DOWN
+
+    @property
     def falling(self) -> bool:
         """Whether it failed, but not often enough yet: the next answer is wanted soon."""
         return self.against > 0 and self.state is not State.DOWN

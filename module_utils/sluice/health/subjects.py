@@ -23,6 +23,7 @@ class Question(NamedTuple):
     probe: Probe
     prepared: Any
     begin: Callable[[Target], Attempt]
+    streams: bool
     period: float
     timeout: float
     retry: float
@@ -33,10 +34,24 @@ class Subject:
 
     ``id`` is that of the list, -1 when no list has it any more. ``flying`` is the descriptor of the attempt that is
     under way, -1 where none is; ``retrying``: a failure waits to be confirmed. ``due`` is its next turn, at ``part`` of
-    each period.
+    each period. Of module untracked: ``place`` of the last port, whether the last attempt was ``untracked``, and
+    whether the last of those was ``silent``.
     """
 
-    __slots__ = ("due", "flying", "id", "machine", "part", "question", "retrying", "target", "took")
+    __slots__ = (
+        "due",
+        "flying",
+        "id",
+        "machine",
+        "part",
+        "place",
+        "question",
+        "retrying",
+        "silent",
+        "target",
+        "took",
+        "untracked",
+    )
 
     def __init__(self, question: Question, target: Target) -> None:
         self.id = -1
@@ -47,6 +62,8 @@ class Subject:
         self.flying = -1
         self.retrying = False
         self.took = 0
+        self.place = 0
+        self.untracked = self.silent = False
 
     def plan(self, now: float) -> None:
         """Have its next turn after ``now``."""
@@ -90,7 +107,7 @@ class Subjects:
             elif subject.target.source != source:
                 subject.target = subject.target._replace(source=source)
             if new or other_node:
-                subject.part = timers.phase(wanted.node, check)
+                subject.part, subject.place = timers.phase(wanted.node, check)
                 subject.plan(now)
             subject.id = number
             self._all[check] = subject
@@ -117,11 +134,11 @@ def understood(text: str) -> Question:
     try:
         probe = probe_of(text)
         kind = KINDS[probe.kind]
-        prepared, begin = kind.prepare(probe), kind.begin
+        prepared, begin, streams = kind.prepare(probe), kind.begin, kind.streams
     except (ValueError, RecursionError):
-        probe, prepared, begin = Probe(probes.TCP), None, _never
+        probe, prepared, begin, streams = Probe(probes.TCP), None, _never, False
     period, timeout, retry = (each / 1000 for each in (probe.period, probe.timeout, probe.retry))
-    return Question(probe, prepared, begin, period, timeout, retry)
+    return Question(probe, prepared, begin, streams, period, timeout, retry)
 
 
 def _subject(question: Question, check: Check, source: str) -> Subject:

@@ -51,10 +51,14 @@ class Timers(Generic[Item]):
             del self._waiting[delay]
 
 
-def phase(node: str, check: tuple[str, int, str]) -> float:
-    """Where in its period a check has its turn, from 0 up to 1: nodes that ask the same do not knock together."""
+def phase(node: str, check: tuple[str, int, str]) -> tuple[float, int]:
+    """Where in its period a check has its turn, from 0 up to 1, and another number that has nothing to do with that.
+
+    So nodes that ask the same do not knock together.
+    """
     said = "\0".join((node, *map(str, check))).encode()
-    return int.from_bytes(hashlib.blake2b(said, digest_size=4).digest(), "big") / 2**32
+    digest = hashlib.blake2b(said, digest_size=6).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32, int.from_bytes(digest[4:], "big")
 
 
 def turn(now: float, period: float, part: float) -> float:

@@ -1,9 +1,9 @@
 """What the supervisor and the checker say to each other, over a Unix socket of type SOCK_SEQPACKET.
 
-The supervisor sends lists: ``{"node": NAME, "source": ADDRESSES, "checks": [[id, address, port, question], …]}`` as
-JSON in packets, each with a header: kind, generation of the list, bytes in all, and where in them this part begins. The
-checker sends records of 24 bytes, many in a packet: what is known of a check, or that it lives. The checker has read
-what endpoints sent, so nothing that it says is believed before it was looked at.
+The supervisor sends lists: ``{"node": NAME, "source": ADDRESSES, "untracked": BOOLEAN, "checks": [[id, address, port,
+question], …]}`` as JSON in packets, each with a header: kind, generation of the list, bytes in all, and where in them
+this part begins. The checker sends records of 24 bytes, many in a packet: what is known of a check, or that it lives.
+It has read what endpoints sent, so nothing that it says is believed before it was looked at.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .. import addresses
+from .. import addresses, notrack
 from .check import Check
 from .reasons import Reason, State
 
@@ -55,22 +55,28 @@ class Record(NamedTuple):
 class Heartbeat(NamedTuple):
     """That the checker lives: checks that it did since it began, those under way, and how late it is.
 
-    ``late``: microseconds by which 99 of 100 checks began late at most, of those since the last heartbeat.
+    ``late``: microseconds by which 99 of 100 checks began late at most, of those since the last heartbeat. ``tracked``:
+    endpoints that answer only where conntrack knows that they are asked, though they may be asked without; 255 at most.
     """
 
     generation: int
     done: int
     flying: int
     late: int
+    tracked: int = 0
 
 
 class List(NamedTuple):
-    """A list of checks as it came; ``source`` has the addresses to ask from, with commas, or is empty."""
+    """A list of checks as it came; ``source`` has the addresses to ask from, with commas, or is empty.
+
+    ``ports``: the source ports that conntrack leaves alone, if they may be used.
+    """
 
     generation: int
     node: str
     source: str
     checks: Sequence[tuple[int, Check]]
+    ports: Sequence[int] = ()
 
 
 def listen(path: str, gid: int) -> socket.socket:
@@ -134,13 +140,16 @@ class Supervisor:
         """Whether something waits until the checker takes it: call ``flush`` when the socket can be written to."""
         return bool(self._waiting)
 
-    def send(self, generation: int, node: str, source: str, checks: Sequence[tuple[int, Check]]) -> None:
+    def send(
+        self, generation: int, node: str, source: str, checks: Sequence[tuple[int, Check]], *, untracked: bool = False
+    ) -> None:
         """Have the checker do these checks, each with an id, instead of those of before.
 
-        A list that is not all sent yet is replaced. Raises ConnectionError when the checker is gone, ValueError where
-        the list is too long.
+        ``untracked``: without conntrack, where that works. A list that is not all sent yet is replaced. Raises
+        ConnectionError when the checker is gone, ValueError where the list is too long.
         """
-        told = {"node": node, "source": source, "checks": [(number, *check) for number, check in checks]}
+        rows = [(number, *check) for number, check in checks]
+        told = {"node": node, "source": source, "untracked": untracked, "checks": rows}
         data = json.dumps(told, separators=(",", ":")).encode()
         if len(data) > MOST:
             raise ValueError(f"a list of {len(data)} bytes")
@@ -170,7 +179,7 @@ class Supervisor:
     def _take(self, fields: tuple[int, ...], found: list[Record]) -> None:
         kind, state, reason, generation, number, small, large = fields
         if kind == _HEARTBEAT:
-            self.heartbeat = Heartbeat(generation, large, number, small)
+            self.heartbeat = Heartbeat(generation, large, number, small, state)
         elif kind != _RESULT or state not in _STATES or reason not in _REASONS or large:
             self.dropped += 1
         elif generation != self._generation:
@@ -214,8 +223,9 @@ class Checker:
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Send a heartbeat. Raises ConnectionError."""
-        generation, done, flying, late = heartbeat
-        self._waiting.append(_RECORD.pack(_HEARTBEAT, 0, 0, generation, flying, min(late, 2**32 - 1), done))
+        generation, done, flying, late, tracked = heartbeat
+        small = min(late, 2**32 - 1)
+        self._waiting.append(_RECORD.pack(_HEARTBEAT, min(tracked, 255), 0, generation, flying, small, done))
         self.flush()
 
     def receive(self) -> List | None:
@@ -253,7 +263,8 @@ def _list(generation: int, data: bytes) -> List:
     try:
         told = json.loads(data)
         checks = [_check(row, shared) for row in told["checks"]]
-        return List(generation, str(told["node"]), str(told["source"]), checks)
+        ports = range(notrack.FIRST, notrack.LAST + 1) if told["untracked"] is True else ()
+        return List(generation, str(told["node"]), str(told["source"]), checks, ports)
     except (KeyError, TypeError, RecursionError):
         raise ValueError("not a list of checks") from None
 

@@ -15,6 +15,7 @@ from ..health import privileges, wire
 from ..health.check import Check
 from ..outages import Asked
 from ..system import journal, locks, notify, signals
+from . import health_report
 from .health_report import SOCKET as REPORT_SOCKET
 from .health_report import Report, row
 from .listeners import Listeners
@@ -107,14 +108,18 @@ class Loop:
         asking = self._supervisor.asking
         self._numbers = list(asking.checks)
         checks = [(number, Check(*each)) for number, each in enumerate(self._numbers)]
-        self._talk(lambda link: link.send(asking.generation, asking.node, asking.source, checks))
+        told = asking.generation, asking.node, asking.source, checks
+        self._talk(lambda link: link.send(*told, untracked=asking.untracked))
 
     def _hear(self) -> None:
         self._talk(self._take)
 
     def _take(self, link: wire.Supervisor) -> None:
         link.flush()
+        before = link.heartbeat
         records, now, found = link.receive(), time.time(), self._supervisor
+        if link.heartbeat and link.heartbeat.tracked and not (before and before.tracked):
+            journal.say(f"health: {health_report.DROPS}")
         with found.lock:
             # The checks may be others by now: who is not asked for any more is not believed either.
             changes = [
@@ -153,7 +158,8 @@ class Loop:
             asking, known = self._supervisor.asking, dict(self._supervisor.verdicts.known)
         beat = self._link.heartbeat if self._link else None
         rows = tuple(row(check, known.get(check, Verdict()), uses) for check, uses in asking.checks.items())
-        return Report(asking.generation, self._link is not None, beat.late if beat else 0, rows)
+        conntrack = asking.clash or (health_report.DROPS if beat and beat.tracked else "")
+        return Report(asking.generation, self._link is not None, beat.late if beat else 0, conntrack, rows)
 
 
 def _listen(path: str) -> socket.socket:

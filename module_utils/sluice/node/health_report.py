@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from .. import notrack
 from ..addresses import host_port
 from ..catalogue import listing
 from ..health.check import probe_of
@@ -20,6 +21,12 @@ from .verdicts import Verdict
 
 SOCKET = f"{locks.RUN}/health.sock"
 """Where the supervisor tells root."""
+
+DROPS = (
+    "a firewall drops answers to checks that conntrack does not see, and some endpoints are asked with it; let in "
+    f"TCP of state UNTRACKED to ports {notrack.FIRST}-{notrack.LAST}"
+)
+"""What is told where conntrack has to see checks since a firewall wants it."""
 
 _SECONDS = 10
 _WORDS = {State.UNKNOWN: "unknown", State.UP: "up", State.DOWN: "down"}
@@ -39,11 +46,15 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """``checker``: whether the checker lives; ``late``: microseconds by which 99 of 100 checks began late at most."""
+    """``checker``: whether the checker lives; ``late``: microseconds by which 99 of 100 checks began late at most.
+
+    ``conntrack``: why conntrack sees checks that it should not, or empty.
+    """
 
     generation: int
     checker: bool
     late: int
+    conntrack: str
     checks: tuple[Row, ...]
 
     def count(self, state: str) -> int:
@@ -87,11 +98,12 @@ def report() -> Report:
     rows = tuple(
         Row(**{**each, "services": tuple(each["services"]), "since": each["since"] or 0}) for each in found["checks"]
     )
-    return Report(found["generation"], found["checker"], found["late"], rows)
+    return Report(found["generation"], found["checker"], found["late"], found["conntrack"], rows)
 
 
 def shown(found: Report) -> str:
     """The table, and a last line that counts."""
     parts = [f"{found.count(state)} {state}" for state in ("up", "down", "unknown") if found.count(state)]
     lives = "" if found.checker else "; the checker does not run: this is what was known last"
-    return f"{found.table(time.time())}{len(found.checks)} checks: {', '.join(parts) or 'none'}{lives}\n"
+    more = f"{found.conntrack}\n" if found.conntrack else ""
+    return f"{found.table(time.time())}{len(found.checks)} checks: {', '.join(parts) or 'none'}{lives}\n{more}"

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from .. import notrack
 from ..outages import Asked
 from ..settings import Settings
 from ..system import journal, linux, locks
@@ -51,7 +52,8 @@ made."""
 class Asking(NamedTuple):
     """What is to be asked of which endpoints, and what for. ``generation`` is that of the node.
 
-    ``settings`` are None where nothing is in force; ``views`` are ``Rendering.health_views``.
+    ``settings`` are None where nothing is in force; ``views`` are ``Rendering.health_views``. ``clash``: why conntrack
+    has to see checks that it should not (module notrack), or empty.
     """
 
     generation: int = 0
@@ -60,6 +62,12 @@ class Asking(NamedTuple):
     checks: Mapping[Asked, Sequence[Use]] = {}
     settings: Settings | None = None
     views: Mapping[str, View] = {}
+    clash: str = ""
+
+    @property
+    def untracked(self) -> bool:
+        """Whether checks may pass by conntrack."""
+        return self.settings is not None and self.settings.health_notrack and not self.clash
 
 
 class Supervisor:
@@ -190,4 +198,10 @@ def _asking(generation: int) -> Asking:
         {check: sorted(uses) for check, uses in found.checks.items()},
         settings,
         found.health_views,
+        _clash() if settings.health_notrack else "",
     )
+
+
+def _clash() -> str:
+    given, reserved = map(linux.sysctl, ("net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"))
+    return notrack.clash(given, reserved or "") if given else ""

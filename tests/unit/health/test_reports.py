@@ -16,7 +16,7 @@ from sluice.health.check import Check
 from sluice.health.reasons import Reason, State
 from sluice.health.reports import Reports
 from sluice.health.subjects import Subject, Subjects
-from sluice.health.wire import Record
+from sluice.health.wire import Heartbeat, Record
 
 CHECKS = [(number, Check(f"192.0.2.{number}", 80, '{"tcpSocket":{}}')) for number in range(3)]
 
@@ -120,7 +120,7 @@ def test_who_is_gone_is_noticed_by_whatever_is_said(talk: Talk) -> None:
     assert talk.reports.next_try == pytest.approx(1.2)
     supervisor = talk.accept(2.0)
     supervisor.close()
-    talk.reports.beat(0, 0, 0, 3.0)
+    talk.reports.beat(Heartbeat(0, 0, 0, 0), 3.0)
     assert talk.reports.next_try == pytest.approx(3.2)
 
 
@@ -138,7 +138,7 @@ def test_who_does_not_read_hears_the_last_state_when_it_does(talk: Talk) -> None
         subject.answer(Reason.REFUSED, 0.0, 0.0)
         talk.reports.note(subject)
         talk.reports.tell(0.0)
-        talk.reports.beat(1, 2, 3, 0.0)
+        talk.reports.beat(Heartbeat(0, 1, 2, 3), 0.0)
     assert len(talk.reports._unsent) == 1
     told: list[Record] = []
     while not told or told[-1].state is not State.DOWN:

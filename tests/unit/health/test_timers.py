@@ -49,12 +49,18 @@ def test_filled_anew() -> None:
 
 def test_phases_are_spread_and_differ_between_nodes() -> None:
     checks = [(f"10.0.{number // 250}.{number % 250}", 80, "{}") for number in range(5000)]
-    tenths = Counter(int(phase("lb1", check) * 10) for check in checks)
+    tenths = Counter(int(phase("lb1", check)[0] * 10) for check in checks)
     assert set(tenths) == set(range(10))
     assert min(tenths.values()) > 400
-    near = sum(abs(phase("lb1", check) - phase("lb2", check)) < 0.01 for check in checks)
+    near = sum(abs(phase("lb1", check)[0] - phase("lb2", check)[0]) < 0.01 for check in checks)
     assert near < 200
     assert phase("lb1", checks[0]) == phase("lb1", checks[0])
+
+
+def test_the_other_number_has_nothing_to_do_with_the_phase() -> None:
+    phases = [phase("lb1", (f"10.0.0.{number}", 80, "{}")) for number in range(250)]
+    together = {(int(part * 4), number % 4) for part, number in phases}
+    assert len(together) == 16
 
 
 @given(st.floats(0, 1e7), st.floats(0.1, 3600), st.floats(0, 1, exclude_max=True))

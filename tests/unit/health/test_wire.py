@@ -60,8 +60,8 @@ def test_a_list(ends: Ends) -> None:
     assert ends.checker.receive() is None
     ends.supervisor.send(3, "lb1", "192.0.2.9", CHECKS)
     assert ends.checker.receive() == wire.List(3, "lb1", "192.0.2.9", CHECKS)
-    ends.supervisor.send(4, "lb1", "", [])
-    assert ends.checker.receive() == wire.List(4, "lb1", "", [])
+    ends.supervisor.send(4, "lb1", "", [], untracked=True)
+    assert ends.checker.receive() == wire.List(4, "lb1", "", [], range(61440, 61696))
 
 
 def test_a_large_list_comes_in_parts_and_blocks_nobody(ends: Ends) -> None:
@@ -120,9 +120,9 @@ def test_records(ends: Ends) -> None:
     ends.supervisor.send(3, "lb1", "", CHECKS)
     records = [Record(7, State.UP, Reason.FINE, 3), Record(2**32 - 1, State.DOWN, Reason.TIMEOUT, 1000)]
     ends.checker.post(3, records)
-    ends.checker.beat(Heartbeat(3, 2**40, 5, 2**33))
+    ends.checker.beat(Heartbeat(3, 2**40, 5, 2**33, 300))
     assert ends.supervisor.receive() == records
-    assert ends.supervisor.heartbeat == Heartbeat(3, 2**40, 5, 2**32 - 1)
+    assert ends.supervisor.heartbeat == Heartbeat(3, 2**40, 5, 2**32 - 1, 255)
     assert (ends.supervisor.dropped, ends.supervisor.stale) == (0, 0)
 
 

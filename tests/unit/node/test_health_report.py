@@ -22,7 +22,7 @@ USES = [Use(name, "tcp", "10.1.0.1", 80, "keep") for name in ("shop/b", "shop/a"
 UP = row(("fd00::1", 80, QUESTION), Verdict(State.UP, Reason.FINE, 1000.0, 3), USES)
 DOWN = row(("10.1.0.2", 80, QUESTION), Verdict(State.DOWN, Reason.REFUSED, 1000.0, 1), USES[:1])
 NEW = row(("10.1.0.3", 0, '{"icmp":{}}'), Verdict(), USES[:1])
-FOUND = Report(7, True, 250, (UP, DOWN, NEW))
+FOUND = Report(7, True, 250, "", (UP, DOWN, NEW))
 
 
 def test_a_table_with_what_is_down_first() -> None:
@@ -33,8 +33,9 @@ def test_a_table_with_what_is_down_first() -> None:
         "[fd00::1]:80   tcpSocket   up        65s         answers              shop/a,shop/b",
     ]
     assert shown(FOUND).splitlines()[-1] == "3 checks: 1 up, 1 down, 1 unknown"
+    assert shown(FOUND._replace(conntrack="it has to see them")).splitlines()[-1] == "it has to see them"
     assert shown(FOUND._replace(checker=False)).endswith("; the checker does not run: this is what was known last\n")
-    assert shown(Report(0, True, 0, ())).splitlines()[-1] == "0 checks: none"
+    assert shown(Report(0, True, 0, "", ())).splitlines()[-1] == "0 checks: none"
 
 
 @pytest.fixture

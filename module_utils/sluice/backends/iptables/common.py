@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Callable
 
-from ... import addresses, names
+from ... import addresses, names, notrack
 from ...catalogue.model import HostPort
 from ...release import RELEASES
 from ...settings import Settings
@@ -53,7 +53,7 @@ def collected(*parts: Iterable[Entry]) -> RuleSet:
     rules: RuleSet = {table: {} for table in TABLES}
     for entries in parts:
         for table, chain, rule in entries:
-            found = rules[table].setdefault(chain, [])
+            found = rules.setdefault(table, {}).setdefault(chain, [])
             if rule:
                 found.append(rule)
     return rules
@@ -107,6 +107,26 @@ def localnet(chain: str = "KUBE-FIREWALL") -> Iterator[Entry]:
     loopback = addresses.LOOPBACK[addresses.IPV4]
     incoming = f"! -s {loopback} -d {loopback} {comment('block incoming localnet connections')}"
     yield "filter", chain, f"{incoming} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
+
+
+def untracked(settings: Settings) -> Iterator[Entry]:
+    """Health checks by TCP and their answers pass by conntrack, and by a firewall that asks it (module notrack).
+
+    An answer has a connection of this node that it belongs to: so no other packet to these ports passes as one, nor one
+    that begins a connection.
+    """
+    if not (settings.health and settings.health_notrack):
+        return
+    ports = f"{notrack.FIRST}:{notrack.LAST}"
+    checks, answers = comment("health checks"), comment("answers to health checks")
+    yield "raw", OWNER_CHAIN, ""
+    yield "raw", "PREROUTING", f"{answers} -j SLUICE-ANSWERS"
+    yield "raw", "OUTPUT", f"{checks} -j SLUICE-CHECKS"
+    to_us = f"-p tcp -m tcp --dport {ports}"
+    yield "raw", "SLUICE-ANSWERS", f"{to_us} ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket -j CT --notrack"
+    yield "raw", "SLUICE-CHECKS", f"-p tcp -m tcp --sport {ports} -j CT --notrack"
+    yield "filter", "INPUT", f"{answers} -j SLUICE-ANSWERS"
+    yield "filter", "SLUICE-ANSWERS", f"{to_us} -m conntrack --ctstate UNTRACKED -j ACCEPT"
 
 
 def host_port_rules(view: View) -> Iterator[Entry]:

@@ -26,6 +26,7 @@ from .common import (
     localnet,
     masquerading,
     skeleton,
+    untracked,
 )
 from .dialect import EXT, XLB
 from .dispatch import as_tree
@@ -70,6 +71,7 @@ def _constant_rules(view: View, context: Context) -> Iterator[Entry]:
         yield from dropping()
     if opens_localnet(view, settings):
         yield from localnet()
+    yield from untracked(settings)
 
 
 def _node_ports_tail(context: Context) -> Iterator[Entry]:

@@ -24,7 +24,7 @@ OWNER_CHAIN = "SLUICE-OWNER"
 """An empty chain that marks a table's KUBE-* chains as Sluice's; a kube-proxy's tables lack it."""
 
 TABLES = ("filter", "nat")
-"""The tables that Sluice uses, in the order in which it writes them."""
+"""The tables that Sluice always uses, in the order in which it writes them."""
 
 BUILT_IN = {
     "raw": ("PREROUTING", "OUTPUT"),
@@ -196,18 +196,18 @@ def assembled(before: RuleSet, parts: Sequence[Part], after: RuleSet) -> str:
     """The text of all: the chains that there always are, with their first rules and their last ones, and the parts."""
     pieces: list[str] = []
     for table, first in before.items():
-        last = after[table]
+        last = after.get(table, {})
         new = [chain for chain in last if chain not in first]
         pieces.append(f"*{table}\n")
         pieces += [f":{chain} - [0:0]\n" for chain in first if chain not in BUILT_IN[table]]
-        pieces += [part.chains[table] for part in parts]
+        pieces += [part.chains.get(table, "") for part in parts]
         pieces += [f":{chain} - [0:0]\n" for chain in new]
         for chain, rules in first.items():
             key = table, chain
             pieces.append(_rules(chain, rules))
             pieces += [part.shared[key] for part in parts if key in part.shared]
             pieces.append(_rules(chain, last.get(chain, ())))
-        pieces += [part.rules[table] for part in parts]
+        pieces += [part.rules.get(table, "") for part in parts]
         pieces += [_rules(chain, last[chain]) for chain in new]
         pieces.append("COMMIT\n")
     return "".join(pieces)

@@ -26,6 +26,7 @@ from ..iptables.common import (
     localnet,
     masquerading,
     skeleton,
+    untracked,
 )
 from ..iptables.text import RuleSet, comment
 from ..shared import balancing_of, has_host_ports_on_loopback, node_may_enter, serves_localhost
@@ -236,6 +237,7 @@ def _rules(view: View, context: Context, dialect: IpvsDialect, filled: frozenset
         forwarding(context),
         dropping(DROP_CHAIN) if context.release.drop_mark else (),
         localnet(DROP_CHAIN) if opens_localnet(view, context.settings) else (),
+        untracked(context.settings),
         host_port_rules(view),
     )
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ... import addresses
+from ... import addresses, notrack
 from ...settings import Settings
 from . import layout
 from .layout import FAMILIES, LIST_MASK, LOCAL, LOW_BITS, PROTOCOLS, SERVICE_MASK, SHAPES, TAG
@@ -153,6 +153,7 @@ def chains(family: str, settings: Settings, guard: Guard) -> Iterator[str]:
         *_balancing(family, settings),
         *_dispatch(family, settings, guard),
         *_filters(family, settings, guard),
+        *_untracked(settings),
         ("chain nat-postrouting", _postrouting(family, settings, guard)),
     ):
         yield from _block(head, lines)
@@ -241,6 +242,19 @@ def _filters(family: str, settings: Settings, guard: Guard) -> Iterator[tuple[st
         "chain filter-output",
         ["type filter hook output priority filter; policy accept", *localnet, *new, "jump new-inside"],
     )
+
+
+def _untracked(settings: Settings) -> Iterator[tuple[str, list[str]]]:
+    """Health checks by TCP and their answers pass by conntrack (module notrack).
+
+    An answer has a connection of this node that it belongs to, and begins none.
+    """
+    if settings.health and settings.health_notrack:
+        ports, answers = f"{notrack.FIRST}-{notrack.LAST}", "tcp flags & (fin | syn | rst | ack) != syn"
+        first = "type filter hook {} priority raw; policy accept"
+        yield "chain checks", [first.format("output"), f"tcp sport {ports} notrack"]
+        to_us = f"tcp dport {ports} {answers} socket wildcard 0 notrack"
+        yield "chain check-answers", [first.format("prerouting"), to_us]
 
 
 def _postrouting(family: str, settings: Settings, guard: Guard) -> list[str]:

@@ -139,3 +139,16 @@ def test_liberal_conntrack_drops_nothing() -> None:
     assert drop in rules()["filter"]["KUBE-FORWARD"]
     assert drop not in rules(conntrack_tcp_be_liberal=True)["filter"]["KUBE-FORWARD"]
     assert drop in rules(conntrack_tcp_be_liberal=True, **OLD)["filter"]["KUBE-FORWARD"]
+
+
+def test_health_checks_pass_by_conntrack() -> None:
+    """Where nodes ask endpoints; whoever does not has just kube-proxy's tables."""
+    for dialect in (OLD, NEW, {"iptables_dispatch": "prefix"}):
+        found = rules(health=True, **dialect)
+        assert found["raw"]["SLUICE-CHECKS"] == ["-p tcp -m tcp --sport 61440:61695 -j CT --notrack"]
+        assert found["raw"]["SLUICE-ANSWERS"] == [
+            "-p tcp -m tcp --dport 61440:61695 ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket -j CT --notrack"
+        ]
+        assert "SLUICE-OWNER" in found["raw"]
+        assert found["filter"]["INPUT"][-1].endswith("-j SLUICE-ANSWERS")
+        assert list(rules(**dialect)) == list(rules(health=True, health_notrack=False, **dialect)) == ["filter", "nat"]

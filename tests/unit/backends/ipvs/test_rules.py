@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import NODE, endpoint, endpoint_slice, service
+from support import NODE, endpoint, endpoint_slice, rules, service
 from support import ipvs_state as wanted
 
 from sluice.addresses import IPV6
@@ -285,3 +285,12 @@ def test_weights_of_a_slice() -> None:
     assert real(wanted(service(), piece), "10.96.0.1") == {f"{HERE}:8080": 5, f"{THERE}:8080": 5}
     said = {"annotations": {"sluice.io/weight": f"3, {THERE}=7"}}
     assert real(wanted(service(**said), piece), "10.96.0.1") == {f"{HERE}:8080": 5, f"{THERE}:8080": 7}
+
+
+@BOTH_DIALECTS
+def test_health_checks_pass_by_conntrack(dialect: dict[str, Any]) -> None:
+    """By the rules of the iptables backend."""
+    found = wanted(health=True, **dialect).rules
+    assert found["raw"] == rules(health=True, **dialect)["raw"]
+    assert found["filter"]["SLUICE-ANSWERS"]
+    assert "raw" not in wanted(**dialect).rules

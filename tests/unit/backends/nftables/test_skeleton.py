@@ -75,3 +75,12 @@ def test_ways(way: Way, name: str, plain: bool) -> None:
     assert f"mod {way.slots} " in text
     # The first slot is always there, whatever becomes of the list meanwhile.
     assert ("numgen random mod 1 map" in text) is (way.slots > 1)
+
+
+def test_health_checks_pass_by_conntrack() -> None:
+    """Before conntrack sees them, which is at priority -200."""
+    text = chains(health=True)
+    assert "\tchain checks {\n\t\ttype filter hook output priority raw;" in text
+    assert "\t\ttcp sport 61440-61695 notrack\n" in text
+    assert " != syn socket wildcard 0 notrack\n" in text
+    assert "notrack" not in chains() + chains(health=True, health_notrack=False)
