@@ -6,9 +6,10 @@ arguments of a program, so each is held to what can do no harm there.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Callable, NamedTuple
 
 from . import addresses
@@ -60,6 +61,12 @@ def shown(value: Any) -> str:
     """``value`` for a message: on one line, and never long."""
     said = repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"a {type(value).__name__}"
     return said if len(said) <= 60 else f"{said[:57]}..."
+
+
+def unknown(name: Any, known: Collection[str]) -> str:
+    """What is wrong with a field of this name, with the one of ``known`` that may be meant."""
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def text(value: Any) -> str:

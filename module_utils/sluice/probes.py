@@ -6,7 +6,6 @@ holds for all kinds (``periodSeconds`` …), and what its answer must be (``expe
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,6 +14,8 @@ from . import probe_values as values
 from .probe_values import Field
 
 TCP, HTTP, GRPC, DNS, UDP, EXEC, ICMP = "tcpSocket", "httpGet", "grpc", "dns", "udp", "exec", "icmp"
+POD = "readinessProbe"
+"""What stands for a kind in a Service's annotation: the Pod's probe that it points to (``catalogue/health_checks``)."""
 
 
 class Probe(NamedTuple):
@@ -35,6 +36,7 @@ class Probe(NamedTuple):
     body: str = ""
     ca_file: str = ""
     server_name: str = ""
+    unverified: bool = False
     service: str = ""
     name: str = ""
     type: str = "A"
@@ -81,11 +83,13 @@ _KINDS: Mapping[str, Mapping[str, Field]] = {
     EXEC: {"command": Field("command", values.command, list)},
     ICMP: {},
 }
+KINDS = frozenset(_KINDS)
 _EXPECT = {
     "status": Field("status", values.status),
     "body": Field("body", values.body),
     "caFile": Field("ca_file", values.file),
     "serverName": Field("server_name", values.host_name),
+    "insecureSkipTLSVerify": Field("unverified", values.flag),
 }
 _COMMON = {
     "periodSeconds": Field("period", values.seconds(0.1, 3600), values.say_seconds),
@@ -102,6 +106,8 @@ _OF_PODS = {
     "terminationGracePeriodSeconds": "nothing is restarted here: leave it out",
 }
 """Fields of Kubernetes' probes that could not do here what they say."""
+
+_ELSEWHERE = "is for the annotation of a Service, in whose namespace the Pod is"
 
 _NEEDED = {DNS: ("name",), EXEC: ("command",)}
 _NO_ANSWER = (
@@ -149,10 +155,15 @@ def _read(value: Any) -> tuple[Probe, list[tuple[str, str]]]:
     if not isinstance(value, dict):
         return Probe(TCP), [("", f"must be a mapping, is {values.shown(value)}")]
     kinds = [kind for kind in _KINDS if kind in value]
-    if len(kinds) != 1:
-        several = f"{', '.join(kinds)}: an endpoint has one check" if kinds else f"one of {', '.join(_KINDS)} is needed"
-        wrong.append(("", several))
-    _group({name: part for name, part in value.items() if name not in (*_KINDS, "expect", *_OF_PODS)}, "", given, wrong)
+    asking = [*kinds, *([POD] if POD in value else [])]
+    if asking == [POD]:
+        wrong.append((POD, _ELSEWHERE))
+    elif len(asking) > 1:
+        wrong.append(("", f"{', '.join(asking)}: an endpoint has one check"))
+    elif not asking:
+        wrong.append(("", f"one of {', '.join(_KINDS)} is needed"))
+    aside = (*_KINDS, "expect", POD, *_OF_PODS)
+    _group({name: part for name, part in value.items() if name not in aside}, "", given, wrong)
     for name, reason in _OF_PODS.items():
         if value.get(name, 0) != 0:
             wrong.append((name, reason))
@@ -177,10 +188,7 @@ def _group(value: Any, group: str, given: dict[str, Any], wrong: list[tuple[str,
     for name, part in value.items():
         where = f"{group}.{name}" if group else str(name)
         if name not in fields:
-            known = [*fields, *([] if group else [*_KINDS, "expect"])]
-            near = difflib.get_close_matches(str(name), known, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            wrong.append((where, f"there is no such field{meant}"))
+            wrong.append((where, values.unknown(name, [*fields, *([] if group else [*_KINDS, POD, "expect"])])))
             continue
         try:
             given[fields[name].attribute] = fields[name].read(part)
@@ -209,6 +217,8 @@ def _together(found: Probe, value: Mapping[str, Any]) -> Iterator[tuple[str, str
     if "expect" in value and HTTP not in value:
         yield "expect", f"goes with {HTTP}"
     elif found.scheme != "HTTPS":
-        for name, given in (("caFile", found.ca_file), ("serverName", found.server_name)):
-            if given:
+        for name in ("caFile", "serverName", "insecureSkipTLSVerify"):
+            if getattr(found, _EXPECT[name].attribute):
                 yield f"expect.{name}", "goes with scheme HTTPS"
+    elif found.unverified and found.ca_file:
+        yield "expect.insecureSkipTLSVerify", "contradicts caFile, by which the certificate is verified"

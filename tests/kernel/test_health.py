@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cases
+import endpoints
 import hosts
 import load
 import pytest
@@ -18,14 +20,17 @@ from sluice.catalogue import compiled
 from sluice.node import files, outage
 
 A, B, C = cases.PODS[:3]
-QUICK = {"tcpSocket": {}, "periodSeconds": 0.4, "timeoutSeconds": 0.3, "retryMilliseconds": 50}
+SOON = {"periodSeconds": 0.4, "timeoutSeconds": 0.3, "retryMilliseconds": 50}
+QUICK = {"tcpSocket": {}, **SOON}
 WEB, ALONE, OTHER = cases.Service(1, (A, B)), cases.Service(2, (A,)), cases.Service(3, (B, C))
 ALL = (WEB, ALONE, OTHER)
 
 
-def contents(plane: str, *services: cases.Service, **variables: Any) -> Mapping[str, str]:
+def contents(
+    plane: str, *services: cases.Service, pods: Sequence[dict[str, Any]] = (), **variables: Any
+) -> Mapping[str, str]:
     objects = [each for service in services for each in service.objects(both=False)]
-    found = support.catalogue(*objects)
+    found = support.catalogue(*objects, *pods)
     health = {"health": True, "health_check": QUICK, **variables}
     settings = support.node(**cases.settings_of(plane), ip_families=["IPv4"], **health)
     return files.sealed({**support.rendered(found, settings), files.CATALOGUE_FILE: compiled.text(found)})
@@ -166,3 +171,30 @@ def test_health_that_is_switched_off_takes_nothing_out(watched: Watched, plane: 
     assert node.differs() == ()
     hosts.wait_for(lambda: watched.states() == {}, "endpoints are asked still")
     assert node.sluice("apply").stdout == "changed=0\n"
+
+
+def test_endpoints_are_asked_as_a_kubelet_asks_their_pod(network: load.Network, plane: str, tmp_path: Path) -> None:
+    """In the clear, and by HTTPS with a certificate that nobody would trust."""
+    files_of = [Path(name).read_text() for name in endpoints.certificate(tmp_path)]
+    network.pods.call(lambda: [Path(f"/tmp/{name}").write_text(text) for name, text in zip(("ca", "key"), files_of)])
+    network.pods.start(lambda: endpoints.serve("/tmp/ca", "/tmp/key"))
+    probed, services = [], []
+    for name, handler in (("clear", {"port": endpoints.HTTP}), ("secret", {"port": "web", "scheme": "HTTPS"})):
+        ports = [{"name": "web", "containerPort": endpoints.HTTPS}]
+        container = {"name": "web", "ports": ports, "readinessProbe": {"httpGet": handler}}
+        metadata = {"name": name, "namespace": "shop"}
+        probed.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})
+        said = json.dumps({"readinessProbe": {"pod": name}, **SOON})
+        annotations = {"sluice.io/health-check": said}
+        services.append(cases.Service(len(services), (A, B), more=(("annotations", annotations),)))
+    network.node.apply(contents(plane, *services, pods=probed))
+    watched = Watched(network, plane)
+    watched.wait_until()
+    assert set(watched.states()) == {f"{each}:{port}" for each in (A, B) for port in (endpoints.HTTP, endpoints.HTTPS)}
+    watched.cut(A)
+    watched.wait_until(A)
+    assert not any(A in line for line in held(network.node, plane))
+    assert any(B in line for line in held(network.node, plane))
+    watched.cut()
+    watched.wait_until()
+    assert any(A in line for line in held(network.node, plane))

@@ -108,6 +108,16 @@ def test_a_probe_of_a_pod_is_taken_as_it_is() -> None:
         ({"tcpSocket": {}, "expect": {"status": 200}}, [("expect", "goes with httpGet")]),
         ({"httpGet": {}, "expect": {"caFile": "/x"}}, [("expect.caFile", "goes with scheme HTTPS")]),
         (
+            {"httpGet": {}, "expect": {"insecureSkipTLSVerify": True}},
+            [("expect.insecureSkipTLSVerify", "goes with scheme HTTPS")],
+        ),
+        (
+            {"httpGet": {"scheme": "HTTPS"}, "expect": {"insecureSkipTLSVerify": True, "caFile": "/x"}},
+            [("expect.insecureSkipTLSVerify", "contradicts caFile, by which the certificate is verified")],
+        ),
+        ({"readinessProbe": {"pod": "x"}}, [("readinessProbe", "is for the annotation of a Service")]),
+        ({"tcpSocket": {}, "readinessProbe": {}}, [("", "tcpSocket, readinessProbe: an endpoint has one check")]),
+        (
             {"httpGet": {"host": "a", "httpHeaders": [{"name": "host", "value": "b"}]}},
             [("httpGet.host", "is said by a header Host as well")],
         ),
@@ -211,7 +221,8 @@ def sound(draw: st.DrawFn) -> dict[str, Any]:
     if kind == "httpGet":
         more = {"status": st.sampled_from([204, "200-299,404"]), "body": st.sampled_from(["ok", "é\0"])}
         if said[kind].get("scheme") == "HTTPS":
-            more |= {"caFile": st.just("/etc/ca"), "serverName": st.just("a.b")}
+            more |= {"serverName": st.just("a.b")}
+            more |= draw(st.sampled_from([{"caFile": st.just("/etc/ca")}, {"insecureSkipTLSVerify": st.booleans()}]))
         said |= draw(some(expect=some(**more)))
     return said
 

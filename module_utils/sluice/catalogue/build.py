@@ -18,6 +18,7 @@ from .checks import NO_CHECKS, Checks
 from .conflicts import distinct_objects, forgotten_clients, host_port_conflicts, service_conflicts
 from .endpoints import owner, ports_have_slices, publish, read_endpoints, read_slices, selected, served
 from .fields import unknown_fields
+from .health_checks import Pods
 from .hosts import EndpointHost
 from .manifests import LISTS, Manifest
 from .model import Catalogue, Service
@@ -76,10 +77,11 @@ def build(
     # What is wrong with an object is reported once: what follows from it is not.
     unsound = {owner(entry) for kind in ("EndpointSlice", "Endpoints") for entry in by_kind[kind] if entry.faulty}
 
+    pods = Pods({entry.key: entry for entry in by_kind["Pod"]}, whole)
     services: list[tuple[ObjectReader, Service]] = []
     idle: list[Service] = []
     for entry in by_kind["Service"]:
-        service = read_service(entry, checks)
+        service = read_service(entry, checks, pods)
         if entry.key in slices:
             service = service._replace(slices=tuple(slices[entry.key]))
         elif entry.key in legacy:

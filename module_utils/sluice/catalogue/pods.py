@@ -1,4 +1,4 @@
-"""The host ports of a Pod, from its manifest."""
+"""The host ports of a Pod, from its manifest; its containers and addresses."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
         return
     found = [
         (path, value)
-        for where, container in _running_containers(entry, spec)
+        for where, container in running_containers(entry, spec)
         for path, value in entry.mappings(container, "ports", where)
         if entry.number(value, "hostPort", path, 0, 65535, 0)
     ]
-    node, written = entry.node_name(spec, "nodeName", ("spec",)), _pod_addresses(entry, status)
+    node, written = entry.node_name(spec, "nodeName", ("spec",)), pod_addresses(entry, status)
     texts = distinct(entry.outward(value, path) for path, value in written)
     if not found or (status.get("phase") == "Pending" and not written):
         return
@@ -68,7 +68,7 @@ def read_host_ports(entry: ObjectReader) -> Iterator[HostPort]:
             yield HostPort(entry.namespace, entry.name, uid, node, protocol, host_ip, number, texts, port)
 
 
-def _running_containers(entry: ObjectReader, spec: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def running_containers(entry: ObjectReader, spec: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Those that run as long as the Pod: sidecars, which are init containers that restart (KEP-753), among them."""
     yield from entry.mappings(spec, "containers", ("spec",))
     for where, container in entry.mappings(spec, "initContainers", ("spec",)):
@@ -76,7 +76,7 @@ def _running_containers(entry: ObjectReader, spec: dict[str, Any]) -> Iterator[t
             yield where, container
 
 
-def _pod_addresses(entry: ObjectReader, status: dict[str, Any]) -> list[tuple[Path, Any]]:
+def pod_addresses(entry: ObjectReader, status: dict[str, Any]) -> list[tuple[Path, Any]]:
     """podIP and podIPs, which repeats it, as they are written, each with its path."""
     found: list[tuple[Path, Any]] = [(("status", "podIP"), status.get("podIP"))]
     found += (((*path, "ip"), value.get("ip")) for path, value in entry.mappings(status, "podIPs", ("status",)))

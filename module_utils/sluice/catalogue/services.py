@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .. import addresses, balancing, probes
+from .. import addresses, balancing
 from ..forms import SUBDOMAIN
-from . import syntax
 from .checks import Checks
+from .health_checks import NO_PODS, Pods, read_health_check
 from .model import AFFINITY_SECONDS, Ingress, Service, ServicePort
 from .reader import (
     ANNOTATION_PREFIX,
@@ -41,8 +41,8 @@ _TARGET_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]*[
 _CLASS_NAME = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 
-def read_service(entry: ObjectReader, checks: Checks) -> Service:
-    """The Service, with what its manifest declares."""
+def read_service(entry: ObjectReader, checks: Checks, pods: Pods = NO_PODS) -> Service:
+    """The Service, with what its manifest declares, and one of ``pods`` for it."""
     spec, path = entry.mapping(entry.value, "spec", ()), ("spec",)
     kind = entry.choice(spec, "type", path, SERVICE_TYPES, "ClusterIP")
     balancer_class = _balancer_class(entry, spec)
@@ -65,7 +65,7 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
         external_local=external == "Local",
         internal_local=internal == "Local",
         health_check_node_port=_node_port(entry, spec, "healthCheckNodePort", path, checks),
-        annotations=tuple(_annotations(entry).items()),
+        annotations=tuple(_annotations(entry, pods).items()),
         labels=tuple(entry.labels.items()),
         selector=tuple(entry.strings(spec, "selector", path).items()),
         external_name=entry.text(spec, "externalName", path) if kind == "ExternalName" else "",
@@ -89,20 +89,12 @@ def read_service(entry: ObjectReader, checks: Checks) -> Service:
     return found
 
 
-def _annotations(entry: ObjectReader) -> dict[str, str]:
-    """Those that are read. What the health check says is JSON from here on: nodes read no YAML."""
+def _annotations(entry: ObjectReader, pods: Pods) -> dict[str, str]:
+    """Those that are read; what is said of a health check is JSON from here on."""
     found = known_annotations(entry)
     text = found.pop(HEALTH_CHECK, "")
-    if text:
-        parts, wrong = syntax.read(text)
-        messages = [fault.reason for fault in wrong] or (["must be one mapping"] if len(parts) != 1 else [])
-        value = parts[0].value if len(parts) == 1 else None
-        messages += [": ".join(filter(None, each)) for each in probes.faults(value)] if not messages else []
-        for message in messages:
-            entry.fault(annotation(HEALTH_CHECK), message)
-        if not messages:
-            found[HEALTH_CHECK] = probes.text(probes.probe(value))
-    return found
+    check = read_health_check(entry, text, pods) if text else ""
+    return {**found, HEALTH_CHECK: check} if check else found
 
 
 def is_headless(entry: ObjectReader) -> bool:

@@ -1,4 +1,7 @@
-"""TLS for a check: non-blocking, the certificate always verified, sessions resumed, which saves most of the cost."""
+"""TLS for a check: non-blocking, sessions resumed, which saves most of the cost.
+
+The certificate is verified unless the probe says that it is not.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,15 @@ _SESSION_SECONDS = 300.0
 _contexts: dict[str, tuple[tuple[int, ...], ssl.SSLContext]] = {}
 """By the file of certificates, with what told that file from an earlier one."""
 
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+_UNVERIFIED = _unverified()
 
 # Names go through it, and who has dropped its privileges may not be able to read it any more.
 codecs.lookup("idna")
@@ -90,7 +102,7 @@ def secured(link: socket.SocketType, target: Target) -> Secured | Reason:
     """``link``, which is connected, by TLS; it belongs to the result then. Or why this node cannot. Raises OSError."""
     probe, memory = target.probe, target.memory
     try:
-        context = _context(probe.ca_file)
+        context = _UNVERIFIED if probe.unverified else _context(probe.ca_file)
     except (OSError, ValueError):
         return Reason.NO_CA_FILE
     if memory.get("context") is not context or memory.get("until", 0.0) < time.monotonic():

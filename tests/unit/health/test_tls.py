@@ -1,4 +1,4 @@
-"""TLS: certificates are verified, always, and sessions resumed for a while."""
+"""TLS: certificates are verified unless a probe says otherwise, and sessions resumed for a while."""
 
 from __future__ import annotations
 
@@ -80,6 +80,14 @@ def test_who_is_not_trusted(server: Server) -> None:
     assert ask(server.asked(host="other.example")) is Reason.CERTIFICATE
     system = target({"httpGet": {"scheme": "HTTPS", "host": "shop.example"}}, server.address, server.port)
     assert ask(system) is Reason.CERTIFICATE
+
+
+def test_who_is_not_asked_for_a_certificate_that_is_good(server: Server) -> None:
+    said = {"httpGet": {"scheme": "HTTPS", "host": "other.example"}, "expect": {"insecureSkipTLSVerify": True}}
+    asked = target(said, server.address, server.port)
+    assert [ask(asked), ask(asked)] == [Reason.FINE, Reason.FINE]
+    assert server.resumed == [False, True]
+    assert ask(server.asked(host="other.example")) is Reason.CERTIFICATE, "others are asked as ever"
 
 
 def test_a_file_that_cannot_be_read_says_nothing_of_the_endpoint(server: Server, tmp_path: Path) -> None:
