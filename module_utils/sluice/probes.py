@@ -101,11 +101,12 @@ _COMMON = {
     "onDown": Field("on_down", values.among("keep", "reset")),
     "minHealthyPercent": Field("min_healthy_percent", values.whole(0, 100)),
 }
-_OF_PODS = {
+_NOT_HERE = {
     "initialDelaySeconds": "an endpoint is asked from when it is there: leave it out",
     "terminationGracePeriodSeconds": "nothing is restarted here: leave it out",
+    "slowStartSeconds": "is not supported: who is up again has its full share at once",
 }
-"""Fields of Kubernetes' probes that could not do here what they say."""
+"""Fields of Kubernetes' probes and of other load balancers that could not do here what they say."""
 
 _ELSEWHERE = "is for the annotation of a Service, in whose namespace the Pod is"
 
@@ -162,9 +163,9 @@ def _read(value: Any) -> tuple[Probe, list[tuple[str, str]]]:
         wrong.append(("", f"{', '.join(asking)}: an endpoint has one check"))
     elif not asking:
         wrong.append(("", f"one of {', '.join(_KINDS)} is needed"))
-    aside = (*_KINDS, "expect", POD, *_OF_PODS)
+    aside = (*_KINDS, "expect", POD, *_NOT_HERE)
     _group({name: part for name, part in value.items() if name not in aside}, "", given, wrong)
-    for name, reason in _OF_PODS.items():
+    for name, reason in _NOT_HERE.items():
         if value.get(name, 0) != 0:
             wrong.append((name, reason))
     for kind in kinds:

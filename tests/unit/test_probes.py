@@ -123,6 +123,7 @@ def test_a_probe_of_a_pod_is_taken_as_it_is() -> None:
         ),
         ({"tcpSocket": {}, "initialDelaySeconds": 3}, [("initialDelaySeconds", "an endpoint is asked from when")]),
         ({"tcpSocket": {}, "terminationGracePeriodSeconds": 3}, [("terminationGracePeriodSeconds", "nothing is")]),
+        ({"tcpSocket": {}, "slowStartSeconds": 30}, [("slowStartSeconds", "is not supported: who is up again has")]),
         (
             {"httpGet": {"path": "/\r\nX: y", "httpHeaders": [{"name": "A\n", "value": "b"}]}},
             [("httpGet.path", "must begin with /"), ("httpGet.httpHeaders[0].name", "must be the name of a header")],
