@@ -7,17 +7,23 @@ DOCUMENTATION = r"""
 module: drain
 author: The Sluice authors (!UNKNOWN)
 version_added: 0.1.0
-short_description: Take endpoints out of service on a node, or bring them back
+short_description: Take endpoints out of service on a node, or the node itself, and bring them back
 description:
-  - New connections go to other endpoints, established ones go on. It is so until the endpoints are brought back,
+  - Of endpoints, new connections go to others, established ones go on. It is so until the endpoints are brought back,
     whatever health checks say, and after a reboot as well.
   - The node's files stay as they are, and so do other Services.
 options:
   addresses:
-    description: The addresses of the endpoints.
+    description: The addresses of the endpoints. Either these or O(node=true) are needed.
     type: list
     elements: str
-    required: true
+    default: []
+  node:
+    description:
+      - The node itself is meant. Routers that ask for its health are told to send it nothing, until it is brought back,
+        and after a reboot as well. Its rules stay, and serve whoever still comes.
+    type: bool
+    default: false
   state:
     description: Whether they are out of service, or serve as the catalogue says.
     type: str
@@ -53,17 +59,26 @@ EXAMPLES = r"""
   sluice.lb.drain:
     addresses: [192.0.2.21]
     state: serving
+
+- name: Have routers leave the load balancer
+  sluice.lb.drain:
+    node: true
 """
 
 RETURN = r"""
 out:
   description: What is out of service on the node then, a line each.
-  returned: success
+  returned: for endpoints
   type: list
   elements: str
+node_drained:
+  description: Whether routers are told to send nothing to the node then.
+  returned: for the node itself
+  type: bool
 """
 
 import gc
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import addresses
@@ -74,28 +89,45 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools impo
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "addresses": {"type": "list", "elements": "str", "required": True},
+            "addresses": {"type": "list", "elements": "str", "default": []},
+            "node": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["drained", "serving"], "default": "drained"},
             "origin": {"type": "dict"},
         },
         supports_check_mode=True,
     )
     gc.disable()  # builds large trees, and ends
+    if bool(module.params["addresses"]) == module.params["node"]:
+        module.fail_json(msg="either addresses of endpoints or node: true is needed")
+    try:
+        done = _drain_node(module) if module.params["node"] else _drain_endpoints(module)
+    except NodeError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**done)
+
+
+def _drain_node(module: AnsibleModule) -> dict[str, Any]:
+    drained = module.params["state"] == "drained"
+    by = origin.of_ansible(module.params["origin"])
+    changed = drain.node(drained=drained, check=module.check_mode, origin=by)
+    words = {False: "the node serves\n", True: "the node is drained\n"}
+    shown = [{"before": words[not drained], "after": words[drained]}] if changed and module._diff else []
+    return {"changed": changed, "node_drained": drained, "diff": shown}
+
+
+def _drain_endpoints(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     found = {text: addresses.address(text) for text in given["addresses"]}
     wrong = [text for text, address in found.items() if not address]
     if wrong:
         module.fail_json(msg=f"not an IP address: {', '.join(wrong)}")
     change = drain.drain if given["state"] == "drained" else drain.undrain
-    try:
-        result = change(found.values(), check=module.check_mode, origin=origin.of_ansible(given["origin"]))
-    except NodeError as error:
-        module.fail_json(msg=str(error))
+    result = change(found.values(), check=module.check_mode, origin=origin.of_ansible(given["origin"]))
     for warning in result.warnings:
         module.warn(warning)
     rules = None if module._verbosity else 0
     shown = delivery.Brought(result).diff(rules) if module._diff else []
-    module.exit_json(changed=bool(result.changed or result.out != result.out_before), out=list(result.out), diff=shown)
+    return {"changed": bool(result.changed or result.out != result.out_before), "out": list(result.out), "diff": shown}
 
 
 if __name__ == "__main__":

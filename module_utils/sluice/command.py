@@ -367,7 +367,7 @@ def _drain(arguments: argparse.Namespace) -> int:
 
         return _say_drain(drain.drain(_endpoints(arguments), check=arguments.check, origin=origin.of_command()))
     if arguments.check:
-        raise NodeError("drain --check: name addresses")
+        raise NodeError("drain --check: name addresses, or --node")
     warnings: list[str] = []
     left = settling.run(warnings)
     _warn(warnings)
@@ -376,11 +376,11 @@ def _drain(arguments: argparse.Namespace) -> int:
 
 
 def _drain_node(arguments: argparse.Namespace, *, drained: bool) -> int:
-    from .node import outage
+    from .node import drain
 
-    if arguments.addresses or arguments.check:
-        raise NodeError("--node goes with no address, and without --check: it changes no rule")
-    changed = outage.set_node_drained(drained=drained)
+    if arguments.addresses:
+        raise NodeError("--node goes with no address")
+    changed = drain.node(drained=drained, check=arguments.check, origin=origin.of_command())
     _say(f"changed={int(changed)}")
     return FINE
 

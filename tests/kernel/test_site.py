@@ -297,6 +297,26 @@ def test_no_content_and_no_secret_in_any_log(converged: Site, tmp_path: Path) ->
         (converged.folder / "services/secret.yml").unlink()
 
 
+def test_a_node_is_drained_and_serves_again(converged: Site) -> None:
+    """Routers are told; no rule changes, and nobody drains all load balancers by a slip."""
+    node = ("-e", "sluice_drain_node=true")
+    before = converged.shell("iptables-save | grep -v '^#'")
+
+    def play(*words: str) -> tuple[int, bool]:
+        changed = converged.play("playbooks/drain.yml", *node, *words).changed
+        return changed, converged.status()["drained_node"]
+
+    ran = converged.play("playbooks/drain.yml", *node, fails=True)
+    assert "routers would leave all load balancers: --limit HOST" in ran.output
+    assert play("--limit", "node", "--check") == (1, False)
+    assert play("--limit", "node") == (1, True)
+    assert play("--limit", "node") == (0, True)
+    assert converged.shell("iptables-save | grep -v '^#'") == before
+    assert play("-e", "sluice_drain_state=serving") == (1, False)
+    ran = converged.play("playbooks/drain.yml", *node, "-e", "sluice_drain=192.0.2.1", "--limit", "node", fails=True)
+    assert "either addresses of endpoints or node: true is needed" in ran.output
+
+
 def test_all_of_it_can_be_removed(converged: Site) -> None:
     converged.play("playbooks/remove.yml")
     assert "KUBE" not in converged.shell("iptables-save")

@@ -1,4 +1,4 @@
-"""An operator takes endpoints out of service on this node, and brings them back."""
+"""An operator takes endpoints out of service on this node, or the node itself, and brings them back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 from ..outages import Outages
-from ..system import locks
+from ..system import journal, locks
 from ..system.tools import NodeError
 from . import converge, files, outage, state
 from .converge import Converged
@@ -27,6 +27,17 @@ def drain(found: Iterable[str], *, check: bool = False, origin: Origin = SOMEBOD
 def undrain(found: Iterable[str], *, check: bool = False, origin: Origin = SOMEBODY) -> Result:
     """Endpoints at these addresses serve again, as the catalogue says. Raises NodeError."""
     return _change(frozenset(), frozenset(found), check=check, origin=origin)
+
+
+def node(*, drained: bool, check: bool = False, origin: Origin = SOMEBODY) -> bool:
+    """Have routers that ask for this node's health leave it, or come back; its rules stay. Whether that is a change.
+
+    Raises NodeError.
+    """
+    changed = outage.set_node_drained(drained=drained, check=check)
+    if changed and not check:
+        journal.say(f"{'drain' if drained else 'undrain'} of the node by {origin.text}")
+    return changed
 
 
 def _change(drained: frozenset[str], undrained: frozenset[str], *, check: bool, origin: Origin) -> Result:

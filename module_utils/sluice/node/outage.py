@@ -45,10 +45,11 @@ def node_is_drained() -> bool:
     return os.path.exists(_NODE)
 
 
-def set_node_drained(*, drained: bool) -> bool:
-    """Keep whether they are. Returns whether that is another word than before. Raises NodeError."""
-    if node_is_drained() == drained:
-        return False
+def set_node_drained(*, drained: bool, check: bool = False) -> bool:
+    """Keep whether they are, unless ``check``. Returns whether that is another word than before. Raises NodeError."""
+    changed = node_is_drained() != drained
+    if check or not changed:
+        return changed
     try:
         owned_files.write({_NODE: kept.text(True) if drained else None})
     except OSError as error:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import folder_backend
 import pytest
+from places import journal
 
 from sluice.backends.interface import KernelChanged, Phase
 from sluice.node import drain, outage, state
+from sluice.node.origin import COMMAND, Origin
 from sluice.system.tools import NodeError
 
 ADDRESS = "192.0.2.1"
@@ -30,6 +32,22 @@ def test_a_word_is_kept() -> None:
 def test_check_keeps_nothing() -> None:
     drain.drain([ADDRESS], check=True)
     assert outage.current().drained == frozenset()
+
+
+def test_the_node_itself(node_root: Path) -> None:
+    before = journal(node_root)
+    ops = Origin(COMMAND, "ops")
+    assert drain.node(drained=True, check=True, origin=ops)
+    assert not drain.node(drained=False, check=True, origin=ops)
+    assert (outage.node_is_drained(), journal(node_root)) == (False, before)
+    assert drain.node(drained=True, origin=ops)
+    assert not drain.node(drained=True, check=True, origin=ops)
+    assert not drain.node(drained=True, origin=ops)
+    assert outage.node_is_drained()
+    assert drain.node(drained=False, origin=ops)
+    assert not outage.node_is_drained()
+    said = [f"{word} of the node by ops (command)" for word in ("drain", "undrain")]
+    assert journal(node_root) == [*before, *said]
 
 
 @pytest.mark.parametrize("check", [False, True])

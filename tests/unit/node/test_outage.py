@@ -44,6 +44,7 @@ def test_a_disk_that_takes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_node_itself(root: Path) -> None:
+    assert outage.set_node_drained(drained=True, check=True)
     assert not outage.node_is_drained()
     assert outage.set_node_drained(drained=True)
     assert not outage.set_node_drained(drained=True)

@@ -34,8 +34,8 @@ DEFAULTS = {
     "node_ips": "gathered",
 }
 NOT_OF_A_ROLE = {
-    f"sluice_{name}"
-    for name in ("endpoint_hosts", "render_dir", "serial", "generation", "consent", "drain", "drain_state")
+    *(f"sluice_{name}" for name in ("endpoint_hosts", "render_dir", "serial", "generation", "consent")),
+    *(f"sluice_drain{name}" for name in ("", "_node", "_state")),
 }
 """Names that have the prefix and that nobody sets in an inventory."""
 

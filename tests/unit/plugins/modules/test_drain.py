@@ -8,6 +8,7 @@ from typing import Any
 import folder_backend
 import pytest
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import apply, files, outage
+from places import journal
 
 ADDRESS = "192.0.2.1"
 
@@ -29,6 +30,33 @@ def test_out_and_back(run: Any) -> None:
     assert outage.current().drained == frozenset()
     done = run("drain", addresses=[ADDRESS], state="serving")
     assert not done["changed"]
+
+
+def test_the_node_itself(run: Any) -> None:
+    """Its rules are not asked for: there may be none yet."""
+    done = run("drain", node=True, check=True)
+    assert (done["changed"], done["node_drained"], outage.node_is_drained()) == (True, True, False)
+    assert done["diff"] == [{"before": "the node serves\n", "after": "the node is drained\n"}]
+    done = run("drain", node=True)
+    assert (done["changed"], done["node_drained"], outage.node_is_drained()) == (True, True, True)
+    for check in (True, False):
+        done = run("drain", node=True, check=check)
+        assert (done["changed"], done["node_drained"], done["diff"]) == (False, True, [])
+    done = run("drain", node=True, state="serving", check=True)
+    assert (done["changed"], done["node_drained"], outage.node_is_drained()) == (True, False, True)
+    done = run("drain", node=True, state="serving")
+    assert (done["changed"], done["node_drained"], outage.node_is_drained()) == (True, False, False)
+
+
+def test_who_drains_the_node_is_in_the_journal(run: Any, node_root: Path) -> None:
+    run("drain", node=True, origin={"user": "ops", "node": "lb1"})
+    assert journal(node_root) == ["drain of the node by ops (ansible)"]
+
+
+@pytest.mark.parametrize("given", [{}, {"addresses": []}, {"node": False}, {"addresses": [ADDRESS], "node": True}])
+def test_one_of_them_is_meant(run: Any, given: dict[str, Any]) -> None:
+    assert run("drain", **given)["msg"] == "either addresses of endpoints or node: true is needed"
+    assert not outage.node_is_drained()
 
 
 @pytest.mark.usefixtures("_in_force")
