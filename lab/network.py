@@ -169,16 +169,21 @@ def require_programs() -> None:
             raise LabError(f"{program} is missing (Debian: iproute2, util-linux, python3)")
 
 
-def enter(name: str, command: list[str]) -> typing.NoReturn:
+def command(name: str, words: list[str]) -> list[str]:
+    """The command that runs ``words`` on a host of the lab."""
     now = running()
     if name not in now:
         raise LabError(f"{name} does not run; these do: {', '.join(now) or 'none'}")
     if name + MACHINE in now:
         # ssh joins words with blanks, for the shell over there.
-        os.execvp("ssh", ["ssh", "-F", str(MACHINES / "ssh_config"), name, *([shlex.join(command)] if command else [])])
-    program = command or [os.environ.get("SHELL", "/bin/sh")]
+        return ["ssh", "-F", str(MACHINES / "ssh_config"), name, *([shlex.join(words)] if words else [])]
     options = ["--net", "--mount", "--uts", "--ipc", "--pid", "--wd=/"]
-    os.execvp("nsenter", ["nsenter", f"--target={now[name][0]}", *options, "--", *program])
+    return ["nsenter", f"--target={now[name][0]}", *options, "--", *(words or [os.environ.get("SHELL", "/bin/sh")])]
+
+
+def enter(name: str, words: list[str]) -> typing.NoReturn:
+    entering = command(name, words)
+    os.execvp(entering[0], entering)
 
 
 def main(arguments: list[str]) -> int:

@@ -77,19 +77,31 @@ def open_socket(expected: report.Expectation, source: str) -> socket.socket:
 
 def request(expected: report.Expectation, source: str) -> tuple[str, bool]:
     """Ask once: the name that answered and whether it saw this client's own address. Raises OSError where none did."""
-    with open_socket(expected, source) as connection:
-        connection.settimeout(ANSWER_TIMEOUT)
+    with connect(expected, source) as connection:
+        return ask(connection)
+
+
+def connect(expected: report.Expectation, source: str) -> socket.socket:
+    connection = open_socket(expected, source)
+    connection.settimeout(ANSWER_TIMEOUT)
+    try:
         connection.connect((expected.address, expected.port))
-        own = connection.getsockname()[0]
-        connection.sendall(REQUEST)
-        said = b""
-        while not said.endswith(b"\n") or said.endswith(b"\r\n"):
-            part = connection.recv(2048)
-            if not part:
-                raise ConnectionError(errno.ECONNRESET, "no answer before the end")
-            said += part
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def ask(connection: socket.socket, asking: bytes = REQUEST) -> tuple[str, bool]:
+    connection.sendall(asking)
+    said = b""
+    while not said.endswith(b"\n") or said.endswith(b"\r\n"):
+        part = connection.recv(2048)
+        if not part:
+            raise ConnectionError(errno.ECONNRESET, "no answer before the end")
+        said += part
     name, seen = said.rstrip().rpartition(b"\n")[2].decode().split()
-    return name, ipaddress.ip_address(own) == ipaddress.ip_address(seen)
+    return name, ipaddress.ip_address(connection.getsockname()[0]) == ipaddress.ip_address(seen)
 
 
 def what_failed(error: OSError) -> str:
