@@ -39,10 +39,12 @@ help: ## say what there is to make
 ##### The lab
 
 .PHONY: lab lab-down site
+# A virtual machine whose processor is emulated takes fewer connections a second.
 lab: packages $(if $(MACHINES),vm-packages) $(RUNTIME) ## bring up the embedded lab, run site.yml, send traffic and say where it went
 	$(STEP) lab/up ansible-playbook $(LAB) playbooks/lab.yml
 	ansible-playbook $(LAB) $(SITE) site.yml
 	$(BIN)/python lab/traffic.py $(if $(BACKEND),--backend $(BACKEND))
+	$(BIN)/python lab/failover.py $(if $(MACHINES),--rate 20 --requests 60)
 
 site: $(RUNTIME) ## run site.yml against the lab again
 	ansible-playbook $(LAB) $(SITE) site.yml

@@ -85,8 +85,8 @@ def rows(requests: typing.Iterable[Request], times: Times) -> list[Row]:
 
 
 def last_failure(requests: typing.Iterable[Request], times: Times) -> float | None:
-    """Seconds from the cut until the last request began that failed, None where none did."""
-    return max((request.began - times.cut for request in requests if request.failure), default=None)
+    """Seconds from the cut until the last request began that failed, None where none did since."""
+    return max((each.began - times.cut for each in requests if each.failure and each.ended >= times.cut), default=None)
 
 
 def serving(row: Row, dead: str, endpoints: typing.Sequence[str]) -> list[str]:
@@ -128,7 +128,7 @@ class Table:
 
     def head(self) -> str:
         names = " ".join(f"{name:>5}" for name in self.endpoints)
-        return self._line("", "from", "requests", "failed", names, "expected", "p", "")
+        return self._line("", "since", "requests", "failed", names, "expected", "p", "")
 
     def lines(self, row: Row, dead: str, verdict: Verdict) -> list[str]:
         counts = " ".join(f"{row.answers[name] or '.':>5}" for name in self.endpoints)

@@ -17,7 +17,7 @@ import report
 import traffic
 
 ASKING = traffic.REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")
-PATIENCE = 180.0  # seconds for what takes a few, on a computer with nothing else to do
+PATIENCE = 120.0  # seconds for what takes a few, on a computer with nothing else to do
 LOOK = 0.05  # seconds between two looks
 PAUSE = 0.5  # seconds until all connections that stay are asked again
 WAITING = 512  # requests at a time: those that nobody answers take traffic.ANSWER_TIMEOUT

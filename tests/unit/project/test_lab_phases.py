@@ -47,7 +47,7 @@ def test_rows_count_each_request_once() -> None:
     ]
     assert found[DEAD].failures == {"refused": 1, "dropped": 1}
     assert phases.last_failure(requests, TIMES) == 2
-    assert phases.last_failure([], TIMES) is None
+    assert phases.last_failure([Request(11.0, 11.1, failure="refused")], TIMES) is None
 
 
 def test_rows_end_where_what_was_waited_for_did_not_happen() -> None:
@@ -111,7 +111,7 @@ def test_table() -> None:
     found.append(row(MENDED, web1=10, web2=10, web3=1))
     lines = [line for each in found for line in table.lines(each, "web3", phases.judge(each, "web3", ENDPOINTS))]
     assert [table.head(), *lines] == [
-        "                          from  requests  failed   web1  web2  web3  expected      p",
+        "                         since  requests  failed   web1  web2  web3  expected      p",
         "  all serve              1.0 s       300       .    100    90   110     100.0  0.368",
         "  dead, in the rules     1.0 s       160      40     60    60     .      60.0  1.000",
         "  out of the rules       1.0 s       152       2     70    80     .      75.0  0.414  FAIL",
