@@ -29,14 +29,14 @@ def probe_of(question: str) -> Probe:
     return probe(json.loads(question))
 
 
-def rate(checks: Iterable[Check]) -> float:
-    """Checks a second, while all endpoints are well. Raises ValueError where a question is none."""
-    return sum(a_second for _probe, a_second in _rates(checks))
-
-
 def too_much(checks: Iterable[Check], most: int) -> list[str]:
-    """What there is more of than a node can do well, a line each, with the sum; ``most``: checks a second in all."""
-    rates = _rates(checks)
+    """What there is more of than a node can do well, a line each, with the sum; ``most``: checks a second in all.
+
+    That is while all endpoints are well. Raises ValueError where a question is none.
+    """
+    counts = Counter(check.question for check in checks)
+    probes = {question: probe_of(question) for question in counts}
+    rates = [(probes[question], count * 1000 / probes[question].period) for question, count in counts.items()]
     caps = (
         (most, "health checks", [a_second for _probe, a_second in rates]),
         (TLS_MOST, "health checks by HTTPS", [a_second for asked, a_second in rates if asked.scheme == "HTTPS"]),
@@ -47,10 +47,3 @@ def too_much(checks: Iterable[Check], most: int) -> list[str]:
         for cap, what, parts in caps
         if sum(parts) > cap + 1e-6
     ]
-
-
-def _rates(checks: Iterable[Check]) -> list[tuple[Probe, float]]:
-    """Each question that is asked, and how often a second."""
-    counts = Counter(check.question for check in checks)
-    probes = {question: probe_of(question) for question in counts}
-    return [(probes[question], count * 1000 / probes[question].period) for question, count in counts.items()]

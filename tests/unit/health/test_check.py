@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluice.health.check import Check, probe_of, rate, too_much
+from sluice.health.check import Check, probe_of, too_much
 from sluice.probes import probe
 
 
@@ -18,11 +18,6 @@ def test_a_check_is_its_own_key() -> None:
     assert len({*checks(3, tcpSocket={}), *checks(3, tcpSocket={}, onAllDown="closed")}) == 3
 
 
-def test_rate() -> None:
-    assert rate([]) == 0
-    assert rate([*checks(10, tcpSocket={}), *checks(3, icmp={}, periodSeconds=0.5)]) == pytest.approx(8)
-
-
 def test_too_much_says_the_sum_of_each() -> None:
     https = checks(101, httpGet={"scheme": "HTTPS"}, periodSeconds=0.5)
     programs = checks(51, exec={"command": ["/bin/true"]}, periodSeconds=1)
@@ -30,7 +25,9 @@ def test_too_much_says_the_sum_of_each() -> None:
         "202.0 health checks by HTTPS a second, more than 200: longer periods or fewer endpoints are needed",
         "51.0 health checks by a program a second, more than 50: longer periods or fewer endpoints are needed",
     ]
+    assert too_much([], 0) == []
     assert too_much(checks(50, tcpSocket={}), 10) == []
+    assert too_much([*checks(10, tcpSocket={}), *checks(3, icmp={}, periodSeconds=0.5)], 8) == []
     assert too_much(checks(51, tcpSocket={}), 10) == [
         "10.2 health checks a second, more than 10: longer periods or fewer endpoints are needed"
     ]
