@@ -59,7 +59,7 @@ _sluice() {
                 if [[ $word == -* ]]; then words='--node --check --help'
                 else :; fi ;;
             status) words='--dir --json --metrics --help' ;;
-            health) words='--json --supervise --check --help' ;;
+            health) words='--json --metrics --supervise --check --help' ;;
             history) words='--json --help' ;;
             rollback) words='--to --unconfirmed --check --dir --help' ;;
             diff) words='--dir --force --help' ;;

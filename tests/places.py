@@ -13,6 +13,7 @@ import pytest
 PLACED = (
     *(f"node.{name}" for name in ("state", "pending", "units", "timer", "installation", "preparation", "files")),
     *(f"node.{name}" for name in ("outage", "health_report", "health_loop", "processes", "supervisor", "verdicts")),
+    "node.published",
     "archive",
     "system.locks",
 )

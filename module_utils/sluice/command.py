@@ -188,11 +188,13 @@ def _parser() -> argparse.ArgumentParser:
     with_folder(status)
     form = status.add_mutually_exclusive_group()
     with_json(form)
-    form.add_argument("--metrics", action="store_true", help="print numbers as Prometheus reads them")
+    metrics_help = "print numbers as Prometheus reads them"
+    form.add_argument("--metrics", action="store_true", help=metrics_help)
 
     health = command("health", _health, "say which endpoints answer, as this node's checks find")
     part = health.add_mutually_exclusive_group()
     with_json(part)
+    part.add_argument("--metrics", action="store_true", help=metrics_help)
     part.add_argument("--supervise", action="store_true", help="be the process that keeps the kernel to it, as root")
     check_help = "be the process that asks the endpoints, for the supervisor; needs no privileges"
     part.add_argument("--check", action="store_true", help=check_help)
@@ -454,6 +456,11 @@ def _health(arguments: argparse.Namespace) -> int:
         from .node import health_loop
 
         return health_loop.main()
+    if arguments.metrics:
+        from .node import published
+
+        _write(published.read())
+        return FINE
     from .node import health_report
 
     found = health_report.report()
@@ -461,7 +468,7 @@ def _health(arguments: argparse.Namespace) -> int:
         _say(json.dumps(found.fields()))
     else:
         _write(health_report.shown(found))
-    return NO if found.count("down") else FINE
+    return NO if found.summary.down else FINE
 
 
 def _history(arguments: argparse.Namespace) -> int:

@@ -16,11 +16,12 @@ import hosts
 import load
 import pytest
 import support
+from prometheus_client.parser import text_string_to_metric_families
 
 import sluice
 from sluice.catalogue import compiled
 from sluice.health import privileges
-from sluice.node import files, health_loop, installation, processes, supervisor
+from sluice.node import files, health_loop, installation, processes, published, supervisor
 from sluice.system import linux, notify, users
 
 A, B = cases.PODS[:2]
@@ -122,11 +123,32 @@ def test_an_endpoint_that_came_back_meanwhile_is_found(served: load.Network, pla
 
 
 @pytest.mark.parametrize("plane", ["nft"])
+def test_metrics_are_there_for_everybody(served: load.Network, plane: str) -> None:
+    node = served.node
+
+    def values() -> dict[str, float]:
+        text = node.run("setpriv", "--reuid=65534", "--clear-groups", "cat", published.FILE).stdout
+        samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+        return {" ".join([each.name, *each.labels.values()]): each.value for each in samples}
+
+    hosts.wait_for(lambda: values().get("sluice_health_checks down") == 1, "nobody is told what is down")
+    hosts.wait_for(lambda: values().get("sluice_health_checker_up") == 1, "nobody is told who asks")
+    told = values()
+    port = f"shop {WEB.name}"
+    assert [told[f"sluice_health_service_endpoints{what} {port}  IPv4"] for what in ("", "_down")] == [3, 1]
+    assert node.sluice("health", "--metrics").stdout.splitlines()[:2] == [
+        "# HELP sluice_health_checks Checks, by what they say of their endpoint.",
+        "# TYPE sluice_health_checks gauge",
+    ]
+
+
+@pytest.mark.parametrize("plane", ["nft"])
 def test_they_are_as_the_settings_say(served: load.Network, plane: str) -> None:
     node = served.node
     assert not installed(node), "nothing is to be done where both run"
-    told = [node.run("stat", "-c", "%a %U", path).stdout for path in (supervisor.FOLDER, supervisor.SOCKET)]
-    assert told == ["755 root\n", "660 root\n"]
+    paths = (supervisor.FOLDER, supervisor.SOCKET, published.FILE)
+    told = [node.run("stat", "-c", "%a %U", path).stdout for path in paths]
+    assert told == ["755 root\n", "660 root\n", "644 root\n"]
     checker = node.shell(f"cat /proc/{pids(node)['check']}/status")
     # The user that was made where there are the means, which this machine has or not.
     user = privileges.USER if node.call(lambda: users.exists(privileges.USER)) else privileges.NOBODY
@@ -139,6 +161,9 @@ def test_they_are_as_the_settings_say(served: load.Network, plane: str) -> None:
     assert (pids(node), status(node)["on"], installed(node, health=False)) == ({}, False, False)
     with_it = node.run("sluice", "status", check=False).stdout
     assert "\nhealth       off\n" in with_it
+
+    assert node.sluice("health", "--metrics", check=False).stderr == "sluice: the supervisor of health does not run\n"
+    assert not node.call(lambda: os.path.exists(published.FILE))
 
     assert installed(node)
     hosts.wait_for(lambda: pids(node).keys() == set(processes.PARTS), "they are not back")

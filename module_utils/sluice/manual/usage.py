@@ -83,9 +83,10 @@ USAGES = {
         (
             ("sluice health", "which endpoints answer, and why not"),
             ("sluice health --json", "for a monitor"),
+            ("sluice health --metrics", "for Prometheus: what the supervisor also writes to a file"),
         ),
         {
-            0: "all that is known answers",
+            0: "all that is known answers; --metrics: the numbers are there",
             1: "something is down",
             2: "it could not be asked: stderr says why",
         },

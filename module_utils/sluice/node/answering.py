@@ -15,12 +15,13 @@ from .condition import Condition
 class Answering:
     """``wanted``: who answers where (``Listeners.listen``), another mapping whenever that changes.
 
-    ``condition``: how the node is; it is looked at when somebody asks.
+    ``condition``: how the node is; it is looked at when somebody asks. ``drained``: the addresses that are.
     """
 
     def __init__(self) -> None:
         self.condition = Condition()
         self.wanted: Mapping[Place, Handler] = {}
+        self.drained: frozenset[str] = frozenset()
         self._made_of: object = None
 
     def look(self, settings: Settings | None, views: Mapping[str, View], down: frozenset[Asked]) -> bool:
@@ -30,6 +31,7 @@ class Answering:
         them, none where nobody can tell. Costs nothing worth mentioning where all are as before.
         """
         outages = outage.current()._replace(down=down)
+        self.drained = outages.drained
         made_of = settings, views, outages
         if made_of == self._made_of:
             return False

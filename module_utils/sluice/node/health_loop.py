@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import socket
@@ -16,17 +15,19 @@ from ..health.check import Check
 from ..outages import Asked
 from ..system import journal, locks, notify, signals
 from . import health_report
-from .health_report import SOCKET as REPORT_SOCKET
-from .health_report import Report, row
+from .findings import Findings, Unheeded
+from .health_metrics import HealthMetrics
 from .listeners import Listeners
+from .published import Published
 from .supervisor import ANSWERS, CHECKS, FOLDER, SOCKET, Supervisor
-from .verdicts import Verdict
 
 BEAT = 2.0
 """Seconds between two words to systemd that all is well: less than half of its patience (WatchdogSec=)."""
 
 _PATIENCE = 10.0
 """Seconds for whoever asks to take a report."""
+
+_NO_BEAT_YET = wire.Heartbeat(0, 0, 0, 0)
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 Handler = Callable[[], None]
@@ -39,12 +40,16 @@ class Loop:
         self._supervisor = supervisor
         self._selector = selectors.DefaultSelector()
         self._listeners = Listeners(self._selector)
+        self._metrics = HealthMetrics()
+        self._published = Published()
         self._link: wire.Supervisor | None = None
+        self._unheeded = Unheeded()
+        """That of the connections before this one."""
         self._numbers: list[Asked] = []
         """The checks that the checker knows, by their numbers."""
         self._over = False
         self._next_beat = 0.0
-        self._sockets = wire.listen(SOCKET, privileges.group()), _listen(REPORT_SOCKET)
+        self._sockets = wire.listen(SOCKET, privileges.group()), _listen(health_report.SOCKET)
         checker, reports = self._sockets
         self._watch(ended, self._end)
         self._watch(supervisor.news, self._heed)
@@ -57,6 +62,7 @@ class Loop:
         for each in self._sockets:
             each.close()
         self._selector.close()
+        self._published.end()
 
     def step(self) -> bool:
         """Do what is to be done. False when this is the end."""
@@ -65,7 +71,9 @@ class Loop:
             notify.notify(notify.READY, notify.WATCHDOG)
             self._next_beat = now + BEAT
         self._listeners.expire(now)
-        for key, events in self._selector.select(min(BEAT, max(self._listeners.due() - now, 0.0))):
+        self._published.look(now, lambda: self._metrics.text(self.findings()))
+        due = min(self._listeners.due(), self._published.due)
+        for key, events in self._selector.select(min(BEAT, max(due - now, 0.0))):
             if self._listeners.owns(key):
                 self._listeners.handle(key, events)
             else:
@@ -86,6 +94,7 @@ class Loop:
                 journal.say(f"health: {line}")
         if CHECKS in news:
             self._tell()
+        self._published.note()
 
     # --- the checker
 
@@ -96,9 +105,12 @@ class Loop:
         self._link = wire.Supervisor(found)
         self._selector.register(self._link, _READ, self._hear)
         self._tell()
+        self._published.note()
 
     def _part(self) -> None:
         if self._link:
+            self._unheeded = self._all_unheeded()
+            self._published.note()
             self._selector.unregister(self._link)
             self._link.close()
             self._link = None
@@ -126,6 +138,8 @@ class Loop:
                 found.verdicts.take(self._numbers[each.id], each.state, each.reason, each.milliseconds, now)
                 for each in records
             ]
+        if records:
+            self._published.note()
         if any(changes):
             found.changed.set()
 
@@ -143,23 +157,38 @@ class Loop:
     def _report(self) -> None:
         """Tell who comes, in a thread of its own: it may be megabytes."""
         asked, _address = self._sockets[1].accept()
-        found = self.report()
+        found = self.findings()
 
         def tell() -> None:
             with asked, contextlib.suppress(OSError):
                 asked.settimeout(_PATIENCE)
-                asked.sendall(json.dumps(found.fields()).encode())
+                for part in health_report.told(found):
+                    asked.sendall(part)
 
         threading.Thread(target=tell, daemon=True).start()
 
-    def report(self) -> Report:
-        """What is known of all checks."""
-        with self._supervisor.lock:
-            asking, known = self._supervisor.asking, dict(self._supervisor.verdicts.known)
-        beat = self._link.heartbeat if self._link else None
-        rows = tuple(row(check, known.get(check, Verdict()), uses) for check, uses in asking.checks.items())
-        conntrack = asking.clash or (health_report.DROPS if beat and beat.tracked else "")
-        return Report(asking.generation, self._link is not None, beat.late if beat else 0, conntrack, rows)
+    def findings(self) -> Findings:
+        """What is known now."""
+        found = self._supervisor
+        with found.lock:
+            asking, known, changes = found.asking, dict(found.verdicts.known), dict(found.verdicts.changes)
+        return Findings(
+            asking.generation,
+            asking.checks,
+            known,
+            changes,
+            (self._link.heartbeat or _NO_BEAT_YET) if self._link else None,
+            self._all_unheeded(),
+            found.error,
+            len(found.answering.drained),
+            found.answering.condition(),
+        )
+
+    def _all_unheeded(self) -> Unheeded:
+        before, link = self._unheeded, self._link
+        if link is None:
+            return before
+        return before._replace(dropped=before.dropped + link.dropped, stale=before.stale + link.stale)
 
 
 def _listen(path: str) -> socket.socket:
@@ -178,7 +207,8 @@ def _listen(path: str) -> socket.socket:
 
 def main() -> int:
     """Be the supervisor of this node until SIGTERM. An exit code."""
-    os.makedirs(FOLDER, mode=0o755, exist_ok=True)
+    os.makedirs(FOLDER, exist_ok=True)
+    os.chmod(FOLDER, 0o755)  # whatever the umask
     os.makedirs(locks.RUN, mode=0o700, exist_ok=True)
     found = Supervisor()
     worker = threading.Thread(target=found.work)

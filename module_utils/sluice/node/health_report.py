@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from .. import notrack
@@ -16,6 +18,7 @@ from ..health.reasons import WORDS, State
 from ..outages import Asked
 from ..system import locks
 from ..system.tools import NodeError
+from .findings import Findings, Summary, Unheeded
 from .rendering import Use
 from .verdicts import Verdict
 
@@ -46,24 +49,15 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """``checker``: whether the checker lives; ``late``: microseconds by which 99 of 100 checks began late at most.
+    """What is known of all checks."""
 
-    ``conntrack``: why conntrack sees checks that it should not, or empty.
-    """
-
-    generation: int
-    checker: bool
-    late: int
-    conntrack: str
+    summary: Summary
     checks: tuple[Row, ...]
-
-    def count(self, state: str) -> int:
-        return sum(row.state == state for row in self.checks)
 
     def fields(self) -> dict[str, Any]:
         """As ``sluice health --json`` prints it."""
         rows = [{**row._asdict(), "services": list(row.services), "since": row.since or None} for row in self.checks]
-        return {**self._asdict(), "checks": rows}
+        return {**self.summary.fields(), "checks": rows}
 
     def table(self, now: float) -> str:
         """What is down first, then what is not known yet, then what is up."""
@@ -80,30 +74,73 @@ def row(check: Asked, verdict: Verdict, uses: Iterable[Use]) -> Row:
     address, port, question = check
     names = tuple(sorted({use.name for use in uses}))
     told = _WORDS[verdict.state], WORDS[verdict.reason], verdict.since, verdict.milliseconds
-    return Row(address, port, probe_of(question).kind, *told, names)
+    return Row(address, port, _kind(question), *told, names)
+
+
+@functools.lru_cache(maxsize=1024)
+def _kind(question: str) -> str:
+    return probe_of(question).kind
+
+
+_AT_ONCE = 500
+"""Rows that are told in one go."""
+
+
+def told(found: Findings) -> Iterator[bytes]:
+    """What the supervisor tells: a line of JSON for the summary, and then one for each check, some at a time."""
+    yield _line(found.summary.fields())
+    lines = []
+    for check, uses in found.checks.items():
+        lines.append(_line(row(check, found.known.get(check, Verdict()), uses)))
+        if len(lines) == _AT_ONCE:
+            yield b"".join(lines)
+            lines.clear()
+    yield b"".join(lines)
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def summary() -> Summary:
+    """What the supervisor says in short. Raises NodeError where it does not run, or says nothing."""
+    with _asked() as lines:
+        return _summary(lines)
 
 
 def report() -> Report:
-    """What the supervisor says. Raises NodeError where it does not run, or says nothing."""
+    """All that the supervisor says. Raises NodeError where it does not run, or does not say it to the end."""
+    with _asked() as lines:
+        found = _summary(lines)
+        rows = tuple(Row._make([*each[:-1], tuple(each[-1])]) for each in lines)
+        if len(rows) != found.checks:
+            raise ValueError(f"after {len(rows)} of {found.checks} checks")
+    return Report(found, rows)
+
+
+@contextlib.contextmanager
+def _asked() -> Iterator[Iterator[Any]]:
+    """The lines that the supervisor says."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(_SECONDS)
         try:
             link.connect(SOCKET)
             with link.makefile("rb") as stream:
-                found: Mapping[str, Any] = json.loads(stream.read())
+                yield map(json.loads, stream)
         except PermissionError:
             raise NodeError(f"{SOCKET}: needs root") from None
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise NodeError(f"the supervisor of health does not answer ({getattr(error, 'strerror', error)})") from None
-    rows = tuple(
-        Row(**{**each, "services": tuple(each["services"]), "since": each["since"] or 0}) for each in found["checks"]
-    )
-    return Report(found["generation"], found["checker"], found["late"], found["conntrack"], rows)
+
+
+def _summary(lines: Iterator[Any]) -> Summary:
+    try:
+        fields = next(lines)
+        return Summary(**{**fields, "unheeded": Unheeded(**fields["unheeded"])})
+    except (StopIteration, KeyError, TypeError):
+        raise ValueError("not in words of this version") from None
 
 
 def shown(found: Report) -> str:
-    """The table, and a last line that counts."""
-    parts = [f"{found.count(state)} {state}" for state in ("up", "down", "unknown") if found.count(state)]
-    lives = "" if found.checker else "; the checker does not run: this is what was known last"
-    more = f"{found.conntrack}\n" if found.conntrack else ""
-    return f"{found.table(time.time())}{len(found.checks)} checks: {', '.join(parts) or 'none'}{lives}\n{more}"
+    """The table, and last lines that count."""
+    return found.table(time.time()) + "".join(f"{line}\n" for line in found.summary.lines())

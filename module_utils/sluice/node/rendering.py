@@ -11,17 +11,21 @@ from ..backends.interface import Memo
 from ..catalogue.model import Catalogue
 from ..outages import NO_OUTAGES, Asked, Outages
 from ..settings import Settings
-from ..view import PortView, View, asked, check_form, joined, place, ports
+from ..view import OPEN, PortView, View, asked, check_form, joined, place, ports
 
 
 class Use(NamedTuple):
-    """An endpoint of a service port that a check is about. ``on_down``: what becomes of its connections then."""
+    """An endpoint of a service port that a check is about.
+
+    ``on_down``: what becomes of its connections then; ``on_all_down``: what becomes of the service port when all are.
+    """
 
     name: str
     protocol: str
     address: str
     port: int
     on_down: str
+    on_all_down: str = OPEN
 
 
 class Rendering:
@@ -58,7 +62,8 @@ class Rendering:
             for target in port.endpoints:
                 check = asked(port, target)
                 if check and port.probe and (target.endpoint.ready or target.endpoint.serving):
-                    use = Use(port.display_name, port.protocol, target.address, target.port, port.probe.on_down)
+                    then = port.probe.on_all_down or self._settings.health_on_all_down
+                    use = Use(port.display_name, port.protocol, target.address, target.port, port.probe.on_down, then)
                     self.checks.setdefault(check, set()).add(use)
 
     def files(self, outages: Outages) -> dict[str, str]:

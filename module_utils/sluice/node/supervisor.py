@@ -74,6 +74,7 @@ class Supervisor:
     """What both threads share; whoever changes it, or reads more of it than one attribute, holds ``lock``.
 
     ``changed``: there is something for ``work``. ``news``: can be read from when there is something for the other one.
+    ``error``: what ``work`` could not do last, until it can; or empty.
     """
 
     def __init__(self) -> None:
@@ -87,7 +88,7 @@ class Supervisor:
         self._writer.setblocking(False)
         self._heeded = self.verdicts.down
         """What is down, and whose connections were ended."""
-        self._said = ""
+        self.error = ""
         self._turn = 0.0
 
     def close(self) -> None:
@@ -111,7 +112,7 @@ class Supervisor:
                     self._answer()
                     self._apply()
                     changed = time.monotonic()
-                self._said = ""
+                self.error = ""
             except (NodeError, OSError) as error:
                 self._say(f"health: {error}")
                 self.changed.set()
@@ -175,8 +176,8 @@ class Supervisor:
 
     def _say(self, line: str) -> None:
         """Once, as long as it is the same."""
-        if line != self._said:
-            self._said = line
+        if line != self.error:
+            self.error = line
             journal.say(line)
 
 

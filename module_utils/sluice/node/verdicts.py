@@ -23,9 +23,10 @@ class Verdict(NamedTuple):
 
 
 class Verdicts:
-    """One for each check that there is."""
+    """One for each check that there is. ``changes``: how often one was found down, and how often up again."""
 
     def __init__(self) -> None:
+        self.changes = {State.DOWN: 0, State.UP: 0}
         self.known: dict[Asked, Verdict] = dict(kept_down())
 
     @property
@@ -45,7 +46,9 @@ class Verdicts:
             return False
         since = before.since if before.state is state else now
         self.known[check] = Verdict(state, reason, since, milliseconds)
-        return (before.state is State.DOWN) != (state is State.DOWN)
+        changed = (before.state is State.DOWN) != (state is State.DOWN)
+        self.changes[state] += changed
+        return changed
 
     def keep(self) -> None:
         """Write down what is down, for applies and for who comes after this process. Raises OSError."""

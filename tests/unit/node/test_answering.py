@@ -50,8 +50,10 @@ def test_what_is_down(answering: Answering) -> None:
 
 
 def test_what_is_drained(answering: Answering) -> None:
+    assert answering.drained == frozenset()
     outage.set_drained(["10.1.0.2"])
     assert answering.look(OWN, VIEWS, NONE)
+    assert answering.drained == {"10.1.0.2"}
     assert told(answering) == (200, 1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import threading
 import time
@@ -12,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from places import comes_true
+from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from sluice.health import wire
 from sluice.health.reasons import Reason, State
 from sluice.node import health_report, supervisor
+from sluice.node import published as published_module
 from sluice.node.health_loop import Loop
 from sluice.node.rendering import Use
 from sluice.node.supervisor import CHECKS, Asking, Supervisor
@@ -76,10 +77,16 @@ def told(coming: wire.Checker, generation: int) -> dict[str, int]:
 
 
 def rows() -> dict[str, str]:
-    with socket.socket(socket.AF_UNIX) as asks:
-        asks.connect(health_report.SOCKET)
-        with asks.makefile() as stream:
-            return {each["address"]: each["state"] for each in json.loads(stream.read())["checks"]}
+    return {row.address: row.state for row in health_report.report().checks}
+
+
+def published() -> dict[str, float]:
+    """What the file of metrics says, by name and the values of labels."""
+    with contextlib.suppress(FileNotFoundError):
+        families = parsed(Path(published_module.FILE).read_text())
+        samples = [each for family in families for each in family.samples]
+        return {" ".join([each.name[len("sluice_health_") :], *each.labels.values()]): each.value for each in samples}
+    return {}
 
 
 def test_a_checker_that_comes_is_told_and_heard(found: Supervisor) -> None:
@@ -116,3 +123,41 @@ def test_a_checker_that_goes_and_one_that_comes_instead(found: Supervisor) -> No
     with checker() as third:
         told(third, 3)
     assert found.verdicts.down == {B}
+
+
+def test_metrics_follow_what_is_known(found: Supervisor) -> None:
+    assert comes_true(lambda: published().get("checks unknown") == 2)
+    assert published()["checker_up"] == 0
+    with checker() as coming:
+        numbers = told(coming, 3)
+        coming.beat(wire.Heartbeat(3, 17, 1, 2500))
+        coming.post(3, [wire.Record(numbers[A[0]], State.DOWN, Reason.REFUSED, 2)])
+        assert comes_true(lambda: published().get("checks down") == 1)
+        told_now = published()
+        assert (told_now["checker_up"], told_now["changes_total down"]) == (1, 1)
+        assert (told_now["checks_done_total"], told_now["checks_late_seconds"]) == (17, 0.0025)
+    assert comes_true(lambda: published()["checker_up"] == 0)
+
+
+def test_what_is_not_heeded_is_counted_over_all_checkers(found: Supervisor) -> None:
+    for count in (1, 2):
+        with checker() as coming:
+            told(coming, 3)
+            coming.post(2, [wire.Record(0, State.DOWN, Reason.REFUSED, 2)])
+            coming.post(3, [wire.Record(77, State.DOWN, Reason.REFUSED, 2)])
+            assert comes_true(lambda count=count: health_report.summary().unheeded == (count, count, 0))  # type: ignore[misc]
+    assert comes_true(lambda: published()["records_dropped_total"] == 2)
+    assert published()["records_stale_total"] == 2
+
+
+def test_nothing_is_published_any_more_at_the_end(node_root: Path) -> None:
+    Path(supervisor.FOLDER).mkdir(parents=True)
+    Path(health_report.SOCKET).parent.mkdir(parents=True, exist_ok=True)
+    running = Supervisor()
+    ended, end = socket.socketpair()
+    with ended, end, contextlib.closing(Loop(running, ended)) as loop:
+        end.send(b"!")
+        assert not loop.step()
+        assert published()["checker_up"] == 0
+    running.close()
+    assert published() == {}

@@ -79,6 +79,20 @@ def test_one_check_for_all_that_mean_it() -> None:
     assert one == {Use("shop/c", "tcp", "10.1.0.1", 8080, "keep")}
 
 
+def test_what_becomes_of_a_service_port_whose_endpoints_are_all_down() -> None:
+    """As its check says, else as the node's settings do."""
+    own_word = support.service("a", annotations={"sluice.io/health-check": '{"tcpSocket": {}, "onAllDown": "open"}'})
+    found = support.catalogue(
+        own_word,
+        support.endpoint_slice("10.1.0.1", of="a"),
+        support.service("b", ip="10.96.0.2"),
+        support.endpoint_slice("10.1.0.1", of="b"),
+    )
+    own = support.node(health=True, health_check={"tcpSocket": {}}, health_on_all_down="closed")
+    uses = {use.name: use.on_all_down for uses in Rendering(found, own).checks.values() for use in uses}
+    assert uses == {"shop/a": "open", "shop/b": "closed"}
+
+
 def test_who_is_not_asked() -> None:
     """What is not ready by the catalogue, what a probe cannot ask, and everybody where health is off."""
     ends = [support.endpoint("10.1.0.1", ready=False, serving=False, terminating=False), support.endpoint("10.1.0.2")]

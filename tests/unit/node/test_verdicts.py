@@ -42,6 +42,7 @@ def test_what_changes_and_since_when() -> None:
     assert found.down == {ONE}
     assert found.take(ONE, State.UP, Reason.FINE, 5, 40.0)
     assert found.known[ONE].since == 40.0
+    assert found.changes == {State.DOWN: 1, State.UP: 1}
 
 
 def test_what_is_down_outlives_the_process() -> None:
