@@ -69,7 +69,8 @@ def status(node: hosts.Node) -> dict[str, Any]:
 
 
 def settled(node: hosts.Node) -> bool:
-    return status(node) == {"on": True, "supervisor": True, "checker": True, "checks": 3, "down": 1}
+    well = {"on": True, "supervisor": True, "checker": True, "checks": 3, "down": 1, "error": None}
+    return status(node) == well
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_all_is_well(applied: str) -> None:
         "endpoints": 4,
         "ready": 3,
         "unrouted": [],
-        "health": {"on": False, "supervisor": False, "checker": False, "checks": None, "down": None},
+        "health": {"on": False, "supervisor": False, "checker": False, "checks": None, "down": None, "error": None},
         "drained": [],
         "drained_node": False,
         "connections": 79,
@@ -93,7 +93,8 @@ def test_endpoints_that_nobody_asks(applied: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(checking, "checking", lambda: checking.Checking(on=True, checks=3, down=0))
     found = status.status(applied)
     assert (found.fields()["health"]["checks"], found.well) == (3, False)
-    assert "health       on: 3 checks, 0 down, the supervisor does not run" in found.lines()
+    text = "on: 3 checks, 0 down, the supervisor does not run: nothing is found down, or up again"
+    assert f"health       {text}" in found.lines()
 
 
 @pytest.mark.parametrize(
