@@ -30,7 +30,7 @@ sys.path.append(str(REPOSITORY / "module_utils"))
 import namespaces
 
 from sluice import probes
-from sluice.health import wire
+from sluice.health import peers, wire
 from sluice.health.check import Check
 from sluice.health.reasons import State
 
@@ -96,7 +96,7 @@ def measure(case: Case, seconds: float) -> Figures:
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/run")))
         folder.chmod(0o755)
-        listening = stack.enter_context(wire.listen(str(folder / "socket"), os.getgid()))
+        listening = stack.enter_context(peers.listen(str(folder / "socket"), os.getgid()))
         os.chmod(folder / "socket", 0o666)
         stack.enter_context(_process(_serve))
         for _loop in range(case.loops):

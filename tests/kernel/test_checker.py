@@ -18,7 +18,7 @@ import namespaces
 import pytest
 
 from sluice import addresses
-from sluice.health import wire
+from sluice.health import peers, wire
 from sluice.health.check import Check
 from sluice.health.reasons import Reason, State
 from sluice.health.wire import Record
@@ -94,7 +94,7 @@ class Checker:
         self.changes: list[Record] = []
         self.names: list[str] = []
         self.generation = 0
-        self.listening = wire.listen(f"{self.place}/socket", NOBODY)
+        self.listening = peers.listen(f"{self.place}/socket", NOBODY)
         self.start()
 
     def start(self) -> None:
@@ -122,7 +122,7 @@ class Checker:
         self.listening.close()
 
     def back(self) -> None:
-        self.listening = wire.listen(f"{self.place}/socket", NOBODY)
+        self.listening = peers.listen(f"{self.place}/socket", NOBODY)
         self.accept()
 
     def ask(self, checks: Mapping[str, Check], source: str = "") -> None:

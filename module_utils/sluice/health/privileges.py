@@ -41,6 +41,11 @@ def descriptors() -> int:
     return max(hard - _SPARE, 1)
 
 
+def user() -> int:
+    """The user that the checker is."""
+    return _user().pw_uid
+
+
 def group() -> int:
     """The group of the checker."""
     return _user().pw_gid

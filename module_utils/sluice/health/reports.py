@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import select
 
-from . import wire
+from . import peers, wire
 from .attempts import IN, OUT
 from .subjects import Subject, Subjects
 
@@ -35,7 +35,7 @@ class Reports:
         if self.next_try is None or now < self.next_try:
             return
         self.next_try = now + _AGAIN
-        link = wire.connect(self._path)
+        link = peers.connect(self._path)
         if link is not None:
             self._epoll.register(link.fileno(), IN)
             self._link, self._listed, self._watched, self.next_try = wire.Checker(link), False, IN, None

@@ -8,10 +8,8 @@ It has read what endpoints sent, so nothing that it says is believed before it w
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
-import os
 import socket
 import struct
 from collections import deque
@@ -77,41 +75,6 @@ class List(NamedTuple):
     source: str
     checks: Sequence[tuple[int, Check]]
     ports: Sequence[int] = ()
-
-
-def listen(path: str, gid: int) -> socket.socket:
-    """A socket at ``path`` that the owner and the group ``gid`` may connect to. What was there is replaced.
-
-    It does not block. Raises OSError.
-    """
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        before = os.umask(0o777)
-        try:
-            server.bind(path)
-        finally:
-            os.umask(before)
-        # First whose it is, then who may: nobody else ever could.
-        os.chown(path, -1, gid)
-        os.chmod(path, 0o660)
-        server.listen(1)
-    except BaseException:
-        server.close()
-        raise
-    return server
-
-
-def connect(path: str) -> socket.socket | None:
-    """A connection to who listens at ``path``, that does not block; None where nobody does."""
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    try:
-        link.connect(path)
-    except OSError:
-        link.close()
-        return None
-    return link
 
 
 class Supervisor:

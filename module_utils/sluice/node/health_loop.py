@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Callable
 
-from ..health import privileges, wire
+from ..health import peers, privileges, wire
 from ..health.check import Check
 from ..outages import Asked
 from ..system import journal, locks, notify, signals
@@ -49,7 +49,7 @@ class Loop:
         """The checks that the checker knows, by their numbers."""
         self._over = False
         self._next_beat = 0.0
-        self._sockets = wire.listen(SOCKET, privileges.group()), _listen(health_report.SOCKET)
+        self._sockets = peers.listen(SOCKET, privileges.group()), _listen(health_report.SOCKET)
         checker, reports = self._sockets
         self._watch(ended, self._end)
         self._watch(supervisor.news, self._heed)
@@ -101,10 +101,22 @@ class Loop:
     def _meet(self) -> None:
         """A checker comes; one that was there is not heard any more."""
         found, _address = self._sockets[0].accept()
+        user = peers.user(found)
+        if user not in (os.geteuid(), privileges.user()):
+            self._refuse(found, user)
+            return
         self._part()
         self._link = wire.Supervisor(found)
         self._selector.register(self._link, _READ, self._hear)
         self._tell()
+        self._published.note()
+
+    def _refuse(self, link: socket.socket, user: int) -> None:
+        """Whoever has the checker's group may connect, and many have that of nobody in particular."""
+        link.close()
+        if not self._unheeded.refused:
+            journal.say(f"health: user {user} wanted to be the checker: turned away, as others that come will be")
+        self._unheeded = self._unheeded._replace(refused=self._unheeded.refused + 1)
         self._published.note()
 
     def _part(self) -> None:

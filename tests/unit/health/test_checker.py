@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from asking import PATIENCE, closed_port
 
-from sluice.health import checker, http, wire
+from sluice.health import checker, http, peers, wire
 from sluice.health.check import Check
 from sluice.health.reasons import Reason, State
 from sluice.health.wire import Record
@@ -26,7 +26,7 @@ class Pair:
     """A loop and the supervisor that it tells, in turns."""
 
     def __init__(self, path: Path, most: int = 100) -> None:
-        self.listening = wire.listen(str(path), os.getgid())
+        self.listening = peers.listen(str(path), os.getgid())
         self.loop = checker.Loop(str(path), most)
         self.loop._reports.connect(time.monotonic())
         self.supervisor = wire.Supervisor(self.listening.accept()[0])

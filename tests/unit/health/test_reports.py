@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.health import wire
+from sluice.health import peers, wire
 from sluice.health.attempts import IN
 from sluice.health.check import Check
 from sluice.health.reasons import Reason, State
@@ -32,7 +32,7 @@ class Talk:
         self.listening: socket.socket | None = None
 
     def listen(self) -> None:
-        self.listening = wire.listen(self.path, os.getgid())
+        self.listening = peers.listen(self.path, os.getgid())
 
     def accept(self, now: float) -> wire.Supervisor:
         assert self.listening

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -10,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from places import comes_true
+from places import comes_true, journal
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from sluice.health import wire
+from sluice.health import peers, privileges, wire
 from sluice.health.reasons import Reason, State
 from sluice.node import health_report, supervisor
 from sluice.node import published as published_module
@@ -56,7 +57,7 @@ def ask(running: Supervisor, asking: Asking) -> None:
 
 @contextlib.contextmanager
 def checker() -> Iterator[wire.Checker]:
-    link = wire.connect(supervisor.SOCKET)
+    link = peers.connect(supervisor.SOCKET)
     assert link is not None
     found = wire.Checker(link)
     yield found
@@ -123,6 +124,46 @@ def test_a_checker_that_goes_and_one_that_comes_instead(found: Supervisor) -> No
     with checker() as third:
         told(third, 3)
     assert found.verdicts.down == {B}
+
+
+def try_as(uid: int) -> str:
+    """What a process of this user and the checker's group comes to at the checker's socket."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.chdir(supervisor.FOLDER)  # others may not enter the folders of tests
+            os.setgroups([])
+            os.setresgid(*[privileges.group()] * 3)
+            os.setresuid(uid, uid, uid)
+            link = peers.connect(os.path.basename(supervisor.SOCKET))
+            said = "no way in"
+            if link:
+                link.setblocking(True)
+                said = "told" if link.recv(1000) else "turned away"
+            os.write(writer, said.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        said = stream.read()
+    os.waitpid(pid, 0)
+    return said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be others")
+def test_who_is_not_the_checker_is_turned_away(found: Supervisor, node_root: Path) -> None:
+    """Though it has the checker's group, as daemons have where the checker is nobody in particular."""
+    with checker() as coming:
+        numbers = told(coming, 3)
+        assert [try_as(4321), try_as(4321)] == ["turned away"] * 2
+        coming.post(3, [wire.Record(numbers[A[0]], State.DOWN, Reason.REFUSED, 2)])
+        assert comes_true(lambda: rows()[A[0]] == "down"), "the checker that was there is heard on"
+    assert health_report.summary().unheeded.refused == 2
+    assert journal(node_root) == [
+        "health: user 4321 wanted to be the checker: turned away, as others that come will be"
+    ]
+    assert try_as(privileges.user()) == "told"
 
 
 def test_metrics_follow_what_is_known(found: Supervisor) -> None:
