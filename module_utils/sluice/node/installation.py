@@ -133,8 +133,9 @@ def perform(wanted: Change) -> None:
         shutil.rmtree(LIBRARY)
     if wanted.units:
         units.end(wanted.units)
-    if wanted.files or not wanted.processes:
-        processes.end()  # those of an engine that was, also where systemd runs the node now
+    if wanted.files or wanted.user or not wanted.processes:
+        # Those of an engine or a user that was, also where systemd runs the node now.
+        processes.end()
     if wanted.user is False:
         users.remove(privileges.USER)
     owned_files.write(wanted.files)

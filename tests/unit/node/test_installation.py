@@ -197,8 +197,9 @@ def test_a_node_without_the_means_to_make_a_user() -> None:
     assert not install(systemd=True, health=True)
 
 
-def test_without_systemd_health_is_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_health_is_two_processes(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What these do is tested in test_processes.py; here it is when they are ended and started."""
+    script(programs / "useradd", "exit 0")
     done: list[str] = []
     running = False
     monkeypatch.setattr(installation.processes, "differ", lambda wanted: wanted != running)
@@ -213,6 +214,11 @@ def test_without_systemd_health_is_two_processes(monkeypatch: pytest.MonkeyPatch
     assert install(health=True).idle
     assert done == ["start"]
     running = True
+    done.clear()
+    monkeypatch.setattr(users, "may_make", lambda: True)
+    assert install(health=True).user
+    assert done == ["end", "start"], "who asks is somebody else now"
+    monkeypatch.setattr(users, "may_make", lambda: False)
     done.clear()
     assert install().idle
     assert install(present=False)
