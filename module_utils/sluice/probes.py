@@ -40,6 +40,7 @@ class Probe(NamedTuple):
     service: str = ""
     name: str = ""
     type: str = "A"
+    protocol: str = "UDP"
     send: str = ""
     expect: str = ""
     command: tuple[str, ...] = ()
@@ -60,6 +61,11 @@ class Probe(NamedTuple):
         """
         return text(self._replace(port=0, on_all_down="", on_down="keep", min_healthy_percent=0))
 
+    @property
+    def transport(self) -> str:
+        """``tcp`` or ``udp``: by what a port is asked; empty for what asks none."""
+        return self.protocol.lower() if self.kind == DNS else _TRANSPORT.get(self.kind, "")
+
     def asked(self, own: int, names: Mapping[str, int]) -> int | None:
         """The port that is asked of an endpoint whose own is ``own``; None where it has none of that name."""
         if self.kind == ICMP:
@@ -67,6 +73,7 @@ class Probe(NamedTuple):
         return names.get(self.port) if isinstance(self.port, str) else self.port or own
 
 
+_TRANSPORT = {TCP: "tcp", HTTP: "tcp", GRPC: "tcp", UDP: "udp"}
 _PORT = {"port": Field("port", values.port)}
 _KINDS: Mapping[str, Mapping[str, Field]] = {
     TCP: {**_PORT, "accept": Field("accept", values.flag)},
@@ -78,7 +85,12 @@ _KINDS: Mapping[str, Mapping[str, Field]] = {
         "httpHeaders": Field("headers", values.headers, values.say_headers),
     },
     GRPC: {**_PORT, "service": Field("service", values.word)},
-    DNS: {**_PORT, "name": Field("name", values.domain), "type": Field("type", values.among(*values.DNS_TYPES))},
+    DNS: {
+        **_PORT,
+        "name": Field("name", values.domain),
+        "type": Field("type", values.among(*values.DNS_TYPES)),
+        "protocol": Field("protocol", values.among("UDP", "TCP")),
+    },
     UDP: {**_PORT, "send": Field("send", values.payload), "expect": Field("expect", values.payload)},
     EXEC: {"command": Field("command", values.command, list)},
     ICMP: {},

@@ -238,14 +238,10 @@ def asked(port: PortView, target: Target) -> Asked | None:
 
     A probe that names no port asks the endpoint's own, if that takes the probe's protocol.
     """
-    if port.probe is None or (port.probe.port == 0 and _PROBED.get(port.probe.kind, port.protocol) != port.protocol):
+    if port.probe is None or (port.probe.port == 0 and port.probe.transport not in ("", port.protocol)):
         return None
     number = port.probe.asked(target.port, dict(port.port_names))
     return None if number is None else (target.address, number, _question(port.probe))
-
-
-_PROBED = {probes.TCP: "tcp", probes.HTTP: "tcp", probes.GRPC: "tcp", probes.DNS: "udp", probes.UDP: "udp"}
-"""The protocol by which a probe of this kind asks; others have no port."""
 
 
 def _probe(service: Service, settings: Settings) -> Probe | None:

@@ -94,6 +94,7 @@ def test_a_probe_of_a_pod_is_taken_as_it_is() -> None:
         ({"tcpSocket": {"port": 0}}, [("tcpSocket.port", "must be a whole number from 1 to 65535, is 0")]),
         ({"tcpSocket": {"port": True}}, [("tcpSocket.port", "must be a whole number from 1 to 65535, is True")]),
         ({"dns": {}}, [("dns.name", "is needed")]),
+        ({"dns": {"name": "a", "protocol": "tcp"}}, [("dns.protocol", "must be one of UDP, TCP, is 'tcp'")]),
         ({"exec": {}}, [("exec.command", "is needed")]),
         ({"udp": {"send": "x"}}, [("udp.expect", "is needed: what takes UDP need not answer")]),
         ({"udp": {"send": "", "expect": "x"}}, [("udp.send", "is needed: what takes UDP need not answer")]),
@@ -161,6 +162,27 @@ def test_which_port_is_asked() -> None:
     assert probe({"icmp": {}}).asked(80, {}) == 0, "one check for all ports of an endpoint"
 
 
+@pytest.mark.parametrize(
+    ("said", "transport"),
+    [
+        ({"tcpSocket": {}}, "tcp"),
+        ({"httpGet": {"scheme": "HTTPS"}}, "tcp"),
+        ({"grpc": {}}, "tcp"),
+        ({"udp": {"send": "a", "expect": "b"}}, "udp"),
+        ({"dns": {"name": "a.b"}}, "udp"),
+        ({"dns": {"name": "a.b", "protocol": "TCP"}}, "tcp"),
+        ({"exec": {"command": ["/bin/true"]}}, ""),
+        ({"icmp": {}}, ""),
+    ],
+)
+def test_by_what_a_port_is_asked(said: dict[str, Any], transport: str) -> None:
+    assert probe(said).transport == transport
+
+
+def test_what_was_asked_before_there_were_protocols_is_still_the_same_question() -> None:
+    assert probe({"dns": {"name": "a.b", "protocol": "UDP"}}).question == probe({"dns": {"name": "a.b"}}).question
+
+
 NUMBERS = st.one_of(st.integers(), st.floats(), st.booleans(), st.none())
 TEXTS = st.one_of(st.text(), st.sampled_from(["/x", "a.b", "A", "HTTPS", "200-299", "web", "hex:00", "open", "reset"]))
 VALUES = st.recursive(
@@ -190,7 +212,8 @@ SOUND_KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         httpHeaders=st.lists(st.fixed_dictionaries({"name": st.just("X-Y"), "value": VISIBLE}), max_size=2),
     ),
     "grpc": some(port=PORTS, service=VISIBLE),
-    "dns": st.fixed_dictionaries({"name": st.sampled_from(["a.b", "x."])}, optional={"type": st.just("SRV")}),
+    "dns": st.fixed_dictionaries({"name": st.sampled_from(["a.b", "x."])},
+                                 optional={"type": st.just("SRV"), "protocol": st.sampled_from(["TCP", "UDP"])}),
     "udp": st.fixed_dictionaries({"send": PAYLOADS, "expect": PAYLOADS}, optional={"port": PORTS}),
     "exec": st.fixed_dictionaries({"command": st.lists(st.text(max_size=9).filter(lambda t: "\0" not in t), max_size=3)
                                    .map(lambda rest: ["/bin/true", *rest])}),

@@ -27,7 +27,7 @@ KINDS: Mapping[str, Kind] = {
     probes.TCP: Kind(tcp.prepare, tcp.Attempt, streams=True),
     probes.HTTP: Kind(http.prepare, http.Attempt, streams=True),
     probes.GRPC: Kind(grpc.prepare, grpc.Attempt, streams=True),
-    probes.DNS: Kind(dns.prepare, dns.Attempt),
+    probes.DNS: Kind(dns.prepare, dns.begin),
     probes.UDP: Kind(udp.prepare, udp.Attempt),
     probes.EXEC: Kind(execs.prepare, execs.Attempt),
     probes.ICMP: Kind(icmp.prepare, icmp.Attempt),
