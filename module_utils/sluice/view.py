@@ -28,12 +28,16 @@ _EXTERNAL_TYPES = ("LoadBalancer", "NodePort")
 
 
 class Target(NamedTuple):
-    """An endpoint on one port: ``text`` is ``ip:port``, kube-proxy's name for it."""
+    """An endpoint on one port: ``text`` is ``ip:port``, kube-proxy's name for it.
+
+    ``port_names``: the ports of its slice that have a name, where a probe asks one by its name.
+    """
 
     text: str
     address: str
     port: int
     endpoint: Endpoint
+    port_names: tuple[tuple[str, int], ...] = ()
 
 
 class PortView(NamedTuple):
@@ -62,8 +66,6 @@ class PortView(NamedTuple):
     endpoints: tuple[Target, ...]
     annotations: tuple[tuple[str, str], ...]
     probe: Probe | None = None
-    port_names: tuple[tuple[str, int], ...] = ()
-    """The ports of its Service's endpoints that have a name, for a probe that asks one of them."""
 
     @property
     def external(self) -> bool:
@@ -133,24 +135,25 @@ def place(catalogue: Catalogue, settings: Settings, outages: Outages = NO_OUTAGE
 
 def ports(service: Service, family: str, place: Place) -> tuple[tuple[PortView, ...], int]:
     """The ports of one Service as they are seen from there, and how many endpoints it has to count."""
-    by_port = _endpoints_by_port(service, place.node, family, place.release)
+    by_port = _endpoints_by_port(service, family, place)
     cluster_ip = addresses.first(service.cluster_ips, family)
     seen = (_port_view(service, port, cluster_ip, by_port, place) for port in service.ports) if cluster_ip else ()
     return tuple(seen), sum(map(len, by_port.values()))
 
 
-def _endpoints_by_port(
-    service: Service, node: str, family: str, release: Release
-) -> dict[tuple[str, str], list[Target]]:
+def _endpoints_by_port(service: Service, family: str, place: Place) -> dict[tuple[str, str], list[Target]]:
     """The service's targets by (port name, protocol), each ``ip:port`` once, sorted by that text.
 
     An endpoint may stand in several slices while its Service is being changed, or its address may be another one's
     already (kubernetes#135593): then the better entry counts, wherever it stands.
     """
     found: dict[tuple[str, str], dict[str, Target]] = {}
+    node, release, probe = place.node, place.release, _probe(service, place.settings)
+    by_name = probe is not None and isinstance(probe.port, str)
     for piece in service.slices:
         if piece.family != family:
             continue
+        port_names = tuple((port.name, port.port) for port in piece.ports if port.name) if by_name else ()
         for name, protocol, number in piece.ports:
             targets = found.setdefault((name, protocol), {})
             for endpoint in piece.endpoints:
@@ -159,7 +162,7 @@ def _endpoints_by_port(
                 text = addresses.host_port(endpoint.address, number)
                 other = targets.get(text)
                 if not other or _worth(endpoint, node, release) > _worth(other.endpoint, node, release):
-                    targets[text] = Target(text, endpoint.address, number, endpoint)
+                    targets[text] = Target(text, endpoint.address, number, endpoint, port_names)
     return {key: [targets[text] for text in sorted(targets)] for key, targets in found.items()}
 
 
@@ -203,7 +206,6 @@ def _port_view(
         endpoints=(),
         annotations=service.annotations,
         probe=_probe(service, place.settings),
-        port_names=_port_names(service, family),
     )
     return _with_endpoints(seen, by_port.get((port.name, port.protocol), []), place)
 
@@ -240,7 +242,7 @@ def asked(port: PortView, target: Target) -> Asked | None:
     """
     if port.probe is None or (port.probe.port == 0 and port.probe.transport not in ("", port.protocol)):
         return None
-    number = port.probe.asked(target.port, dict(port.port_names))
+    number = port.probe.asked(target.port, dict(target.port_names))
     return None if number is None else (target.address, number, _question(port.probe))
 
 
@@ -257,11 +259,6 @@ def _parsed(text: str) -> Probe:
 @functools.lru_cache(maxsize=1024)
 def _question(probe: Probe) -> str:
     return probe.question
-
-
-def _port_names(service: Service, family: str) -> tuple[tuple[str, int], ...]:
-    pieces = (piece for piece in service.slices if piece.family == family)
-    return tuple({port.name: port.port for piece in pieces for port in piece.ports if port.name}.items())
 
 
 def _without_outages(port: PortView, targets: list[Target], place: Place) -> list[Target]:
@@ -391,6 +388,7 @@ _TARGET = {
             "address": forms.TARGET[family],
             "port": forms.port,
             "endpoint": _weights,
+            "port_names": _anything,  # no part of a rule
         },
     )
     for family in addresses.FAMILIES
@@ -417,7 +415,6 @@ _PORT = {
             "endpoints": _anything,
             "annotations": _anything,  # whoever balances reads them, word by word
             "probe": _anything,  # no part of a rule
-            "port_names": _anything,
         },
     )
     for family in addresses.FAMILIES

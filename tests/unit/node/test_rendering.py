@@ -93,6 +93,29 @@ def test_what_becomes_of_a_service_port_whose_endpoints_are_all_down() -> None:
     assert uses == {"shop/a": "open", "shop/b": "closed"}
 
 
+def test_a_named_port_is_that_of_the_endpoint_s_own_slice() -> None:
+    """Slices of one Service may give a name different numbers, as while its Pods are replaced; and one none at all."""
+
+    def ports(**named: int) -> list[dict[str, Any]]:
+        return [{"name": name, "port": number, "protocol": "TCP"} for name, number in named.items()]
+
+    objects = [
+        support.service(ports=[{"name": "http", "port": 80, "protocol": "TCP"}]),
+        support.endpoint_slice("10.1.0.1", name="web-1", ports=ports(http=8080, admin=9000)),
+        support.endpoint_slice("10.1.0.2", name="web-2", ports=ports(http=8081, admin=9001)),
+        support.endpoint_slice("10.1.0.3", name="web-3", ports=ports(http=8080)),
+    ]
+    own = support.node(health=True, health_check={"tcpSocket": {"port": "admin"}})
+    found = Rendering(support.catalogue(*objects), own)
+    asked = {check[:2]: [(use.address, use.port) for use in uses] for check, uses in found.checks.items()}
+    assert asked == {("10.1.0.1", 9000): [("10.1.0.1", 8080)], ("10.1.0.2", 9001): [("10.1.0.2", 8081)]}
+
+    (down,) = [check for check in found.checks if check[0] == "10.1.0.2"]
+    outages = Outages(down=frozenset([down]))
+    (port,) = view(support.catalogue(*objects), own, "IPv4", outages).ports
+    assert [target.address for target in port.cluster] == ["10.1.0.1", "10.1.0.3"]
+
+
 def test_who_is_not_asked() -> None:
     """What is not ready by the catalogue, what a probe cannot ask, and everybody where health is off."""
     ends = [support.endpoint("10.1.0.1", ready=False, serving=False, terminating=False), support.endpoint("10.1.0.2")]
