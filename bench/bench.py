@@ -23,6 +23,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 
 import catalogues
+import checks
 import flows
 import machine
 import page
@@ -31,7 +32,7 @@ import results
 import tables
 import testbed
 from process import NODE_PYTHON, REPOSITORY, MeasureError, Run, median, run, sluice
-from results import Apply, Flows, Ipvs, Latency, Part, Render, Row, Site
+from results import Apply, Checks, Flows, Ipvs, Latency, Part, Render, Row, Site
 
 SIZES = (10, 100, 1000, 5000, 10000, 20000, 50000)
 QUICK = (10, 100, 1000, 5000)
@@ -276,6 +277,16 @@ def measure_left_flows(count: int, others: int, rendered: dict[str, pathlib.Path
     return Flows(count, others, median(runs), floor)
 
 
+# --- health checks
+
+
+def measure_checks(arguments: argparse.Namespace, _folder: pathlib.Path) -> Iterator[Checks]:
+    if os.geteuid():
+        raise Skipped("network namespaces need root")
+    for case in checks.CASES:
+        yield testbed.in_a_namespace(functools.partial(checks.measure, case, 10 if arguments.quick else 30))
+
+
 # --- IPVS, which this machine's kernel may not have
 
 
@@ -330,6 +341,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, pathlib.Path], Iterator[Row]]] = 
     "render": measure_render,
     "apply": measure_apply,
     "flows": measure_flows,
+    "checks": measure_checks,
     "ipvs": measure_ipvs,
     "ansible": measure_site,
 }

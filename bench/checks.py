@@ -1,13 +1,11 @@
-#!/usr/bin/env python3
-"""Measure the checker: what it takes to ask tens of thousands of endpoints, and how late it is.
+"""The checker: what it takes to ask tens of thousands of endpoints, and how late it is.
 
 All endpoints are addresses of the loopback device in a network namespace of their own, with one server behind them.
-Needs root. Figures are of the checker's process alone; the server has another processor, where there is one.
+Figures are of the checker's process alone; the server has another processor, where there is one.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import multiprocessing
 import os
@@ -23,10 +21,10 @@ import time
 import typing
 from collections.abc import Iterator, Sequence
 
-import testbed
 from process import NODE_PYTHON, REPOSITORY, MeasureError
+from results import Checks
 
-sys.path.append(str(REPOSITORY / "module_utils"))
+sys.path += [str(REPOSITORY / "lab"), str(REPOSITORY / "module_utils")]
 import namespaces
 
 from sluice import probes
@@ -61,34 +59,7 @@ CASES = (
 )
 
 
-class Figures(typing.NamedTuple):
-    """Checks a second, CPU in percent of a processor, largest memory in MB, lateness p99 in ms (median and worst)."""
-
-    rate: float
-    cpu: float
-    memory: float
-    late: float
-    latest: float
-    downs: int
-
-
-def main(arguments: argparse.Namespace) -> int:
-    head = ("kind", "endpoints", "period s", "busy loops", "checks/s", "CPU %", "MB", "late p99 ms", "worst", "downs")
-    print("  ".join(f"{word:>11}" for word in head))
-    for case in CASES:
-        if arguments.only and (case.probe not in arguments.only or bool(case.loops) != arguments.busy):
-            continue
-        try:
-            found = testbed.in_a_namespace(lambda case=case: measure(case, arguments.seconds))  # type: ignore[misc]
-        except MeasureError as error:
-            print(f"{case}: {error}", file=sys.stderr)
-            return 2
-        row = [*map(str, case), *(f"{each:.1f}" for each in found[:-1]), str(found.downs)]
-        print("  ".join(f"{word:>11}" for word in row), flush=True)
-    return 0
-
-
-def measure(case: Case, seconds: float) -> Figures:
+def measure(case: Case, seconds: float) -> Checks:
     """What one case takes, in ``seconds`` of it after every endpoint was asked once; runs in its namespaces."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     namespaces.sysctl("net/ipv4/tcp_max_syn_backlog", 65536)
@@ -110,7 +81,7 @@ def measure(case: Case, seconds: float) -> Figures:
         supervisor = wire.Supervisor(link)
         supervisor.send(1, "bench", "", checks(case))
         _listen(supervisor, link, 2 * case.period + 2)
-        return _figures(supervisor, link, checker.pid, seconds)
+        return _figures(case, supervisor, link, checker.pid, seconds)
 
 
 def checks(case: Case) -> Sequence[tuple[int, Check]]:
@@ -120,20 +91,20 @@ def checks(case: Case) -> Sequence[tuple[int, Check]]:
     return [(number, Check(place, PORT, question)) for number, place in enumerate(places)]
 
 
-def _figures(supervisor: wire.Supervisor, link: socket.socket, pid: int, seconds: float) -> Figures:
+def _figures(case: Case, supervisor: wire.Supervisor, link: socket.socket, pid: int, seconds: float) -> Checks:
     cpu, done, began = _cpu(pid), _done(supervisor), time.monotonic()
     beats, downs = _listen(supervisor, link, seconds)
     taken = time.monotonic() - began
     late = [beat.late / 1000 for beat in beats]
     status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    memory = int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
-    return Figures(
-        (_done(supervisor) - done) / taken,
-        (_cpu(pid) - cpu) / taken * 100,
-        memory,
-        statistics.median(late),
-        max(late),
-        downs,
+    return Checks(
+        *case,
+        rate=(_done(supervisor) - done) / taken,
+        cpu=(_cpu(pid) - cpu) / taken,
+        peak=int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6,
+        late=statistics.median(late),
+        latest=max(late),
+        downs=downs,
     )
 
 
@@ -198,11 +169,3 @@ def _serve() -> None:
                 with client, contextlib.suppress(OSError):
                     if client.recv(4096):
                         client.send(ANSWER)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Measure the checker of endpoints.")
-    parser.add_argument("--seconds", type=float, default=30, help="how long each case is measured")
-    parser.add_argument("--only", nargs="+", choices=(probes.TCP, probes.HTTP), help="kinds of checks")
-    parser.add_argument("--busy", action="store_true", help="with --only: those cases that have busy loops beside them")
-    sys.exit(main(parser.parse_args()))

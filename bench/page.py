@@ -60,6 +60,11 @@ median.
 `sluice apply` that replaces the one endpoint of a Service to which a node has that many UDP flows, each of another
 port. *Others* are flows to another Service, which stay. *Without flows* is the same change where there are none.
 """,
+    "Health checks": """\
+The checker's process alone. Its endpoints are addresses of one namespace with one server behind them; each is asked
+once a *period*, beside so many *busy* loops. *CPU* is of one processor. *Late* is by how much 99 of 100 checks began
+late at most in a second: the median of 30 seconds, and the *worst*. All endpoints answer: none should be found *down*.
+""",
     "IPVS: first apply": """\
 `sluice apply` on a virtual machine with one processor, in a network namespace without rules, beside the kernel's tools
 with the same files: `ipset restore`, `ipvsadm -R`, `ip -batch` for the addresses, `iptables-nft-restore`. *Ratio* is

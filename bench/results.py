@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from process import Run
 
-PARTS = ("render", "apply", "flows", "ipvs", "ansible")
+PARTS = ("render", "apply", "flows", "checks", "ipvs", "ansible")
 
 
 class Latency(typing.NamedTuple):
@@ -69,6 +69,26 @@ class Flows(typing.NamedTuple):
     floor: Run
 
 
+class Checks(typing.NamedTuple):
+    """The checker with ``count`` endpoints, each asked by ``kind`` every ``period`` s, beside ``loops`` busy processes.
+
+    ``rate``: checks a second. ``cpu``: seconds of a processor a second. ``peak``: its largest memory in MB. ``late``:
+    ms by which 99 of 100 checks began late at most, in each second: the median of these, and the ``latest``.
+    ``downs``: how often an endpoint was found down, though all answer.
+    """
+
+    kind: str
+    count: int
+    period: float
+    loops: int
+    rate: float
+    cpu: float
+    peak: float
+    late: float
+    latest: float
+    downs: int
+
+
 class Ipvs(typing.NamedTuple):
     """A node in IPVS mode, a virtual machine; ``runs`` by what was applied, or by the tool that was run beside it.
 
@@ -88,8 +108,15 @@ class Site(typing.NamedTuple):
     floor: Run
 
 
-Row = typing.Union[Render, Apply, Flows, Ipvs, Site]
-_KINDS: dict[str, type[Row]] = {"render": Render, "apply": Apply, "flows": Flows, "ipvs": Ipvs, "ansible": Site}
+Row = typing.Union[Render, Apply, Flows, Checks, Ipvs, Site]
+_KINDS: dict[str, type[Row]] = {
+    "render": Render,
+    "apply": Apply,
+    "flows": Flows,
+    "checks": Checks,
+    "ipvs": Ipvs,
+    "ansible": Site,
+}
 
 
 class Part(typing.NamedTuple):

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Sequence
 
 from process import Run
-from results import Apply, Flows, Ipvs, Latency, Render, Results, Row, Site
+from results import Apply, Checks, Flows, Ipvs, Latency, Render, Results, Row, Site
 
 
 class Table(typing.NamedTuple):
@@ -78,6 +78,13 @@ def _flows_row(row: Row) -> list[str]:
     return [f"{row.flows:,}", f"{row.others:,}", *_taken(row.run), seconds(row.floor.seconds), seconds(more)]
 
 
+def _checks_row(row: Row) -> list[str]:
+    assert isinstance(row, Checks)
+    return [row.kind, f"{row.count:,}", f"{row.period:g}", str(row.loops), f"{row.rate:,.0f}", f"{row.cpu * 100:.1f}",
+            f"{row.cpu / row.rate * 1e6:.0f}", f"{row.peak:.0f}", f"{row.late:.1f}", f"{row.latest:.1f}",
+            str(row.downs)]  # fmt: skip
+
+
 IPVS_FLOOR = ("ipset restore", "ipvsadm -R", "ip -batch", "iptables-restore")
 IPVS_READERS = ("ipset save", "ipvsadm -Sn")
 
@@ -118,6 +125,10 @@ _TABLES = (
      (*_CELL, "no rules", "no Service", "first Service", "last Service", "no Service more", "last more"), _latency_row),
     ("flows", "UDP flows to an endpoint that goes",
      ("flows", "others", "s", "CPU s", "MB", "without flows s", "difference s"), _flows_row),
+    ("checks", "Health checks",
+     ("check", "endpoints", "period s", "busy", "checks/s", "CPU %", "µs a check", "MB", "late p99 ms", "worst",
+      "down"),
+     _checks_row),
     ("ipvs", "IPVS: first apply",
      ("Services", "processor", "lines", "s", "CPU s", "MB", *(f"{name} s" for name in IPVS_FLOOR), "ratio"),
      _ipvs_first_row),

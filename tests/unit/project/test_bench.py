@@ -47,6 +47,9 @@ def measured() -> results.Results:
         "render": results.Part("today", 0.5, [rendered]),
         "apply": results.Part("today", 0.5, [*cells]),
         "flows": results.Part("today", 0.5, [results.Flows(60000, 9, Run(1.5, 1.0, 90.0), Run(0.5, 0.4, 20.0))]),
+        "checks": results.Part(
+            "today", 0.5, [results.Checks("tcpSocket", 25000, 5, 4, 5000.4, 0.13, 14.2, 0.71, 9.96, 0)]
+        ),
         "ipvs": results.Part("today", 0.5, [results.Ipvs(5000, "qemu", ipvs_runs())]),
         "ansible": results.Part("today", 0.5, [results.Site(10, Run(6.1, 5.0, 60.0), Run(1.2, 1.0, 50.0))]),
     }
@@ -70,6 +73,9 @@ def test_every_part_has_its_tables(measured: results.Results) -> None:
     ]
     assert list(found["TCP connect, p50 / p99 in µs"].rows[0]) == [
         *("100", "iptables-nft", "linear", "41.0 / 90", "42.0 / 90", "43.0 / 90", "44.0 / 90", "1.0", "3.0")
+    ]
+    assert list(found["Health checks"].rows[0]) == [
+        *("tcpSocket", "25,000", "5", "4", "5,000", "13.0", "26", "14", "0.7", "10.0", "0")
     ]
     assert list(found["IPVS: first apply"].rows[0])[-1] == f"{1 / (7 + 8 + 9 + 10):.2f}"
     assert list(found["IPVS: changes"].rows[0])[-2:] == [f"{3 / (11 + 12):.2f}", f"{3 / 6:.0f}"]
