@@ -17,8 +17,8 @@ The rooms, from the top. A module may import from its own room and from those be
     health          whether endpoints answer: an unprivileged process that asks them, and what it is told
     settings        the settings of a node, their defaults and checks
     system          the host, by its tools; knows nothing of Services
-    words           release balancing probes probe_values notrack outages forms names pools addresses faults seal lines:
-                    small, and known to all
+    words           release balancing probes probe_http probe_values notrack outages forms names pools addresses faults
+                    seal lines: small, and known to all
     archive         where Python takes all of it from
 
 Among the backends, ``ipvs`` may import from ``iptables``, whose rules it needs besides its own tables; all may import

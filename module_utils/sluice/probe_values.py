@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, Callable, NamedTuple
 
 from . import addresses
@@ -36,25 +36,19 @@ class WrongError(ValueError):
 DNS_TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33}
 """Types of records that may be asked for, with their numbers (RFC 1035, 2782, 3596)."""
 
-MOST_BODY = 4096
-"""Bytes of an answer's body that are read."""
-
 _MOST_PAYLOAD = 1232
 """Bytes in one packet that need no fragments on any IPv6 path (1280 without headers)."""
 
+MOST_LINE = 2048
+"""Characters of a text that becomes part of a line."""
+
 _MOST_WORDS, _MOST_COMMAND = 64, 4096
-_MOST_HEADERS, _MOST_LINE = 32, 2048
 
 HEX = "hex:"
 
-_PATH = re.compile(r"/[!-~]*")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
-_FIELD_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
 _LABEL = r"[A-Za-z0-9_](?:[-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
-_LABELS = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+LABELS = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
-_SET_HERE = ("connection", "content-length", "transfer-encoding")
-_RANGE = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
 
 
 def shown(value: Any) -> str:
@@ -79,7 +73,7 @@ def text(value: Any) -> str:
     return value
 
 
-def _matching(pattern: re.Pattern[str], what: str, most: int = _MOST_LINE) -> Reader:
+def matching(pattern: re.Pattern[str], what: str, most: int = MOST_LINE) -> Reader:
     def read(value: Any) -> str:
         if not pattern.fullmatch(text(value)):
             raise WrongError(f"{what}, is {shown(value)}")
@@ -90,12 +84,9 @@ def _matching(pattern: re.Pattern[str], what: str, most: int = _MOST_LINE) -> Re
     return read
 
 
-path = _matching(_PATH, "must begin with / and hold visible ASCII characters only (others as %XX)")
-host_name = _matching(_LABELS, "must be the name of a host")
-domain = _matching(re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?"), "must be a domain name")
-word = _matching(re.compile(r"[!-~]*"), "must hold visible ASCII characters only", 256)
-_header_name = _matching(_TOKEN, "must be the name of a header (RFC 9110)")
-_header_value = _matching(_FIELD_VALUE, "must hold visible ASCII characters, with blanks between them only")
+host_name = matching(LABELS, "must be the name of a host")
+domain = matching(re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?"), "must be a domain name")
+word = matching(re.compile(r"[!-~]*"), "must hold visible ASCII characters only", 256)
 
 
 def flag(value: Any) -> bool:
@@ -150,77 +141,7 @@ def port(value: Any) -> int | str:
     return number
 
 
-def host(value: Any) -> str:
-    """What a header Host says: a name or an address, and a port if there is one (RFC 9110, 7.2)."""
-    name, colon, number = text(value).rpartition(":")
-    if colon and not value.endswith("]") and number.isascii() and number.isdigit() and len(number) < 6:
-        bare = name
-    else:
-        bare = value
-    inner = bare[1:-1] if bare.startswith("[") and bare.endswith("]") else ""
-    if not (_LABELS.fullmatch(bare) or (inner and ":" in inner and addresses.address(inner))):
-        raise WrongError(f"must be the name of a host or an address ([…] for IPv6), is {shown(value)}")
-    return str(value)
-
-
-def headers(value: Any) -> tuple[tuple[str, str], ...]:
-    """Kubernetes' ``httpHeaders``: a list of ``{name, value}``."""
-    if not isinstance(value, list) or len(value) > _MOST_HEADERS:
-        raise WrongError(f"must be a list of at most {_MOST_HEADERS} headers, each {{name, value}}")
-    found = []
-    for index, entry in enumerate(value):
-        if not isinstance(entry, dict) or set(entry) != {"name", "value"}:
-            raise WrongError("must be a mapping with name and value", f"[{index}]")
-        for key, read in (("name", _header_name), ("value", _header_value)):
-            try:
-                read(entry[key])
-            except WrongError as wrong:
-                raise WrongError(str(wrong), f"[{index}].{key}") from None
-        if entry["name"].lower() in _SET_HERE:
-            raise WrongError("belongs to the connection, not to the question", f"[{index}].name")
-        if entry["name"].lower() == "host":
-            try:
-                host(entry["value"])
-            except WrongError as wrong:
-                raise WrongError(str(wrong), f"[{index}].value") from None
-        found.append((entry["name"], entry["value"]))
-    if sum(name.lower() == "host" for name, _value in found) > 1:
-        raise WrongError("there is more than one header Host")
-    return tuple(found)
-
-
-def say_headers(value: tuple[tuple[str, str], ...]) -> list[Mapping[str, str]]:
-    return [{"name": name, "value": said} for name, said in value]
-
-
-def status(value: Any) -> str:
-    """Status codes and ranges of them, ``200-299, 304``, in order and without overlaps."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not text(value).isascii() or not value:
-        raise WrongError(f"must be codes and ranges such as 200-299,304, is {shown(value)}")
-    ranges = []
-    for part in value.split(","):
-        match = _RANGE.fullmatch(part.strip())
-        if not match or int(match[2] or 599) < int(match[1]):
-            raise WrongError(f"must be codes and ranges such as 200-299,304, is {shown(value)}")
-        ranges.append((int(match[1]), int(match[2] or match[1])))
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = merged[-1][0], max(high, merged[-1][1])
-        else:
-            merged.append((low, high))
-    return ",".join(f"{low}-{high}" if high > low else str(low) for low, high in merged)
-
-
-def statuses(said: str) -> tuple[tuple[int, int], ...]:
-    """The ranges of what ``status`` made."""
-    ends = [part.partition("-") for part in said.split(",")]
-    return tuple((int(low), int(high or low)) for low, _dash, high in ends)
-
-
-def _sized(most: int) -> Callable[[Any], str]:
+def sized(most: int) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if len(octets(text(value))) > most:
             raise WrongError(f"is longer than {most} bytes")
@@ -229,13 +150,7 @@ def _sized(most: int) -> Callable[[Any], str]:
     return read
 
 
-payload, _sized_body = _sized(_MOST_PAYLOAD), _sized(1024)
-
-
-def body(value: Any) -> str:
-    if text(value).startswith(HEX):
-        raise WrongError(f"is a text, {HEX} is for udp")
-    return _sized_body(value)
+payload = sized(_MOST_PAYLOAD)
 
 
 def octets(said: str) -> bytes:

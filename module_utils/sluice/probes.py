@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from . import probe_http as http
 from . import probe_values as values
 from .probe_values import Field
 
@@ -79,10 +80,10 @@ _KINDS: Mapping[str, Mapping[str, Field]] = {
     TCP: {**_PORT, "accept": Field("accept", values.flag)},
     HTTP: {
         **_PORT,
-        "path": Field("path", values.path),
+        "path": Field("path", http.path),
         "scheme": Field("scheme", values.among("HTTP", "HTTPS")),
-        "host": Field("host", values.host),
-        "httpHeaders": Field("headers", values.headers, values.say_headers),
+        "host": Field("host", http.host),
+        "httpHeaders": Field("headers", http.headers, http.say_headers),
     },
     GRPC: {**_PORT, "service": Field("service", values.word)},
     DNS: {
@@ -97,8 +98,8 @@ _KINDS: Mapping[str, Mapping[str, Field]] = {
 }
 KINDS = frozenset(_KINDS)
 _EXPECT = {
-    "status": Field("status", values.status),
-    "body": Field("body", values.body),
+    "status": Field("status", http.status),
+    "body": Field("body", http.body),
     "caFile": Field("ca_file", values.file),
     "serverName": Field("server_name", values.host_name),
     "insecureSkipTLSVerify": Field("unverified", values.flag),

@@ -11,7 +11,7 @@ import socket
 from typing import NamedTuple
 
 from .. import __version__, addresses
-from ..probe_values import MOST_BODY, statuses
+from ..probe_http import MOST_BODY, statuses
 from ..probes import Probe
 from . import tls
 from .attempts import IN, OUT, Target, failure, stream

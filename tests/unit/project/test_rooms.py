@@ -24,7 +24,7 @@ PLUGINS = ("library", "filter_plugins", "action_plugins", "connection_plugins")
 
 def rooms() -> dict[str, int]:
     """Each room's floor, from the table in the docstring; the highest number is the lowest floor."""
-    table = re.findall(r"^    (\w+) +(\S.*)$", str(sluice.__doc__), re.MULTILINE)
+    table = re.findall(r"^    (\w+) +(\S.*(?:\n {8,}\S.*)*)$", str(sluice.__doc__), re.MULTILINE)
     floors = {name: floor for floor, (name, _) in enumerate(table)}
     words = dict(table)["words"].partition(":")[0].split()
     return {**floors, **dict.fromkeys(words, floors["words"]), "__init__": floors["archive"]}
