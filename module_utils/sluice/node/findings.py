@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .. import notrack
 from ..catalogue import counts
 from ..health.reasons import State
 from ..health.wire import Heartbeat
@@ -27,10 +28,18 @@ class Unheeded(NamedTuple):
     refused: int = 0
 
 
+DROPS = (
+    "a firewall drops answers to checks that conntrack does not see, and some endpoints are asked with it; let in "
+    f"TCP of state UNTRACKED to ports {notrack.FIRST}-{notrack.LAST}"
+)
+"""What is told where conntrack has to see checks since a firewall wants it."""
+
+
 class Summary(NamedTuple):
     """``checker``: whether the checker is there; ``late``: microseconds by which 99 of 100 checks began late at most.
 
     ``up``, ``down``, ``unknown``: how many checks say so. ``error``: what the supervisor cannot do now, or empty.
+    ``conntrack``: why conntrack sees checks that it should not, or empty.
     """
 
     generation: int
@@ -41,6 +50,7 @@ class Summary(NamedTuple):
     unknown: int
     unheeded: Unheeded = Unheeded()
     error: str = ""
+    conntrack: str = ""
 
     @property
     def checks(self) -> int:
@@ -64,6 +74,8 @@ class Summary(NamedTuple):
         ]
         if any(some):
             yield f"not heeded: {', '.join(filter(None, some))}"
+        if self.conntrack:
+            yield self.conntrack
 
 
 class Findings(NamedTuple):
@@ -71,7 +83,7 @@ class Findings(NamedTuple):
 
     ``changes``: how often an endpoint that served was found down, and the other way round, since the supervisor began.
     ``heartbeat`` is the checker's last one, None where no checker is there; ``error`` what the supervisor cannot do
-    now, in words, or empty; ``drained`` how many addresses are.
+    now, in words, or empty; ``drained`` how many addresses are; ``clash`` why no check may pass by conntrack, or empty.
     """
 
     generation: int
@@ -83,10 +95,13 @@ class Findings(NamedTuple):
     error: str
     drained: int
     node: Health
+    clash: str = ""
 
     @property
     def summary(self) -> Summary:
         states = Counter(verdict.state for verdict in self.known.values())
         numbers = (states[State.UP], states[State.DOWN], states[State.UNKNOWN])
         late = self.heartbeat.late if self.heartbeat else 0
-        return Summary(self.generation, self.heartbeat is not None, late, *numbers, self.unheeded, self.error)
+        conntrack = self.clash or (DROPS if self.heartbeat and self.heartbeat.tracked else "")
+        alive = self.heartbeat is not None
+        return Summary(self.generation, alive, late, *numbers, self.unheeded, self.error, conntrack)

@@ -15,7 +15,7 @@ from ..health.check import Check
 from ..outages import Asked
 from ..system import journal, locks, notify, signals
 from . import health_report
-from .findings import Findings, Unheeded
+from .findings import DROPS, Findings, Unheeded
 from .health_metrics import HealthMetrics
 from .listeners import Listeners
 from .published import Published
@@ -143,7 +143,7 @@ class Loop:
         before = link.heartbeat
         records, now, found = link.receive(), time.time(), self._supervisor
         if link.heartbeat and link.heartbeat.tracked and not (before and before.tracked):
-            journal.say(f"health: {health_report.DROPS}")
+            journal.say(f"health: {DROPS}")
         with found.lock:
             # The checks may be others by now: who is not asked for any more is not believed either.
             changes = [
@@ -194,6 +194,7 @@ class Loop:
             found.error,
             len(found.answering.drained),
             found.answering.condition(),
+            asking.clash,
         )
 
     def _all_unheeded(self) -> Unheeded:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from .. import notrack
 from ..addresses import host_port
 from ..catalogue import listing
 from ..health.check import probe_of
@@ -24,12 +23,6 @@ from .verdicts import Verdict
 
 SOCKET = f"{locks.RUN}/health.sock"
 """Where the supervisor tells root."""
-
-DROPS = (
-    "a firewall drops answers to checks that conntrack does not see, and some endpoints are asked with it; let in "
-    f"TCP of state UNTRACKED to ports {notrack.FIRST}-{notrack.LAST}"
-)
-"""What is told where conntrack has to see checks since a firewall wants it."""
 
 _SECONDS = 10
 _WORDS = {State.UNKNOWN: "unknown", State.UP: "up", State.DOWN: "down"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sluice.health.reasons import Reason, State
 from sluice.health.wire import Heartbeat
 from sluice.node.answers import Health
-from sluice.node.findings import Findings, Unheeded
+from sluice.node.findings import DROPS, Findings, Unheeded
 from sluice.node.verdicts import Verdict
 from sluice.outages import Asked
 
@@ -38,3 +38,9 @@ def test_what_else_is_to_be_known() -> None:
     all_of_it = "1 record that could not be, 2 records of an earlier list, 3 connections of others than the checker"
     assert others(Unheeded(1, 2, 3), "health: busy") == ["health: busy", f"not heeded: {all_of_it}"]
     assert others(Unheeded(stale=1)) == ["not heeded: 1 record of an earlier list"]
+
+
+def test_why_conntrack_sees_checks() -> None:
+    tracked = FOUND._replace(heartbeat=Heartbeat(7, 100, 2, 250, 5))
+    assert list(tracked.summary.lines())[1:] == [DROPS]
+    assert list(tracked._replace(clash="ports are taken").summary.lines())[1:] == ["ports are taken"]

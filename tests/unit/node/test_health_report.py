@@ -85,6 +85,7 @@ def test_for_programs(server: socket.socket) -> None:
         "unknown": 1,
         "unheeded": {"dropped": 0, "stale": 0, "refused": 0},
         "error": "",
+        "conntrack": "",
     }
 
 
