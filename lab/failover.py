@@ -49,10 +49,10 @@ class Death(typing.NamedTuple):
         states = {check["state"] for check in checks if check["address"] in addresses and SERVICE in check["services"]}
         if states != {state}:
             return False
-        # What applies heed is written down a moment later. The kernel is asked after that: before, it would be found
-        # to be as it should have been.
+        # What applies heed is written down a moment later, and the kernel follows.
         down = sum(check["state"] == "down" for check in checks)
-        return ask_balancer("status")["health"]["down"] == down and ask_balancer("status")["drift"] is False
+        status = ask_balancer("status")
+        return status["health"]["down"] == down and status["drift"] is False
 
 
 def deaths(hosts: dict[str, topology.Host], pids: dict[str, int], endpoints: typing.Sequence[str]) -> list[Death]:

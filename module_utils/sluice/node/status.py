@@ -146,6 +146,7 @@ def status(directory: str = files.DIRECTORY) -> Status:
     contents = {name: text for name, path in paths.items() if (text := _content(path)) is not None}
     if files.SETTINGS_FILE not in contents:
         raise NodeError(f"there is no {paths[files.SETTINGS_FILE]}: this node was given no Services")
+    health = checking.checking()  # before the kernel is asked: what is known to be down by then has to be out of it
     return Status(
         node=os.uname().nodename,
         backend=difference.backend(contents, history.UNKNOWN),
@@ -157,7 +158,7 @@ def status(directory: str = files.DIRECTORY) -> Status:
         drift=_drift(directory),
         rolled_back=state.note(),
         error=state.error(),
-        health=checking.checking(),
+        health=health,
         drained=sorted(outage.current().drained),
         node_drained=outage.node_is_drained(),
     )
