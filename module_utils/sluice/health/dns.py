@@ -12,7 +12,6 @@ from .attempts import IN, OUT, Target, failure, stream
 from .reasons import Reason
 from .udp import asked
 
-TCP = "tcp"
 _HEADER, _LENGTH = struct.Struct("!HHHHHH"), struct.Struct("!H")
 _RECURSE, _ANSWER, _CUT, _CODE = 0x0100, 0x8000, 0x0200, 0x000F
 _INTERNET = 1
@@ -29,7 +28,7 @@ def prepare(probe: Probe) -> bytes:
 
 
 def begin(target: Target) -> attempts.Attempt:
-    return StreamAttempt(target) if target.probe.transport == TCP else Attempt(target)
+    return StreamAttempt(target) if target.probe.transport == "tcp" else Attempt(target)
 
 
 class Attempt:

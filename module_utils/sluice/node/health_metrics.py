@@ -42,7 +42,7 @@ class HealthMetrics:
         self._endpoints: Counter[ServicePort] = Counter()
 
     def text(self, found: Findings) -> str:
-        """The metrics; what would take the same time for each check, up or not, is not done here."""
+        """The metrics. Of all checks no more is looked at, one by one, than their states."""
         if found.checks is not self._checks:
             self._checks = found.checks
             self._endpoints = Counter(_port_of(use) for uses in found.checks.values() for use in uses)
