@@ -39,6 +39,8 @@ MATCHES = (
     r"-m addrtype (?:! )?--(?:src|dst)-type LOCAL",
     r"-m physdev ! --physdev-is-in",
     r"-m statistic --mode random --probability [01]\.[0-9]{11}",
+    # of health checks
+    r"-m tcp --[ds]port 61440:61695(?: ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket)?",
     rf"-m recent {_RECENT} --name KUBE-SEP-[A-Z2-7]{{16}} --mask [0-9a-f:.]+ --rsource",
     # of IPVS mode
     r"-m comment --comment \"Kubernetes [A-Za-z0-9 :,+=\\'-]+\"",
@@ -53,6 +55,7 @@ TARGETS = (
     "REJECT --reject-with icmp6?-port-unreachable",
     rf"MARK --set-xmark {_HEX}/{_HEX}",
     "MASQUERADE(?: --random-fully)?",
+    "CT --notrack",
     r"DNAT --to-destination [0-9a-f.:\[\]]+:[0-9]{1,5}",
 )
 RULE = rf"-A (?:{_CHAIN}|[A-Z]+)(?: (?:{'|'.join(MATCHES)}))*(?: -j (?:{'|'.join(TARGETS)}))?"
