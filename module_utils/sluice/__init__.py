@@ -11,6 +11,7 @@ The rooms, from the top. A module may import from its own room and from those be
     variable_files  what is wrong with the files of an inventory's variables
     render          catalogue and settings to a node's files
     node            one node: its files, changes, memory; knows no backend by name
+    observe         what a rule set does to packets, and what it means; reads dumps, of whatever program
     backends        what programs Services in the kernel; the rest meets it through interface and registry
     view            the catalogue as one node sees it
     catalogue       text to one sound catalogue; nothing of nodes or rules

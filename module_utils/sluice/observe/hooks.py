@@ -1,0 +1,127 @@
+"""A packet's way through netfilter's hooks: which chains it comes to, in which order, and IPVS between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from .. import addresses
+from ..backends.ipvs.text import VirtualAddress, VirtualServer
+from . import ipvs
+from .outcomes import ENDPOINT, PASS, Outcome, Step, gathered
+from .packets import Node, Packet, State
+from .walk import ACCEPT, REJECT, Chains, Trail, Walker, walk
+
+PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forward", "output", "postrouting"
+
+_IPVS_IN, _IPVS_OUT = 98, -98
+"""The priorities at which IPVS takes packets in input and in output (ip_vs_core.c of Linux)."""
+
+Servers = Mapping[VirtualAddress, VirtualServer]
+Walkers = list[Walker]
+
+
+class Station(NamedTuple):
+    """A built-in chain of iptables, or a base chain of nf_tables: where it is hooked in, and with what policy.
+
+    ``is_nat``: it sees the first packet of a connection only, and none whose destination (or source) another one has
+    rewritten already.
+    """
+
+    hook: str
+    priority: int
+    chain: str
+    policy: str
+    chains: Chains
+    is_nat: bool = False
+
+
+def trace(stations: Iterable[Station], servers: Servers, packet: Packet, node: Node) -> list[Outcome]:
+    """What becomes of a packet. Raises ``walk.CircleError``."""
+    way = _Way(sorted(stations, key=lambda each: each.priority), servers)
+    start = Walker(ACCEPT, State(packet, node), Fraction(1))
+    ends = way.from_node(start) if node.has(packet.source) else way.from_outside(start)
+    return gathered(map(_outcome, ends))
+
+
+class _Way:
+    """What ends on the way (dropped, refused) is put aside."""
+
+    def __init__(self, stations: Sequence[Station], servers: Servers) -> None:
+        self._stations = stations
+        self._servers = servers
+        self._over: Walkers = []
+
+    def from_outside(self, start: Walker) -> Walkers:
+        here, away = _parted(self._through(PREROUTING, [start]))
+        sent, stay = self._balanced(self._through(INPUT, here, below=_IPVS_IN))
+        left = self._through(POSTROUTING, self._through(FORWARD, away) + sent)
+        return self._over + left + self._through(INPUT, stay, above=_IPVS_IN)
+
+    def from_node(self, start: Walker) -> Walkers:
+        sent, others = self._balanced(self._through(OUTPUT, [start], below=_IPVS_OUT))
+        here, away = _parted(self._through(POSTROUTING, self._through(OUTPUT, others, above=_IPVS_OUT) + sent))
+        # What the node sends to itself comes in again, by lo, and conntrack knows it by then.
+        came = self._through(PREROUTING, here, nat=False)
+        return self._over + away + self._through(INPUT, came, nat=False)
+
+    def _through(
+        self, hook: str, found: Walkers, *, above: int = -(2**31), below: int = 2**31, nat: bool = True
+    ) -> Walkers:
+        """Through the chains of a hook with priorities from ``above`` up to ``below``."""
+        for station in self._stations:
+            if station.hook == hook and above <= station.priority < below and (nat or not station.is_nat):
+                found = list(self._ends(station, found))
+        return found
+
+    def _ends(self, station: Station, found: Walkers) -> Iterator[Walker]:
+        done = "SNAT" if station.hook in (INPUT, POSTROUTING) else "DNAT"
+        for walker in found:
+            if station.is_nat and done in walker.state.connection:
+                yield walker
+                continue
+            for end in walk(station.chains, station.chain, station.policy, walker):
+                if end.verdict == ACCEPT:
+                    yield end
+                else:
+                    self._over.append(end)
+
+    def _balanced(self, found: Walkers) -> tuple[Walkers, Walkers]:
+        """Those that a virtual server sends on, and those that none takes."""
+        sent: Walkers = []
+        others: Walkers = []
+        for each in found:
+            taken = ipvs.taken_by(self._servers, each.state.packet)
+            if taken is None:
+                others.append(each)
+            else:
+                sent += self._scheduled(each, taken)
+        # What it sends on comes to output with its new destination. By then conntrack has it.
+        return self._through(OUTPUT, sent, nat=False), others
+
+    def _scheduled(self, walker: Walker, address: VirtualAddress) -> Iterator[Walker]:
+        server = self._servers[address]
+        name = addresses.host_port(address.address, address.port)
+        some = False
+        for real, share in ipvs.shares(server):
+            some = True
+            rule = f"-a {address.text} -r {real} {server.real[real].text}"
+            step = Step("ipvs", name, rule, f"{server.scheduler}: one of {len(server.real)} real servers")
+            state = walker.state._replace(virtual=address).sent_to(*addresses.split_port(real))
+            yield Walker(ACCEPT, state, walker.probability * share, Trail(walker.trail, step))
+        if not some:
+            step = Step("ipvs", name, f"-A {address.text} {server.options}", "it has no real server to send to")
+            self._over.append(walker._replace(verdict=REJECT, trail=Trail(walker.trail, step)))
+
+
+def _parted(found: Walkers) -> tuple[Walkers, Walkers]:
+    """Those whose destination is the node itself, and the others."""
+    return [each for each in found if each.state.is_here], [each for each in found if not each.state.is_here]
+
+
+def _outcome(end: Walker) -> Outcome:
+    state = end.state
+    if end.verdict != ACCEPT:
+        return Outcome(end.verdict, "", end.probability, False, end.path)
+    return Outcome(ENDPOINT if state.endpoint else PASS, state.endpoint, end.probability, state.masqueraded, end.path)

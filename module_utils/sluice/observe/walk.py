@@ -1,0 +1,147 @@
+"""A packet's walk through chains of rules, whoever's they are; where chance decides it goes every way.
+
+Pure. What a rule asks and does is the business of whoever gives the chains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Callable, NamedTuple, Protocol
+
+from .outcomes import Step
+from .packets import State
+
+_DEEPEST = 1000
+"""Jumps after which chains are taken to lead in a circle: a kernel takes no more than 16 that return."""
+
+ACCEPT, DROP, REJECT, RETURN, GO_ON = "accept", "drop", "reject", "return", "go on"
+
+
+class Act(NamedTuple):
+    """What a rule does: a verdict, or GO_ON, in ``chain`` if that is one; ``goto`` has no way back.
+
+    ``after`` is the packet's state behind it.
+    """
+
+    verdict: str
+    after: State
+    chain: str = ""
+    goto: bool = False
+
+
+class Met(NamedTuple):
+    """What comes of a rule by this chance, and why it matched."""
+
+    chance: Fraction
+    why: str
+    act: Act
+
+
+class Rule(Protocol):
+    """A rule of a chain. ``text`` as the kernel's tool prints it."""
+
+    @property
+    def text(self) -> str: ...
+
+    def meet(self, state: State) -> tuple[Sequence[Met], str]:
+        """All that may come of a packet that meets the rule. As far as that is not certain, why nothing does."""
+
+
+class Chains(NamedTuple):
+    """The chains of one table: ``of`` gives the rules of a chain, None where it is not there."""
+
+    table: str
+    of: Callable[[str], Sequence[Rule] | None]
+
+
+class Trail(NamedTuple):
+    """The way so far; all that branch off it share it."""
+
+    before: Trail | None
+    step: Step
+
+
+class Walker(NamedTuple):
+    """A packet under way, or at an end, which ``verdict`` says."""
+
+    verdict: str
+    state: State
+    probability: Fraction
+    trail: Trail | None = None
+
+    @property
+    def path(self) -> tuple[Step, ...]:
+        found = []
+        at = self.trail
+        while at is not None:
+            found.append(at.step)
+            at = at.before
+        return tuple(reversed(found))
+
+
+class _Place(NamedTuple):
+    """Where a walker is: before the rule of a number, after so many jumps. ``back``: the places to return to."""
+
+    chain: str
+    number: int
+    back: tuple[tuple[str, int], ...] = ()
+    jumps: int = 0
+
+
+class CircleError(ValueError):
+    """Chains lead in a circle; no kernel has such ones."""
+
+
+def walk(chains: Chains, start: str, policy: str, walker: Walker) -> Iterator[Walker]:
+    """Every end of a walk through the built-in chain ``start``. Its policy decides where no rule does.
+
+    Raises CircleError.
+    """
+    waiting = [(_Place(start, 0), walker)]
+    while waiting:
+        place, here = waiting.pop()
+        for there, on in _steps(chains, place, here):
+            if there is not None:
+                waiting.append((there, on))
+            elif on.verdict == GO_ON:
+                yield on._replace(verdict=policy)
+            else:
+                yield on
+
+
+def _steps(chains: Chains, place: _Place, walker: Walker) -> Iterator[tuple[_Place | None, Walker]]:
+    """The branches of a walker up to the end of its chain: where each goes on, or None where it is at an end."""
+    rules = chains.of(place.chain) or ()
+    left = walker.probability
+    skipped: dict[str, int] = {}
+    for number in range(place.number, len(rules)):
+        rule = rules[number]
+        found, why_not = rule.meet(walker.state)
+        before, rest = dict(skipped), Fraction(1)
+        for chance, why, act in found:
+            rest -= chance
+            step = Step(chains.table, place.chain, rule.text, why, before)
+            on = Walker(act.verdict, act.after, left * chance, Trail(walker.trail, step))
+            yield _next(place, number, act), on if act.verdict != RETURN else on._replace(verdict=GO_ON)
+        left *= rest
+        if not left:
+            return
+        skipped[why_not] = skipped.get(why_not, 0) + 1
+    yield _behind(place), walker._replace(verdict=GO_ON, probability=left)
+
+
+def _next(place: _Place, number: int, act: Act) -> _Place | None:
+    if act.verdict == RETURN:
+        return _behind(place)
+    if act.verdict != GO_ON:
+        return None
+    if not act.chain:
+        return place._replace(number=number + 1)
+    if place.jumps == _DEEPEST:
+        raise CircleError(f"chain {act.chain} leads back to itself")
+    return _Place(act.chain, 0, place.back if act.goto else (*place.back, (place.chain, number + 1)), place.jumps + 1)
+
+
+def _behind(place: _Place) -> _Place | None:
+    return _Place(*place.back[-1], place.back[:-1], place.jumps) if place.back else None
