@@ -25,7 +25,7 @@ CLIENTS = {
     IPV6: ("fd00:c::2", "fd00:c::3", "fd00:d::5", "fd00:d::1:5"),
 }
 PODS = {IPV4: ("10.1.0.11", "10.1.0.12", "10.1.0.13"), IPV6: ("fd00:1::11", "fd00:1::12", "fd00:1::13")}
-_GATEWAY = {IPV4: "169.254.1.1", IPV6: "fe80::1"}
+GATEWAY = {IPV4: "169.254.1.1", IPV6: "fe80::1"}
 _LENGTH = {IPV4: (24, 32), IPV6: (64, 128)}
 
 DROPPED, REFUSED = "dropped", "refused"
@@ -115,7 +115,7 @@ def _wire(found: Mapping[str, hosts.Host], family: str) -> None:
     client.ip(f"route add {everywhere} via {NODE[family][0]}")
     node.ip(f"route add {everywhere} via {CLIENTS[family][0]}")
     for number, address in enumerate(PODS[family], 1):
-        pod, gateway = found[f"pod{number}"], _GATEWAY[family]
+        pod, gateway = found[f"pod{number}"], GATEWAY[family]
         node.ip(f"address add {gateway}/{single if family == IPV4 else network} dev pod{number} {nodad}")
         pod.ip(f"address add {address}/{single} dev eth0 {nodad}")
         pod.ip(*([f"route add {gateway} dev eth0"] if family == IPV4 else []))

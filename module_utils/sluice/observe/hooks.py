@@ -42,29 +42,29 @@ def trace(stations: Iterable[Station], servers: Servers, packet: Packet, node: N
     way = _Way(sorted(stations, key=lambda each: each.priority), servers)
     start = Walker(ACCEPT, State(packet, node), Fraction(1))
     ends = way.from_node(start) if node.has(packet.source) else way.from_outside(start)
-    return gathered(map(_outcome, ends))
+    return gathered(map(_outcome, [*ends, *way.over]))
 
 
 class _Way:
-    """What ends on the way (dropped, refused) is put aside."""
+    """What comes through is returned; ``over`` has what has ended on the way (dropped, refused)."""
 
     def __init__(self, stations: Sequence[Station], servers: Servers) -> None:
         self._stations = stations
         self._servers = servers
-        self._over: Walkers = []
+        self.over: Walkers = []
 
     def from_outside(self, start: Walker) -> Walkers:
         here, away = _parted(self._through(PREROUTING, [start]))
         sent, stay = self._balanced(self._through(INPUT, here, below=_IPVS_IN))
         left = self._through(POSTROUTING, self._through(FORWARD, away) + sent)
-        return self._over + left + self._through(INPUT, stay, above=_IPVS_IN)
+        return left + self._through(INPUT, stay, above=_IPVS_IN)
 
     def from_node(self, start: Walker) -> Walkers:
         sent, others = self._balanced(self._through(OUTPUT, [start], below=_IPVS_OUT))
         here, away = _parted(self._through(POSTROUTING, self._through(OUTPUT, others, above=_IPVS_OUT) + sent))
         # What the node sends to itself comes in again, by lo, and conntrack knows it by then.
         came = self._through(PREROUTING, here, nat=False)
-        return self._over + away + self._through(INPUT, came, nat=False)
+        return away + self._through(INPUT, came, nat=False)
 
     def _through(
         self, hook: str, found: Walkers, *, above: int = -(2**31), below: int = 2**31, nat: bool = True
@@ -85,7 +85,7 @@ class _Way:
                 if end.verdict == ACCEPT:
                     yield end
                 else:
-                    self._over.append(end)
+                    self.over.append(end)
 
     def _balanced(self, found: Walkers) -> tuple[Walkers, Walkers]:
         """Those that a virtual server sends on, and those that none takes."""
@@ -112,7 +112,7 @@ class _Way:
             yield Walker(ACCEPT, state, walker.probability * share, Trail(walker.trail, step))
         if not some:
             step = Step("ipvs", name, f"-A {address.text} {server.options}", "it has no real server to send to")
-            self._over.append(walker._replace(verdict=REJECT, trail=Trail(walker.trail, step)))
+            self.over.append(walker._replace(verdict=REJECT, trail=Trail(walker.trail, step)))
 
 
 def _parted(found: Walkers) -> tuple[Walkers, Walkers]:

@@ -11,8 +11,11 @@ _FEW = 6
 _OPERATORS = {"==": "", "in": "", "!=": "!= ", "!": "! "}
 
 
-def rule(statements: Iterable[Mapping[str, Any]]) -> str:
-    return " ".join(statement(kind, of) for each in statements for kind, of in each.items())
+def rule(statements: Iterable[Mapping[str, Any] | str]) -> str:
+    parts: list[str] = []
+    for each in statements:
+        parts += [each] if isinstance(each, str) else [statement(kind, of) for kind, of in each.items()]
+    return " ".join(parts)
 
 
 def statement(kind: str, of: Any) -> str:

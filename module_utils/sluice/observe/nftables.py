@@ -47,7 +47,7 @@ class Table:
     @property
     def is_of_iptables(self) -> bool:
         """Whether iptables-nft has made it: its rules ask what only iptables-save can print."""
-        return any("xt" in each for rules in self.rules.values() for rule in rules for each in rule)
+        return any("xt" in each for rules in self.rules.values() for rule in rules for each in rule if isinstance(each, dict))
 
     def chain(self, name: str) -> Sequence[Rule] | None:
         if name not in self._read and name in self.rules:
@@ -101,7 +101,7 @@ class Rule:
 
     __slots__ = ("_statements", "_table", "_text")
 
-    def __init__(self, statements: Sequence[Entry], table: Table) -> None:
+    def __init__(self, statements: Sequence[Entry | str], table: Table) -> None:
         self._statements = statements
         self._table = table
         self._text = ""
@@ -120,7 +120,9 @@ class Rule:
             if at == len(self._statements):
                 found.append(Met(chance, _joined(reasons), Act(GO_ON, now)))
                 continue
-            ((kind, of),) = self._statements[at].items()
+            statement = self._statements[at]
+            # What nft has no JSON for it prints as text: the updates of a map, which send no packet another way.
+            ((kind, of),) = ((statement, None),) if isinstance(statement, str) else statement.items()
             try:
                 for part, act, reason in _Statement(self._table, now).run(kind, of):
                     so_far = (*reasons, reason) if reason else reasons
