@@ -11,10 +11,11 @@ from ..backends.ipvs.text import VirtualAddress, VirtualServer
 from . import ipvs
 from .outcomes import ENDPOINT, PASS, Outcome, Step, gathered
 from .packets import Node, Packet, State
-from .walk import ACCEPT, REJECT, Chains, Trail, Walker, walk
+from .walk import ACCEPT, DROP, REJECT, Chains, Trail, Walker, walk
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forward", "output", "postrouting"
 
+_LOOPBACK = "::1"
 _IPVS_IN, _IPVS_OUT = 98, -98
 """The priorities at which IPVS takes packets in input and in output (ip_vs_core.c of Linux)."""
 
@@ -61,7 +62,8 @@ class _Way:
 
     def from_node(self, start: Walker) -> Walkers:
         sent, others = self._balanced(self._through(OUTPUT, [start], below=_IPVS_OUT))
-        here, away = _parted(self._through(POSTROUTING, self._through(OUTPUT, others, above=_IPVS_OUT) + sent))
+        routed = list(self._routed(self._through(OUTPUT, others, above=_IPVS_OUT) + sent))
+        here, away = _parted(self._through(POSTROUTING, routed))
         # What the node sends to itself comes in again, by lo, and conntrack knows it by then.
         came = self._through(PREROUTING, here, nat=False)
         return away + self._through(INPUT, came, nat=False)
@@ -86,6 +88,15 @@ class _Way:
                     yield end
                 else:
                     self.over.append(end)
+
+    def _routed(self, found: Walkers) -> Iterator[Walker]:
+        """Those that are answered: IPv6 has no route_localnet, and an answer of another host to ::1 is dropped."""
+        for each in found:
+            if each.state.packet.source == _LOOPBACK and not each.state.is_here:
+                step = Step("routing", OUTPUT, f"from {_LOOPBACK}", "Linux drops answers of other hosts to there")
+                self.over.append(each._replace(verdict=DROP, trail=Trail(each.trail, step)))
+            else:
+                yield each
 
     def _balanced(self, found: Walkers) -> tuple[Walkers, Walkers]:
         """Those that a virtual server sends on, and those that none takes."""

@@ -47,7 +47,8 @@ class Table:
     @property
     def is_of_iptables(self) -> bool:
         """Whether iptables-nft has made it: its rules ask what only iptables-save can print."""
-        return any("xt" in each for rules in self.rules.values() for rule in rules for each in rule if isinstance(each, dict))
+        every = (each for rules in self.rules.values() for rule in rules for each in rule)
+        return any("xt" in each for each in every if isinstance(each, dict))
 
     def chain(self, name: str) -> Sequence[Rule] | None:
         if name not in self._read and name in self.rules:
