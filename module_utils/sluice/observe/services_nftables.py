@@ -1,0 +1,180 @@
+"""Services in the nftables tables of kube-proxy (1.29 and later): chains by name, maps of verdicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..addresses import host_port
+from .nft_values import Value, pattern
+from .nftables import Table
+from .service_ports import (
+    CLUSTER,
+    KUBE_PROXY,
+    LOCAL,
+    NO_ENDPOINTS,
+    NO_LOCAL_ENDPOINTS,
+    Endpoints,
+    ServicePort,
+    evenly,
+)
+from .services_flat import elements
+
+TABLE = "kube-proxy"
+OF_A_SERVICE = re.compile(r"(service|local|external|firewall|endpoint|affinity)-(\w{8})-(.*)")
+_NAME = re.compile(r"([^/]+)/([^/]+)/(tcp|udp|sctp)/([^_/]*)")
+
+
+def ports(table: Table) -> Iterator[ServicePort]:
+    """The service ports in a table of kube-proxy; none in any other."""
+    if table.name != TABLE:
+        return
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    inside = {key for key, _data, _about in elements(table, "cluster-ips")}
+    for kind in ("service-ips", "service-nodeports", "no-endpoint-services", "no-endpoint-nodeports", "firewall-ips"):
+        for key, data, about in elements(table, kind):
+            name, digest = _whose(data, about)
+            if name:
+                of = found.setdefault((name, key[-2]), {"digest": "", "ways": []})
+                of["digest"] = of["digest"] or digest
+                of["ways"].append((kind, key, data))
+    own = tuple(sorted(map(str, (key for key, _data, _about in elements(table, "nodeport-ips")))))
+    for (name, protocol), of in found.items():
+        port = ServicePort(KUBE_PROXY, name, protocol, entries=len(of["ways"]))
+        for kind, key, data in of["ways"]:
+            port = _with_way(port, kind, key, _target(data), inside)
+        yield _with_chains(table, port, of["digest"])._replace(node_addresses=own if port.node_port else ())
+
+
+def _target(data: Any) -> str:
+    """The chain that a verdict leads to, or the verdict itself."""
+    for kind, of in data.items():
+        return str(of["target"]) if kind in ("goto", "jump") else str(kind)
+    return ""
+
+
+def _whose(data: Any, about: str) -> tuple[str, str]:
+    """The name of the service port, and what all of its chains end in."""
+    found = OF_A_SERVICE.match(_target(data))
+    name = _NAME.match(found[3]) if found else None
+    if not found or not name:
+        return about.rstrip(":"), ""
+    return f"{name[1]}/{name[2]}" + (f":{name[4]}" if name[4] else ""), f"{found[2]}-{found[3]}"
+
+
+def _with_way(port: ServicePort, kind: str, key: tuple[Any, ...], target: str, inside: set[Value]) -> ServicePort:
+    if kind == "firewall-ips":
+        vips = (*port.load_balancer_ips, key[0])
+        return port._replace(
+            load_balancer_ips=vips, external_ips=tuple(each for each in port.external_ips if each not in vips)
+        )
+    refusal = NO_LOCAL_ENDPOINTS if target == "drop" else NO_ENDPOINTS
+    of_node = kind.endswith("nodeports")
+    port = port._replace(node_port=key[-1]) if of_node else port._replace(port=key[-1])
+    if kind.startswith("no-"):
+        if not of_node and key[0] in inside:
+            policy = LOCAL if target == "drop" else port.internal_policy
+            return port._replace(cluster_ip=key[0], inside=refusal, internal_policy=policy)
+        policy = LOCAL if target == "drop" else port.external_policy
+        port = port._replace(outside=refusal, external_policy=policy)
+    elif not of_node and (key[0] in inside or target.startswith(("service-", "local-"))):
+        return port._replace(cluster_ip=key[0], internal_policy=LOCAL if target.startswith("local-") else CLUSTER)
+    if not of_node and key[0] not in (*port.external_ips, *port.load_balancer_ips):
+        port = port._replace(external_ips=(*port.external_ips, key[0]))
+    return port
+
+
+def _with_chains(table: Table, port: ServicePort, digest: str) -> ServicePort:
+    chains = {part: f"{part}-{digest}" for part in ("service", "local", "external", "firewall")} if digest else {}
+    rules = {part: table.rules.get(name, []) for part, name in chains.items()}
+    external = rules.get("external", [])
+    policy = port.external_policy
+    if external and not policy:
+        # Policy Cluster masquerades everybody; policy Local asks where a client is first.
+        policy = CLUSTER if any(_is_mark(rule[0]) for rule in external if rule) else LOCAL
+    ends = {end for part in ("service", "local") for rule in rules.get(part, ()) for end in _ends(table, rule)}
+    timeouts = [table.listed.get(end.replace("endpoint-", "affinity-", 1), {}).get("timeout") for end in ends]
+    vips = port.load_balancer_ips
+    ranges = [each for rule in rules.get("firewall", ()) for each in _ranges(rule) if each not in vips]
+    return port._replace(
+        endpoints=_endpoints(table, rules.get("service", [])),
+        local_endpoints=_endpoints(table, rules.get("local", [])),
+        external_policy=policy,
+        affinity_seconds=next((int(each) for each in timeouts if each), 0),
+        source_ranges=tuple(ranges),
+        entries=port.entries + sum(map(len, rules.values())) + sum(len(table.rules.get(end, ())) for end in ends),
+    )
+
+
+def _is_mark(statement: Mapping[str, Any]) -> bool:
+    target = statement.get("jump", {}).get("target", "")
+    return "mangle" in statement or target == "mark-for-masquerade"
+
+
+def _endpoints(table: Table, rules: Iterable[Any]) -> Endpoints:
+    for rule in rules:
+        found = list(_slots(table, rule))
+        if found:
+            return evenly(found)
+    return ()
+
+
+def _slots(table: Table, rule: Iterable[Any]) -> Iterator[str]:
+    """The endpoints between which a rule chooses by chance; one that asks for a known client chooses nobody."""
+    for statement in rule:
+        for kind, of in statement.items():
+            if kind == "match":
+                if isinstance(of["right"], str) and of["right"].startswith("@affinity-"):
+                    return
+            elif kind == "vmap":
+                for _key, verdict in _inline(of["data"]):
+                    yield from _of_chain(table, _target(verdict))
+            elif kind in ("goto", "jump") and of["target"].startswith("endpoint-"):
+                yield from _of_chain(table, of["target"])
+            elif kind == "dnat":
+                yield from _destinations(of)
+
+
+def _ends(table: Table, rule: Iterable[Any]) -> Iterator[str]:
+    """The chains of endpoints that a rule leads to."""
+    for statement in rule:
+        for kind, of in statement.items():
+            targets = [of["target"]] if kind in ("goto", "jump") else []
+            if kind == "vmap":
+                targets = [_target(verdict) for _key, verdict in _inline(of["data"])]
+            yield from (each for each in targets if each.startswith("endpoint-") and each in table.rules)
+
+
+def _of_chain(table: Table, chain: str) -> Iterator[str]:
+    for rule in table.rules.get(chain, ()):
+        for statement in rule:
+            if "dnat" in statement:
+                yield from _destinations(statement["dnat"])
+
+
+def _destinations(of: Mapping[str, Any]) -> Iterator[str]:
+    where = of["addr"]
+    if isinstance(where, dict) and "map" in where:
+        for _key, data in _inline(where["map"]["data"]):
+            yield host_port(*pattern(data))
+    elif "port" in of:
+        yield host_port(str(pattern(where)), int(pattern(of["port"])))
+
+
+def _inline(data: Any) -> Iterable[Any]:
+    """The pairs of a map that stands in a rule."""
+    return data["set"] if isinstance(data, dict) else ()
+
+
+def _ranges(rule: Iterable[Any]) -> Iterator[str]:
+    """The networks that a chain ``firewall-`` lets in: it drops all others."""
+    for statement in rule:
+        match = statement.get("match", {})
+        if match.get("op") == "!=" and match.get("left", {}).get("payload", {}).get("field") == "saddr":
+            right = match["right"]
+            for each in right["set"] if isinstance(right, dict) and "set" in right else [right]:
+                if isinstance(each, dict) and "prefix" in each:
+                    yield f"{each['prefix']['addr']}/{each['prefix']['len']}"
+                elif isinstance(each, str):
+                    yield each

@@ -1,0 +1,55 @@
+"""What rules of iptables tell of a Service, where recorded dumps do not show it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import support
+
+from sluice.addresses import IPV6
+from sluice.observe import services_iptables
+from sluice.observe.iptables_rules import Tables
+from sluice.observe.service_ports import Endpoint, ServicePort
+
+
+def _ports(text: str) -> list[ServicePort]:
+    return list(services_iptables.ports(Tables(text), ""))
+
+
+def test_released_with_a_colon() -> None:
+    """Up to 1.18 a port without a name leaves one at the end; rules may have lost their comments in large clusters."""
+    (found,) = _ports(
+        "*nat\n-A KUBE-NODEPORTS -p tcp -m comment --comment ns/web: -m tcp --dport 31714 -j KUBE-XLB-A\n"
+        '-A KUBE-SERVICES -d 10.96.0.1/32 -p tcp -m comment --comment "ns/web: cluster IP" -m tcp --dport 80 '
+        "-j KUBE-SVC-A\n"
+        "-A KUBE-XLB-A -j KUBE-SEP-A\n"
+        "-A KUBE-SVC-A -m statistic --mode random --probability 0.33332999982 -j KUBE-SEP-A\n"
+        "-A KUBE-SVC-A -j KUBE-SEP-B\n"
+        "-A KUBE-SEP-A -p tcp -m tcp -j DNAT --to-destination 10.1.0.1:80\n"
+        "-A KUBE-SEP-B -p tcp -m tcp -j DNAT --to-destination 10.1.0.2:80\n"
+    )
+    assert (found.name, found.node_port, found.external_policy) == ("ns/web", 31714, "Local")
+    assert found.local_endpoints == (Endpoint("10.1.0.1:80", Fraction(1)),)
+    assert sum(each.share for each in found.endpoints) == 1
+
+
+def test_protocols_of_nodes_without_their_names() -> None:
+    (found,) = _ports(
+        '*filter\n-A KUBE-SERVICES -d 10.96.0.1/32 -p 132 -m comment --comment "ns/web has no endpoints" -m sctp '
+        "--dport 80 -j REJECT --reject-with icmp-port-unreachable\n"
+    )
+    assert (found.protocol, found.inside, found.entries) == ("sctp", "has no endpoints", 1)
+
+
+def test_ipv6() -> None:
+    objects = [support.service(ip="fd00::1"), support.endpoint_slice("fd00:1::1", family=IPV6)]
+    written = support.rendered(support.catalogue(*objects), support.node(ip_families=["IPv6"]))
+    (found,) = _ports(written["ip6tables.rules"])
+    assert (found.cluster_ip, found.endpoints) == ("fd00::1", (Endpoint("[fd00:1::1]:8080", Fraction(1)),))
+
+
+def test_other_programs_rules_are_no_services() -> None:
+    assert not _ports(
+        "*nat\n-A KUBE-SERVICES -m comment --comment mine -j ACCEPT\n-A DOCKER -p tcp --dport 80 -j DNAT "
+        "--to-destination 172.17.0.2:80\n"
+    )
