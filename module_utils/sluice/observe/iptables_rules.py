@@ -48,6 +48,9 @@ def comment(text: str) -> str:
 
 def target_name(text: str) -> str:
     """The target or chain of a rule, ``""`` for none."""
+    _before, jump, rest = text.rpartition(" -j ")
+    if jump and '"' not in rest:
+        return rest.partition(" ")[0]
     found = _TARGET.search(_COMMENT.sub("", text))
     return found[2] if found else ""
 

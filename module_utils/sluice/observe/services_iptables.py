@@ -192,7 +192,7 @@ def _balanced(rules: Iterable[str], chains: _Chains) -> Endpoints:
         for text in chains.get(end, ()):
             to = _TO.search(text)
             if to:
-                together[to[1]] = together.get(to[1], Fraction(0)) + share
+                together[to[1]] = together[to[1]] + share if to[1] in together else share
                 break
     return tuple(Endpoint(text, share) for text, share in sorted(together.items()))
 

@@ -60,8 +60,12 @@ def _joined(
 ) -> ServicePort:
     at = found[0]
     local = kinds.is_local(at)
+    before = port.endpoints
     for each in found:
         port = _with_endpoints(port, servers[each], local=local)
+    if port.cluster_ip and not local and 0 < len(before) < len(port.endpoints):
+        # The cluster IP has some of the endpoints that all others have: those of this node.
+        port = port._replace(internal_policy=LOCAL, local_endpoints=before)
     port = port._replace(external_policy=LOCAL if local else CLUSTER)
     if kind == NODE_PORT:
         return port._replace(node_port=at.port, node_addresses=tuple(sorted(each.address for each in found)))

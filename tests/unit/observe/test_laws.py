@@ -1,0 +1,69 @@
+"""What a service port takes is what recorded rules and our own files have of it."""
+
+from __future__ import annotations
+
+import pytest
+import support
+from planted import GOLDEN, recorded
+
+from sluice import render
+from sluice.backends.interface import Memo
+from sluice.backends.nftables.backend import BACKEND
+from sluice.backends.nftables.text import FILE
+from sluice.observe import laws, rule_counts
+from sluice.observe.laws import Size, Style
+from sluice.observe.service_ports import Endpoint, ServicePort, evenly
+from sluice.observe.services import services
+from sluice.observe.services_flat import elements
+from sluice.observe.snapshot import snapshot
+
+CASES = sorted({(path.stem, path.parent.name, path.parents[1].name) for path in GOLDEN.glob("[0-9]*/*/*.rules")})
+PORT = ServicePort("iptables", "shop/web", "tcp", "10.96.0.1", 80, internal_policy="Cluster")
+THREE: tuple[Endpoint, ...] = evenly(["10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80"])
+
+
+@pytest.mark.parametrize(("case", "mode", "version"), CASES)
+def test_laws_are_those_of_kube_proxy(case: str, mode: str, version: str) -> None:
+    held = snapshot(recorded(case, mode, version).items())
+    style = rule_counts.style(held)
+    for port in services(held):
+        reckoned = laws.rules(port, style) if mode == "iptables" else sum(laws.virtual_servers(port, 0))
+        assert reckoned == port.entries, port
+
+
+def test_numbers_that_people_know() -> None:
+    """2 + 3n, and what else articles say."""
+    assert laws.rules(PORT._replace(endpoints=THREE), Style()) == 2 + 3 * 3
+    assert laws.rules(PORT._replace(endpoints=THREE, affinity_seconds=60), Style()) == 2 + 4 * 3
+    assert laws.rules(PORT._replace(endpoints=THREE), Style(masquerades=False)) == 1 + 3 * 3
+    assert laws.rules(PORT._replace(inside="has no endpoints"), Style()) == 1
+    assert laws.virtual_servers(PORT._replace(endpoints=THREE, node_port=30080), 4) == (5, 15)
+    assert laws.elements(PORT._replace(endpoints=THREE)) == 2 + 3
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_elements_are_those_that_are_rendered() -> None:
+    node_port = {"port": 80, "targetPort": 8080, "nodePort": 30080}
+    objects = [
+        support.service(
+            type="LoadBalancer", ports=[node_port], ingress=["198.51.100.9"], loadBalancerSourceRanges=["192.0.2.0/24"]
+        ),
+        support.endpoint_slice("10.1.0.1", "10.1.0.2"),
+        support.service("sticky", ip="10.96.0.2", sessionAffinity="ClientIP", externalIPs=["203.0.113.7"]),
+        support.endpoint_slice("10.1.0.1", "10.1.0.3", of="sticky"),
+        support.service("empty", ip="10.96.0.3", externalIPs=["203.0.113.8"]),
+    ]
+    own = support.node(backend="nftables", ip_families=["IPv4"])
+    text = BACKEND.render(render.views(support.catalogue(*objects), own), own, Memo())[FILE]
+    held = snapshot([("nft", support.in_a_namespace("nft -f - && nft -j list ruleset", text))])
+    ports = services(held)
+    assert [laws.elements(port) for port in ports] == [port.entries for port in ports]
+    (table,) = held.nftables
+    shared = ("ways", "made-of")  # as many however many Services there are
+    number = sum(len(list(elements(table, name))) for name in table.listed if name not in shared)
+    assert laws.size(ports, Style(), 1).elements == number
+
+
+def test_sizes_add_up() -> None:
+    ports = [PORT._replace(endpoints=THREE), PORT._replace(name="shop/other", endpoints=THREE)]
+    assert laws.size(ports, Style(), 1) == Size(22, 2, 6, 2 * 5 + 3)
