@@ -1,0 +1,38 @@
+"""All that is odd in a node's rules: what lets a Service's packets go astray comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import (
+    oddities_before,
+    oddities_chains,
+    oddities_frame,
+    oddities_ipvs,
+    oddities_nft_before,
+    oddities_nftables,
+    oddities_proxies,
+)
+from .iptables_chains import Jumps
+from .oddity import Oddity
+from .service_ports import IPTABLES, ServicePort
+from .snapshot import Snapshot
+
+
+def oddities(snapshot: Snapshot, ports: Sequence[ServicePort]) -> list[Oddity]:
+    """Every oddity; ``ports``: the Services that are in the rules."""
+    found: list[Oddity] = []
+    for variant, tables in snapshot.iptables.items():
+        where = f"{IPTABLES}-{variant.name}" if variant.name else IPTABLES
+        if len(snapshot.iptables) > 1:
+            where += f" {variant.family}"
+        jumps = Jumps(tables)
+        own = [port for port in ports if port.family == variant.family]
+        found += oddities_chains.found(tables, jumps, where)
+        found += oddities_frame.found(tables, jumps, where)
+        found += oddities_before.found(tables, jumps, where, own, snapshot)
+    found += oddities_ipvs.found(snapshot, ports)
+    found += oddities_nftables.found(snapshot.nftables)
+    found += oddities_nft_before.found(snapshot, ports)
+    found += oddities_proxies.found(snapshot, ports)
+    return sorted(found, key=lambda each: not each.hurts)

@@ -1,0 +1,35 @@
+"""Two programs that rewrite the same Services: whose rules come first decides, and the other's endpoints are stale."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from .. import addresses
+from .oddity import Oddity, few
+from .service_ports import IPTABLES, KUBE_PROXY, ServicePort
+from .services import ways_in
+from .snapshot import LEGACY, NFT, Snapshot
+
+
+def found(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:
+    """Those of a node."""
+    at: dict[str, dict[tuple[str, int, str], str]] = {}
+    for port in ports:
+        own = at.setdefault(port.source, {})
+        own.update((way, port.name or addresses.host_port(*way[:2])) for way in ways_in(port))
+        if port.node_port:
+            own["", port.node_port, port.protocol] = port.name or f"node port {port.node_port}"
+    for first, second in itertools.combinations(sorted(at), 2):
+        both = sorted({at[first][way] for way in at[first].keys() & at[second].keys()})
+        variants = {first, second} == {f"{IPTABLES}-{LEGACY}", f"{IPTABLES}-{NFT}"}
+        beside = KUBE_PROXY in (first, second)
+        if not (both or beside):
+            continue
+        yield Oddity(
+            "the same Services in both variants of iptables" if variants else "two proxies on one node",
+            f"{first} and {second}: {few(both) or 'no Service in common'}",
+            "the rules that come first send a connection on; if theirs are old, to endpoints that are gone",
+            "stop one of the proxies, and remove its rules (kube-proxy --cleanup; the other variant's iptables -F, -X)",
+            bool(both),
+        )
