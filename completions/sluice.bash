@@ -34,9 +34,11 @@ _sluice() {
         "status --dir") kind=-d ;;
         "rollback --to") : ;;
         "rollback --dir") kind=-d ;;
+        "explain --dump") kind=-f ;;
+        "explain --dir") kind=-d ;;
         "diff --dir") kind=-d ;;
         *) case $command in
-            "") words='render validate allocate get apply confirm drain undrain status health history rollback diff --version --help' ;;
+            "") words='render validate allocate get apply confirm drain undrain status health history rollback explain diff --version --help' ;;
             render)
                 if [[ $word == -* ]]; then words='--settings --allocations --backend --out --help'
                 else kind=-f; fi ;;
@@ -62,6 +64,7 @@ _sluice() {
             health) words='--json --metrics --supervise --check --help' ;;
             history) words='--json --help' ;;
             rollback) words='--to --unconfirmed --check --dir --help' ;;
+            explain) words='--dump --dir --json --help' ;;
             diff) words='--dir --force --help' ;;
         esac ;;
     esac

@@ -209,6 +209,13 @@ def _parser() -> argparse.ArgumentParser:
     with_check(rollback)
     with_folder(rollback)
 
+    explain = command("explain", _explain, "say which Services are in a node's rules, how many rules, and what is odd")
+    dumped = explain.add_mutually_exclusive_group(required=True)
+    dump_help = "what iptables-save, ip6tables-save, ipset save, ipvsadm -Sn, ip address, nft -j list ruleset printed"
+    dumped.add_argument("--dump", nargs="+", metavar="FILE", help=dump_help)
+    dumped.add_argument("--dir", metavar="DIR", help="a folder of rendered files")
+    with_json(explain)
+
     diff = command("diff", _diff, "say how this node's kernel differs from files: + is missing, - should not be there")
     with_folder(diff)
     with_force(diff)
@@ -482,6 +489,22 @@ def _history(arguments: argparse.Namespace) -> int:
     else:
         _complain("No generations are kept")
     return FINE
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from .observe import dumps, explain, explain_text
+
+    try:
+        held = dumps.of_folder(arguments.dir) if arguments.dir else dumps.of_files(arguments.dump)
+    except InputError as error:  # exit code 1 says that rules are odd
+        _print_faults(error.faults)
+        return FAILED
+    found = explain.explain(held)
+    if arguments.json:
+        _say(json.dumps(found.fields()))
+    else:
+        _write(explain_text.text(found))
+    return FINE if found.is_well else NO
 
 
 def _diff(arguments: argparse.Namespace) -> int:

@@ -508,3 +508,42 @@ def test_status_of_what_is_no_node(words: tuple[str, ...], tmp_path: Path) -> No
     ran = Ran(*words, "--dir", tmp_path)
     line = f"sluice: there is no {tmp_path}/settings.json: this node was given no Services"
     assert (ran.code, ran.output, ran.errors) == (2, "", [line])
+
+
+RECORDED = ROOT / "tests" / "golden" / "1.36" / "iptables" / "16-loadbalancer.rules"
+
+
+def test_explain_says_what_is_in_a_dump() -> None:
+    ran = Ran("explain", "--dump", RECORDED)
+    assert (ran.code, ran.errors) == (0, [])
+    assert ran.output.splitlines()[1].startswith("default/web   LoadBalancer   10.96.0.50")
+    found = json.loads(Ran("explain", "--json", "--dump", RECORDED).output)
+    assert [each["name"] for each in found["services"]] == ["default/web"]
+
+
+def test_explain_says_no_where_something_hurts(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.rules"
+    odd.write_text(
+        "".join(
+            line for line in RECORDED.read_text().splitlines(keepends=True) if not line.startswith("-A POSTROUTING")
+        )
+    )
+    ran = Ran("explain", "--dump", odd)
+    assert ran.code == 1
+    assert "! POSTROUTING does not jump to KUBE-POSTROUTING" in ran.output
+
+
+def test_explain_of_what_is_no_dump(tmp_path: Path, good: Path) -> None:
+    ran = Ran("explain", "--dump", good, RECORDED)
+    assert ran.code == 2
+    assert len(ran.errors) == 1
+    assert ran.errors[0].startswith(f"{good}: none of iptables-save")
+    assert Ran("explain", "--dump", tmp_path / "none").code == 2
+    assert Ran("explain", "--dir", tmp_path).code == 2
+
+
+def test_explain_of_rendered_files(tmp_path: Path, good: Path, node: Path) -> None:
+    assert Ran("render", "--settings", node, "--out", tmp_path / "lb1", good).code == 0
+    ran = Ran("explain", "--dir", tmp_path / "lb1")
+    assert ran.code == 0
+    assert "shop/web" in ran.output

@@ -115,6 +115,24 @@ USAGES = {
         ),
         {0: "they are in force again", 2: "there are none, or it could not be done: stderr says why"},
     ),
+    "explain": Usage(
+        (
+            (
+                "sluice explain --dump rules.txt",
+                "what iptables-save printed on any node, whatever program made the rules",
+            ),
+            (
+                "sluice explain --dump rules.txt sets.txt servers.txt addresses.txt",
+                "of IPVS, with all that belongs to it",
+            ),
+            ("sluice explain --dir lb1 --json", "of files that sluice render wrote, for programs"),
+        ),
+        {
+            0: "it is printed, and nothing odd hurts packets",
+            1: "it is printed, and something odd hurts packets: lines that begin with !",
+            2: "a dump could not be read: stderr says which and why",
+        },
+    ),
     "diff": Usage(
         (
             ("sluice diff", "whether somebody has changed our rules"),

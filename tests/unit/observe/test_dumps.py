@@ -1,0 +1,54 @@
+"""Dumps in files and folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import support
+
+from sluice.addresses import IPV4, IPV6
+from sluice.faults import InputError
+from sluice.observe import dumps
+from sluice.observe.services import services
+
+
+def _faults(read: object) -> list[str]:
+    assert isinstance(read, InputError)
+    return [str(fault) for fault in read.faults]
+
+
+def test_each_file_that_is_no_dump_is_told(tmp_path: Path) -> None:
+    for name, content in (("a.txt", b"hello"), ("b.txt", b"\xff\xfe"), ("c.txt", b"*nat\nCOMMIT\n"), ("d", b"{}")):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        dumps.of_files([str(tmp_path / name) for name in ("a.txt", "b.txt", "c.txt", "d")])
+    found = _faults(raised.value)
+    assert [line.partition(":")[0].rpartition("/")[2] for line in found] == ["b.txt", "a.txt", "d"]
+
+
+@pytest.mark.parametrize("backend", ["iptables", "ipvs"])
+@pytest.mark.parametrize("compat", ["1.20", "1.36"])
+def test_folder_of_rendered_files(tmp_path: Path, backend: str, compat: str) -> None:
+    objects = [support.service(ip="10.96.0.1"), support.endpoint_slice("10.1.0.1")]
+    own = support.node(backend=backend, compat=compat, ip_families=["IPv4", "IPv6"])
+    for name, text in support.rendered(support.catalogue(*objects), own).items():
+        (tmp_path / name).write_text(text)
+    held = dumps.of_folder(str(tmp_path))
+    assert [each.cluster_ip for each in services(held)] == ["10.96.0.1"]
+    assert {variant.family for variant in held.iptables} == {IPV4, IPV6}
+
+
+def test_folder_of_nftables(tmp_path: Path) -> None:
+    (tmp_path / "nftables.nft").write_text("table ip sluice {\n}\n")
+    with pytest.raises(InputError) as raised:
+        dumps.of_folder(str(tmp_path))
+    assert _faults(raised.value) == [
+        f"{tmp_path}/nftables.nft: is not read yet: load it, and dump it by nft -j list ruleset"
+    ]
+
+
+def test_folder_without_dumps(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        dumps.of_folder(str(tmp_path))
+    assert "has none of iptables.rules" in _faults(raised.value)[0]
