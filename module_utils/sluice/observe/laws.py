@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ..addresses import IPV4
 from .service_ports import LOCAL, NO_LOCAL_ENDPOINTS, ServicePort
 
 
@@ -17,11 +18,13 @@ class Style(NamedTuple):
 
     ``is_old``: cut into chains as up to 1.23. ``masquerades``: whether a ClusterIP has a rule that does.
     ``tells_pods``: whether traffic policy Local has one for clients in the cluster's own network.
+    ``counts_localhost``: whether node ports have one more, for loopback (kube-proxy's metrics, where there is nfacct).
     """
 
     is_old: bool = False
     masquerades: bool = True
     tells_pods: bool = True
+    counts_localhost: bool = False
 
 
 class Size(NamedTuple):
@@ -46,6 +49,8 @@ def _rules_since_124(port: ServicePort, style: Style) -> int:
     if outer and _is_served(port):
         is_local = port.external_policy == LOCAL
         found += outer + (2 + style.tells_pods + bool(port.local_endpoints) if is_local else 2)
+        if port.node_port and style.counts_localhost:
+            found += port.family == IPV4
         if port.load_balancer_ips and port.source_ranges:
             found += len(port.source_ranges) + 1 + len(port.load_balancer_ips)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .iptables_chains import BUILT_IN, Jumps
@@ -37,6 +37,10 @@ _NEEDED = (
     _Needed("filter", "INPUT", "KUBE-IPVS-FILTER", "every port of a Service's address reaches the node's own programs"),
     _Needed("filter", "OUTPUT", "KUBE-IPVS-OUT-FILTER", "loadBalancerSourceRanges do not keep the node itself out"),
 )
+_OF_A_KUBELET = {
+    *("KUBE-FIREWALL", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY", "KUBE-IPTABLES-HINT"),
+    *("KUBE-MARK-DROP", "KUBE-MARK-MASQ", "KUBE-POSTROUTING"),
+}
 _ANEW = "have the proxy write all of its rules anew (sluice apply, or restart kube-proxy)"
 
 
@@ -77,11 +81,10 @@ def _jumps(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
                 yield Oddity(f"there is no chain {chain}", f"{where} {table}", effect, _ANEW, True)
 
 
-def _is_of_a_kubelet(chains: object) -> bool:
+def _is_of_a_kubelet(chains: Iterable[str]) -> bool:
     """Whether a table has what a kubelet makes, and nothing of a proxy."""
-    names = set(chains) if isinstance(chains, dict) else set()
-    ours = {name for name in names if name.startswith("KUBE-")}
-    return ours <= {"KUBE-FIREWALL", "KUBE-KUBELET-CANARY", "KUBE-MARK-DROP", "KUBE-MARK-MASQ", "KUBE-POSTROUTING"}
+    ours = {name for name in chains if name.startswith("KUBE-")}
+    return ours <= _OF_A_KUBELET
 
 
 def _masquerading(tables: Tables, where: str) -> Iterator[Oddity]:

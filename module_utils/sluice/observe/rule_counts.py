@@ -102,12 +102,14 @@ def _of_nftables(table: Table) -> Iterator[Count]:
 def style(snapshot: Snapshot) -> Style:
     """What the rules of iptables have in common, as far as there are any."""
     chains = [found for tables in snapshot.iptables.values() for found in tables.rules.get("nat", {}).items()]
-    masquerades = pods = is_old = is_new = False
+    masquerades = pods = is_old = is_new = localhost = False
     for name, rules in chains:
         part = OF_A_SERVICE.match(name)
         kind = part[1] if part else ""
         is_old |= kind == "XLB" or name == "KUBE-MARK-DROP"
         is_new |= kind == "EXT"
+        if name == "KUBE-NODEPORTS":
+            localhost |= any(" --nfacct-name localhost_nps_accepted_pkts" in text for text in rules)
         if name == "KUBE-SERVICES" or kind in ("SVC", "SVL"):
             first = rules if name == "KUBE-SERVICES" and not masquerades else rules[:1]
             masquerades |= any(" cluster IP" in text and text.endswith("-j KUBE-MARK-MASQ") for text in first)
@@ -115,4 +117,4 @@ def style(snapshot: Snapshot) -> Style:
             pods |= any(comment(text).startswith(("pod traffic for", "Redirect pods")) for text in rules[:1])
     if not any(OF_A_SERVICE.match(name) for name, _rules in chains):
         return Style()
-    return Style(is_old and not is_new, masquerades, pods)
+    return Style(is_old and not is_new, masquerades, pods, localhost)

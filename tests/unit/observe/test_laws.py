@@ -41,6 +41,17 @@ def test_numbers_that_people_know() -> None:
     assert laws.elements(PORT._replace(endpoints=THREE)) == 2 + 3
 
 
+def test_rules_that_count_for_kube_proxys_metrics() -> None:
+    """Where the kernel has nfacct, a node port has a rule more; a Service has no more for it."""
+    rules = recorded("12-nodeport")[".rules"]
+    line = next(line for line in rules.splitlines() if line.startswith("-A KUBE-NODEPORTS ") and "-j KUBE-EXT" in line)
+    counting = line.replace("KUBE-NODEPORTS ", "KUBE-NODEPORTS -d 127.0.0.0/8 ")
+    counting = counting.replace(" -j ", " -m nfacct --nfacct-name localhost_nps_accepted_pkts -j ")
+    held = snapshot([("rules", rules.replace(line, f"{counting}\n{line}"))])
+    (port,) = services(held)
+    assert laws.rules(port, rule_counts.style(held)) == port.entries
+
+
 @pytest.mark.usefixtures("needs_root")
 def test_elements_are_those_that_are_rendered() -> None:
     node_port = {"port": 80, "targetPort": 8080, "nodePort": 30080}

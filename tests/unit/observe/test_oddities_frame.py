@@ -101,4 +101,5 @@ def test_other_bits_are_theirs(rule: str) -> None:
 
 
 def test_a_kubelets_rules_alone_are_no_proxys() -> None:
+    assert not odd("*nat\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n*mangle\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT\n")
     assert not odd("*filter\n:KUBE-FIREWALL - [0:0]\n-A INPUT -j KUBE-FIREWALL\n-A OUTPUT -j KUBE-FIREWALL\nCOMMIT\n")
