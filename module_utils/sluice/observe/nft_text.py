@@ -11,11 +11,8 @@ _FEW = 6
 _OPERATORS = {"==": "", "in": "", "!=": "!= ", "!": "! "}
 
 
-def rule(statements: Iterable[Mapping[str, Any] | str]) -> str:
-    parts: list[str] = []
-    for each in statements:
-        parts += [each] if isinstance(each, str) else [statement(kind, of) for kind, of in each.items()]
-    return " ".join(parts)
+def rule(statements: Iterable[Mapping[str, Any]]) -> str:
+    return " ".join(statement(kind, of) for each in statements for kind, of in each.items())
 
 
 def statement(kind: str, of: Any) -> str:
@@ -23,6 +20,8 @@ def statement(kind: str, of: Any) -> str:
         return f"{expression(of['left'])} {_OPERATORS.get(of['op'], of['op'] + ' ')}{expression(of['right'])}"
     if kind == "mangle":
         return f"{expression(of['key'])} set {expression(of['value'])}"
+    if kind == "unknown":
+        return str(of)
     if kind in ("jump", "goto"):
         return f"{kind} {of['target']}"
     if kind == "vmap":

@@ -1,4 +1,7 @@
-"""Rules of nf_tables as a walk meets them: a listing by ``nft -j list ruleset`` (libnftables-json(5))."""
+"""Rules of nf_tables as a walk meets them: a listing by ``nft -j list ruleset`` (libnftables-json(5)).
+
+A rule that looks at what no dump tells, or has what is not known here, is taken not to match, and says so.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from fractions import Fraction
 from typing import Any, Callable
 
 from .. import addresses
-from . import nft_text
+from . import nft_statements, nft_text
 from .hooks import Station
+from .nft_lexer import Lexer
 from .nft_values import Elements, MissError, Value, elements, fits, pattern, value
 from .packets import ELSEWHERE, State
 from .walk import ACCEPT, DROP, GO_ON, REJECT, RETURN, Act, Chains, Met
@@ -47,8 +51,7 @@ class Table:
     @property
     def is_of_iptables(self) -> bool:
         """Whether iptables-nft has made it: its rules ask what only iptables-save can print."""
-        every = (each for rules in self.rules.values() for rule in rules for each in rule)
-        return any("xt" in each for each in every if isinstance(each, dict))
+        return any("xt" in each for rules in self.rules.values() for rule in rules for each in rule)
 
     def chain(self, name: str) -> Sequence[Rule] | None:
         if name not in self._read and name in self.rules:
@@ -74,7 +77,7 @@ def tables(listing: Listing) -> list[Table]:
             key = of["family"], of["table"]
             table = found.get(key) or found.setdefault(key, Table(*key))
             if kind == "rule":
-                table.rules.setdefault(of["chain"], []).append(of["expr"])
+                table.rules.setdefault(of["chain"], []).append(_statements(of["expr"]))
             elif kind == "chain":
                 table.rules.setdefault(of["name"], [])
                 if "hook" in of:
@@ -82,6 +85,14 @@ def tables(listing: Listing) -> list[Table]:
             else:
                 table.listed[of["name"]] = of
     return list(found.values())
+
+
+def _statements(listed: Sequence[Any]) -> list[Entry]:
+    """The statements of a rule. Those that nft -j has no form for (``update @map``, 1.0.6) it writes as text."""
+    found: list[Entry] = []
+    for each in listed:
+        found += nft_statements.rule(Lexer(each).line())[0] if isinstance(each, str) else [each]
+    return found
 
 
 def stations(found: Iterable[Table], family: str) -> Iterator[Station]:
@@ -102,7 +113,7 @@ class Rule:
 
     __slots__ = ("_statements", "_table", "_text")
 
-    def __init__(self, statements: Sequence[Entry | str], table: Table) -> None:
+    def __init__(self, statements: Sequence[Entry], table: Table) -> None:
         self._statements = statements
         self._table = table
         self._text = ""
@@ -121,9 +132,7 @@ class Rule:
             if at == len(self._statements):
                 found.append(Met(chance, _joined(reasons), Act(GO_ON, now)))
                 continue
-            statement = self._statements[at]
-            # What nft has no JSON for it prints as text: the updates of a map, which send no packet another way.
-            ((kind, of),) = ((statement, None),) if isinstance(statement, str) else statement.items()
+            ((kind, of),) = self._statements[at].items()
             try:
                 for part, act, reason in _Statement(self._table, now).run(kind, of):
                     so_far = (*reasons, reason) if reason else reasons
@@ -168,10 +177,14 @@ class _Statement:
             yield CERTAIN, self._verdict(kind, of), ""
 
     def _verdict(self, kind: str, of: Any) -> Act:
-        """Counters, logs and the like send no packet another way."""
+        """Counters, logs and the like send no packet another way. Raises MissError."""
         if kind in ("jump", "goto"):
             return Act(GO_ON, self._state, of["target"], kind == "goto")
-        return Act(_VERDICTS.get(kind, GO_ON), self._state)
+        if kind == "limit" and isinstance(of, dict) and of.get("inv"):
+            raise MissError("it takes what is above a rate")
+        if kind in _VERDICTS:
+            return Act(_VERDICTS[kind], self._state)
+        raise MissError(f"no dump tells {of if kind == 'unknown' else kind}"[:80])
 
     def _vmap(self, of: Entry) -> Ran:
         found = self._elements(of["data"], mapped=True)
@@ -179,7 +192,8 @@ class _Statement:
         keys = self.values(of["key"])
         for chance, key in keys:
             try:
-                ((kind, target),) = found.find(key, _name(of["data"])).items()
+                word = key[0] if isinstance(key, _Flags) and len(key) == 1 else key  # ct state vmap { new : ... }
+                ((kind, target),) = found.find(word, _name(of["data"])).items()
             except MissError:
                 misses += 1
                 continue
@@ -197,10 +211,11 @@ class _Statement:
     def _match(self, of: Entry) -> Ran:
         left, wanted, chance = of["left"], of["right"], Fraction(0)
         negated = of["op"] in ("!=", "!")
+        order = _ORDERS.get(of["op"])
         told = nft_text.expression(left)
         said = ""
         for part, found in self.values(left):
-            if self._is(found, wanted) != negated:
+            if order(found, value(wanted)) if order else self._is(found, wanted) != negated:
                 chance, said = chance + part, said or f"{told} is {_said(found)}"
         if not chance:
             raise MissError(f"{told} is {'not ' if not negated else ''}{nft_text.expression(wanted)}"[:80])
@@ -258,7 +273,20 @@ class _Statement:
         return [(chance, each) for each, chance in together.items()]
 
 
-_VERDICTS = {"accept": ACCEPT, "drop": DROP, "reject": REJECT, "return": RETURN}
+_VERDICTS = {
+    "accept": ACCEPT,
+    "drop": DROP,
+    "reject": REJECT,
+    "return": RETURN,
+    **dict.fromkeys(("continue", "counter", "log", "limit", "quota", "last", "meter", "set", "map"), GO_ON),
+    **dict.fromkeys(("notrack", "flow", "ct helper", "ct timeout", "ct expectation"), GO_ON),
+}
+_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "<": lambda left, right: type(left) is type(right) is int and left < right,
+    ">": lambda left, right: type(left) is type(right) is int and left > right,
+    "<=": lambda left, right: type(left) is type(right) is int and left <= right,
+    ">=": lambda left, right: type(left) is type(right) is int and left >= right,
+}
 _OPERATIONS: Mapping[str, Callable[[int, int], int]] = {
     "&": lambda left, right: left & right,
     "|": lambda left, right: left | right,
