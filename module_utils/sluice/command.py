@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .catalogue.build import Built
     from .catalogue.model import Catalogue
     from .node.result import Result
+    from .observe.snapshot import Snapshot
     from .settings import Settings
 
 # What reads manifests, renders or looks back is imported where it is used: an apply does neither, and starts faster.
@@ -209,11 +210,25 @@ def _parser() -> argparse.ArgumentParser:
     with_check(rollback)
     with_folder(rollback)
 
+    def with_dumps(added: argparse.ArgumentParser) -> None:
+        dumped = added.add_mutually_exclusive_group()
+        dump_help = "what iptables-save, ip6tables-save, ipset save, ipvsadm -Sn, ip address, nft list ruleset printed"
+        dumped.add_argument("--dump", nargs="+", metavar="FILE", help=dump_help)
+        dumped.add_argument("--dir", metavar="DIR", help="a folder of rendered files")
+        dumped.add_argument("--live", action="store_true", help="what this node's kernel holds; the default")
+        own_help = "an address of the node that dumps do not tell"
+        added.add_argument("--node-address", action="append", default=[], metavar="ADDRESS", help=own_help)
+
+    trace = command("trace", _trace, "say which way a packet takes through a node's rules, and why")
+    to_help = "ADDRESS:PORT[/PROTOCOL], or NAMESPACE/NAME[:PORT] for all addresses of a Service"
+    trace.add_argument("--to", required=True, metavar="PLACE", help=to_help)
+    from_help = "the client's address: the node's own, an endpoint's, another one; default: one that no rule names"
+    trace.add_argument("--from", dest="source", default="", metavar="ADDRESS", help=from_help)
+    with_dumps(trace)
+    with_json(trace)
+
     explain = command("explain", _explain, "say which Services are in a node's rules, how many rules, and what is odd")
-    dumped = explain.add_mutually_exclusive_group(required=True)
-    dump_help = "what iptables-save, ip6tables-save, ipset save, ipvsadm -Sn, ip address, nft -j list ruleset printed"
-    dumped.add_argument("--dump", nargs="+", metavar="FILE", help=dump_help)
-    dumped.add_argument("--dir", metavar="DIR", help="a folder of rendered files")
+    with_dumps(explain)
     with_json(explain)
 
     diff = command("diff", _diff, "say how this node's kernel differs from files: + is missing, - should not be there")
@@ -491,13 +506,46 @@ def _history(arguments: argparse.Namespace) -> int:
     return FINE
 
 
-def _explain(arguments: argparse.Namespace) -> int:
-    from .observe import dumps, explain, explain_text
+def _trace(arguments: argparse.Namespace) -> int:
+    from .observe import outcomes, trace, trace_text
+
+    held = _snapshot(arguments)
+    if held is None:
+        return FAILED
+    try:
+        found = trace.traced(held, arguments.to, arguments.source)
+    except ValueError as error:
+        _complain(f"sluice: {error}")
+        return FAILED
+    if arguments.json:
+        told = [each.fields() for each in found]
+        _say(json.dumps(told[0] if trace.is_place(arguments.to) else told))
+    else:
+        _write(trace_text.text(found, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    lost = (outcomes.REJECT, outcomes.DROP)
+    return NO if any(outcome.verdict in lost for each in found for outcome in each.outcomes) else FINE
+
+
+def _snapshot(arguments: argparse.Namespace) -> Snapshot | None:
+    """What the dumps hold that are asked for; None where they are none: exit code 1 says something else here."""
+    from .observe import dumps, live
 
     try:
-        held = dumps.of_folder(arguments.dir) if arguments.dir else dumps.of_files(arguments.dump)
-    except InputError as error:  # exit code 1 says that rules are odd
+        if arguments.dump:
+            return dumps.of_files(arguments.dump, arguments.node_address)
+        if arguments.dir:
+            return dumps.of_folder(arguments.dir, arguments.node_address)
+        return live.dump(arguments.node_address)
+    except InputError as error:
         _print_faults(error.faults)
+        return None
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from .observe import explain, explain_text
+
+    held = _snapshot(arguments)
+    if held is None:
         return FAILED
     found = explain.explain(held)
     if arguments.json:

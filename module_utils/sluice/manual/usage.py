@@ -115,6 +115,18 @@ USAGES = {
         ),
         {0: "they are in force again", 2: "there are none, or it could not be done: stderr says why"},
     ),
+    "trace": Usage(
+        (
+            ("sluice trace --to 10.96.0.10:80", "of this node, as root: endpoints, chances, and each rule on the way"),
+            ("sluice trace --to shop/web:http --from 192.0.2.7", "every address of a Service, for one client"),
+            ("sluice trace --to 192.0.2.1:30080/udp --dump rules.txt addresses.txt --json", "of any node, as JSON"),
+        ),
+        {
+            0: "the packet goes on, to an endpoint or as it came",
+            1: "it is refused or dropped, certainly or by chance",
+            2: "it cannot be told: stderr says why",
+        },
+    ),
     "explain": Usage(
         (
             (

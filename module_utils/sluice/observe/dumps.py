@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +12,8 @@ from ..backends.nftables.text import FILE as NFTABLES_FILE
 from ..faults import Fault, InputError
 from .snapshot import DumpError, Snapshot, snapshot
 
-_READ = (*FILES.values(), *IPVS_FILES)
+SETTINGS_FILE = "settings.json"
+_READ = (*FILES.values(), *IPVS_FILES, NFTABLES_FILE)
 
 
 def of_files(paths: Sequence[str], own: Iterable[str] = ()) -> Snapshot:
@@ -43,9 +45,17 @@ def of_files(paths: Sequence[str], own: Iterable[str] = ()) -> Snapshot:
 def of_folder(folder: str, own: Iterable[str] = ()) -> Snapshot:
     """What rendered files hold. Raises InputError where there are none, or of a kind that is no dump, and OSError."""
     names = set(os.listdir(folder))
-    if NFTABLES_FILE in names:
-        why = "is not read yet: load it, and dump it by nft -j list ruleset"
-        raise InputError([Fault(os.path.join(folder, NFTABLES_FILE), 0, "", "", why)])
     if not names.intersection(_READ):
         raise InputError([Fault(folder, 0, "", "", f"has none of {', '.join(_READ)}")])
-    return of_files([os.path.join(folder, name) for name in _READ if name in names], own)
+    known = _node_addresses(os.path.join(folder, SETTINGS_FILE)) if SETTINGS_FILE in names else []
+    return of_files([os.path.join(folder, name) for name in _READ if name in names], [*own, *known])
+
+
+def _node_addresses(path: str) -> list[str]:
+    """The node's addresses, as far as its settings have them."""
+    with open(path, encoding="utf-8") as file:
+        try:
+            found = json.load(file)
+        except ValueError as error:
+            raise InputError([Fault(path, 0, "", "", f"is no JSON: {error}")]) from None
+    return list(found.get("node_addresses", [])) if isinstance(found, dict) else []

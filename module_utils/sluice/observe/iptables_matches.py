@@ -118,7 +118,8 @@ def _source_kind(match: Match, scene: Scene) -> Answer:
 
 def _connection(match: Match, scene: Scene) -> Answer:
     wanted = match.words[0]
-    return _certain(not scene.state.connection.isdisjoint(wanted.split(",")), f"its connection is {wanted}")
+    matches = not scene.state.connection.isdisjoint(wanted.split(","))
+    return _certain(matches, f"its connection is {wanted}", f"its connection is not {wanted}")
 
 
 def _mark(match: Match, scene: Scene) -> Answer:

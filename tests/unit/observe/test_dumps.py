@@ -9,6 +9,7 @@ import support
 
 from sluice.addresses import IPV4, IPV6
 from sluice.faults import InputError
+from sluice.node import files
 from sluice.observe import dumps
 from sluice.observe.services import services
 
@@ -40,12 +41,22 @@ def test_folder_of_rendered_files(tmp_path: Path, backend: str, compat: str) -> 
 
 
 def test_folder_of_nftables(tmp_path: Path) -> None:
-    (tmp_path / "nftables.nft").write_text("table ip sluice {\n}\n")
-    with pytest.raises(InputError) as raised:
+    """With the addresses of the node, which its settings have."""
+    objects = [support.service(ip="10.96.0.1"), support.endpoint_slice("10.1.0.1")]
+    own = support.node(backend="nftables", node_addresses=["10.0.0.10", "127.0.0.1"])
+    rendered = files.sealed(support.rendered(support.catalogue(*objects), own))
+    for name, text in rendered.items():
+        (tmp_path / name).write_text(text)
+    held = dumps.of_folder(str(tmp_path), ["10.0.0.11"])
+    assert [each.cluster_ip for each in services(held)] == ["10.96.0.1"]
+    assert held.addresses == {"10.0.0.10", "10.0.0.11", "127.0.0.1"}
+
+
+def test_settings_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "iptables.rules").write_text("*nat\nCOMMIT\n")
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(InputError, match=r"settings\.json: is no JSON"):
         dumps.of_folder(str(tmp_path))
-    assert _faults(raised.value) == [
-        f"{tmp_path}/nftables.nft: is not read yet: load it, and dump it by nft -j list ruleset"
-    ]
 
 
 def test_folder_without_dumps(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""What this node's kernel holds now, by the tools that print it. Needs root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+from ..system import tools
+from ..system.tools import NodeError
+from .snapshot import DumpError, Snapshot, snapshot
+
+_DUMPS = (
+    ("iptables-nft-save",),
+    ("ip6tables-nft-save",),
+    ("iptables-legacy-save",),
+    ("ip6tables-legacy-save",),
+    ("ipset", "save"),
+    ("ipvsadm", "-Sn"),
+    ("nft", "-j", "list", "ruleset"),
+    ("ip", "-o", "address"),
+)
+_HOLDS = {"iptables-legacy-save": "/proc/net/ip_tables_names", "ip6tables-legacy-save": "/proc/net/ip6_tables_names"}
+_NEEDS = {"ipset": "/sys/module/ip_set", "ipvsadm": "/proc/net/ip_vs"}
+"""What is there where a tool has something to print: asked without it, the tool would load the kernel's module."""
+
+
+def dump(own: Iterable[str] = ()) -> Snapshot:
+    """What the kernel holds. ``own``: addresses of the node besides. Raises NodeError."""
+    if os.geteuid():
+        raise NodeError("to read what the kernel holds needs root")
+    try:
+        return snapshot(_texts(), own)
+    except DumpError as error:
+        raise NodeError(str(error)) from None
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for command in _DUMPS:
+        path = tools.find(command[0])
+        if not path or not _has_some(command[0]):
+            continue
+        done = tools.run([path, *command[1:]])
+        if done.returncode:
+            raise NodeError(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        yield " ".join(command), done.stdout
+
+
+def _has_some(tool: str) -> bool:
+    if tool in _HOLDS:
+        try:
+            with open(_HOLDS[tool], encoding="ascii") as names:
+                return bool(names.read().strip())
+        except OSError:
+            return False
+    return os.path.exists(_NEEDS.get(tool, "/"))

@@ -1,0 +1,74 @@
+"""What becomes of a packet, as a tree for people: what all ways have in common, and then each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from .. import addresses
+from ..catalogue import counts
+from .outcomes import DROP, ENDPOINT, PASS, REJECT, Outcome, Step
+from .trace import Traced
+
+_BOLD, _DIM, _GREEN, _RED, _PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m"
+_ENDS = {REJECT: "refused", DROP: "dropped", PASS: "goes on as it is: no rule sends it to an endpoint"}
+MOST = 10
+"""Ways that are shown rule by rule; of all others only the end."""
+
+
+def text(found: Sequence[Traced], *, colour: bool = False) -> str:
+    """All packets, one tree behind the other. ``colour``: with escape sequences of terminals."""
+    return "\n".join("".join(f"{line}\n" for line in _Tree(each, colour).lines()) for each in found)
+
+
+class _Tree:
+    def __init__(self, traced: Traced, colour: bool) -> None:
+        self._packet, self._outcomes = traced
+        self._colour = colour
+
+    def lines(self) -> Iterator[str]:
+        packet = self._packet
+        where = addresses.host_port(packet.destination, packet.port)
+        yield self._in(_BOLD, f"{packet.protocol} to {where}, from {packet.source or 'a client elsewhere'}")
+        shared = _shared([outcome.path for outcome in self._outcomes])
+        yield from self._steps(self._outcomes[0].path[:shared], "")
+        for number, outcome in enumerate(self._outcomes):
+            last = number == len(self._outcomes) - 1
+            yield f"{'└─' if last else '├─'} {self._end(outcome)}"
+            if number < MOST:
+                yield from self._steps(outcome.path[shared:], "     " if last else "│    ")
+
+    def _end(self, outcome: Outcome) -> str:
+        chance = "" if outcome.probability == 1 else f"{_fraction(outcome.probability)}  "
+        if outcome.verdict != ENDPOINT:
+            colour = _RED if outcome.verdict in (REJECT, DROP) else _BOLD
+            return chance + self._in(colour, _ENDS[outcome.verdict])
+        who = "the node" if outcome.masquerade else self._packet.source or "the client"
+        back = "" if outcome.masquerade else ": its answer has to come back through this node"
+        return f"{chance}{self._in(_GREEN, outcome.endpoint)}, which sees {who}{back}"
+
+    def _steps(self, steps: Sequence[Step], indent: str) -> Iterator[str]:
+        before = ("", "")
+        for step in steps:
+            if (step.table, step.chain) != before:
+                yield f"{indent}{self._in(_BOLD, f'{step.table} {step.chain}')}"
+                before = step.table, step.chain
+            for why, count in step.skipped.items():
+                yield self._in(_DIM, f"{indent}    {counts.several(count, 'rule')} passed over: {why}")
+            yield f"{indent}    {step.rule}"
+            yield self._in(_DIM, f"{indent}        {step.why}")
+
+    def _in(self, colour: str, said: str) -> str:
+        return f"{colour}{said}{_PLAIN}" if self._colour else said
+
+
+def _shared(paths: Sequence[Sequence[Step]]) -> int:
+    """How many steps all ways begin with; what is skipped on the way may differ."""
+    for number, steps in enumerate(zip(*paths)):
+        if len({(step.table, step.chain, step.rule) for step in steps}) > 1:
+            return number
+    return min(map(len, paths)) if len(paths) > 1 else len(paths[0])
+
+
+def _fraction(value: Fraction) -> str:
+    return str(value) if value.denominator < 100_000 else f"{float(value):.3g}"
