@@ -8,12 +8,15 @@ that was predicted is seen. SLUICE_TRACE_SEED repeats a run, SLUICE_TRACE says h
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
+import cases
 import crossing
+import hosts
 import pytest
 import support
 from crossing import DROPPED, GATEWAY, NODE, PODS, PORT, REFUSED, Crossing, Request
@@ -26,7 +29,8 @@ from sluice.backends.iptables.text import FILES
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.text import FILE
 from sluice.catalogue.model import Catalogue
-from sluice.observe import hooks, outcomes
+from sluice.observe import hooks as netfilter
+from sluice.observe import outcomes
 from sluice.observe.outcomes import Outcome
 from sluice.observe.packets import Packet
 from sluice.observe.snapshot import Snapshot, snapshot
@@ -77,6 +81,20 @@ def test_what_is_predicted_is_what_becomes(family: str, number: int, plane: str,
         unload()
 
 
+@pytest.mark.parametrize("where", cases.PLANES)
+def test_a_node_is_asked(where: str, node: hosts.Node) -> None:
+    """What its kernel holds, and its addresses, without a word of where that is."""
+    web = cases.Service(1, cases.PODS[:3], node_port=30001)
+    node.ip(f"address add {cases.NODE_ADDRESS}/32 dev lo", "link set lo up")
+    node.apply(cases.rendered([web], **cases.settings_of(where)))
+    for place in (f"{web.address}:80", f"{cases.NODE_ADDRESS}:30001"):
+        told = json.loads(node.sluice("trace", "--to", place, "--json").stdout)
+        shares = {each["endpoint"]: each["probability"] for each in told["outcomes"]}
+        assert shares == {f"{pod}:{web.target_port}": "1/3" for pod in cases.PODS[:3]}
+    lost = node.sluice("trace", "--to", "default/s2", check=False)
+    assert (lost.returncode, lost.stderr) == (2, "sluice: --to default/s2: the rules name no such Service\n")
+
+
 def _agree(predicted: set[str], seen: set[str], request: Request) -> bool:
     """Not all that is predicted is seen where a client stays with what it got, and where it gave up after two drops."""
     if request.times == OF_STICKY or (len(predicted) > 1 and seen == {DROPPED}):
@@ -87,7 +105,7 @@ def _agree(predicted: set[str], seen: set[str], request: Request) -> bool:
 def _predicted(held: Snapshot, request: Request, source: str) -> set[str]:
     """The answers that may come, in the words of ``crossing``."""
     packet = Packet(request.address, request.port, request.protocol, source)
-    found = hooks.trace(held.stations(packet.family), held.servers, packet, held.node)
+    found = netfilter.trace(held.stations(packet.family), held.servers, packet, held.node)
     assert sum(each.probability for each in found) == Fraction(1)
     return {_answer(each, packet, packet.family) for each in found}
 
