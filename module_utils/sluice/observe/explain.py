@@ -70,7 +70,7 @@ def explain(snapshot: Snapshot) -> Explanation:
         _laws(ports, style),
         now,
         Size(*(TIMES * number for number in now)),
-        oddities(snapshot, ports),
+        oddities(snapshot, ports, style),
     )
 
 
@@ -92,18 +92,11 @@ def _laws(ports: Sequence[ServicePort], style: Style) -> list[Law]:
 def _law(backend: str, ports: Sequence[ServicePort], style: Style) -> Law:
     exceptions = []
     for port in ports:
-        wanted = _wanted(backend, port, style)
+        wanted = laws.entries(port, style)
         if wanted != port.entries:
             name = port.name or f"{port.cluster_ip}:{port.port}"
             exceptions.append(f"{name}: {port.entries} instead of {wanted}")
     return Law(backend, _words(backend, style), len(ports) - len(exceptions), len(ports), tuple(exceptions))
-
-
-def _wanted(backend: str, port: ServicePort, style: Style) -> int:
-    if backend == IPTABLES:
-        return laws.rules(port, style)
-    # A virtual server tells itself on how many addresses of the node it is.
-    return sum(laws.virtual_servers(port, 0)) if backend == IPVS else laws.elements(port)
 
 
 def _words(backend: str, style: Style) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..addresses import IPV4
-from .service_ports import LOCAL, NO_LOCAL_ENDPOINTS, ServicePort
+from .service_ports import IPTABLES, IPVS, LOCAL, NO_LOCAL_ENDPOINTS, SLUICE, ServicePort
 
 
 class Style(NamedTuple):
@@ -34,6 +34,15 @@ class Size(NamedTuple):
     virtual_servers: int = 0
     real_servers: int = 0
     elements: int = 0
+
+
+def entries(port: ServicePort, style: Style) -> int | None:
+    """How many entries a service port has to have where it is; None where no law tells (kube-proxy's nftables)."""
+    if port.source.startswith(IPTABLES):
+        return rules(port, style)
+    if port.source == IPVS:
+        return sum(virtual_servers(port, 0))  # which tell themselves on how many addresses of the node they are
+    return elements(port) if port.source == SLUICE else None
 
 
 def rules(port: ServicePort, style: Style) -> int:

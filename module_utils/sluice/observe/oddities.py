@@ -12,15 +12,17 @@ from . import (
     oddities_nft_before,
     oddities_nftables,
     oddities_proxies,
+    oddities_services,
 )
 from .iptables_chains import Jumps
+from .laws import Style
 from .oddity import Oddity
 from .service_ports import IPTABLES, ServicePort
 from .snapshot import Snapshot
 
 
-def oddities(snapshot: Snapshot, ports: Sequence[ServicePort]) -> list[Oddity]:
-    """Every oddity; ``ports``: the Services that are in the rules."""
+def oddities(snapshot: Snapshot, ports: Sequence[ServicePort], style: Style) -> list[Oddity]:
+    """Every oddity; ``ports``: the Services that are in the rules; ``style``: what the rules have in common."""
     found: list[Oddity] = []
     for variant, tables in snapshot.iptables.items():
         where = f"{IPTABLES}-{variant.name}" if variant.name else IPTABLES
@@ -35,4 +37,5 @@ def oddities(snapshot: Snapshot, ports: Sequence[ServicePort]) -> list[Oddity]:
     found += oddities_nftables.found(snapshot.nftables)
     found += oddities_nft_before.found(snapshot, ports)
     found += oddities_proxies.found(snapshot, ports)
+    found += oddities_services.found(ports, style)
     return sorted(found, key=lambda each: not each.hurts)

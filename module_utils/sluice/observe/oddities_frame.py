@@ -89,9 +89,14 @@ def _is_of_a_kubelet(chains: Iterable[str]) -> bool:
 
 def _masquerading(tables: Tables, where: str) -> Iterator[Oddity]:
     post, mark = tables.chain("nat", "KUBE-POSTROUTING"), tables.chain("nat", "KUBE-MARK-MASQ")
-    if post is not None and not any("-j MASQUERADE" in text or "-j SNAT" in text for text in post):
+    # IPVS has one more for endpoints that call themselves.
+    last = [text for text in post or () if "-j MASQUERADE" in text and " --match-set " not in text]
+    if post is not None and not last:
         effect = "answers go past this node, and clients do not take them for answers"
         yield Oddity("KUBE-POSTROUTING masquerades nothing", f"{where} nat", effect, _ANEW, True)
+    elif last and " --mark " not in last[0] and not any(text.endswith("-j RETURN") for text in post or ()):
+        effect = "everything that leaves the node gets its address, marked or not"
+        yield Oddity("KUBE-POSTROUTING masquerades all packets", f"{where} nat", effect, _ANEW, True)
     if mark is None or post is None:
         return
     bits = _bits(tables)
@@ -139,9 +144,14 @@ def _set_bits(target: Target) -> tuple[int, int]:
 
 
 def _forwarding(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
+    rules = tables.chain("filter", "KUBE-FORWARD")
     if tables.policies.get(("filter", "FORWARD")) != "drop":
+        for what, asks in (("is masqueraded", " --mark "), ("belongs to a connection", "ESTABLISHED")):
+            if rules is not None and not any(asks in text and text.endswith("-j ACCEPT") for text in rules):
+                effect = "a rule or a policy that drops in FORWARD drops it as well"
+                yield Oddity(f"KUBE-FORWARD does not accept what {what}", f"{where} filter", effect, _ANEW, False)
         return
-    rules = tables.chain("filter", "KUBE-FORWARD") or ()
+    rules = rules or ()
     if jumps.reaches("filter", "FORWARD", "KUBE-FORWARD") and any(
         " --mark " in text and text.endswith("-j ACCEPT") for text in rules
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from .. import addresses
@@ -11,6 +12,7 @@ from .service_ports import CLUSTER, IPVS, LOCAL, ServicePort
 from .services_ipvs import NODE_PORT, Kinds
 from .snapshot import Snapshot
 
+_ASKED = re.compile(r" --match-set (\S+)")
 _ANEW = "have the proxy write all of it anew (sluice apply, or restart kube-proxy)"
 
 
@@ -60,14 +62,15 @@ def _sets(snapshot: Snapshot, is_of: dict[VirtualAddress, str]) -> Iterator[Oddi
     """kube-proxy's sets and its virtual servers are of the same addresses."""
     if not any(name.endswith("CLUSTER-IP") for name in snapshot.sets):
         return
-    unknown = [_text(at) for at, kind in is_of.items() if not kind and at.address in snapshot.bound]
+    yield from _unasked(snapshot)
+    unknown = [_text(at) for at, kind in is_of.items() if not kind]
     if unknown:
         yield Oddity(
             "virtual server that is in no IP set",
             f"{IPVS}: {few(unknown)}",
             "its packets are not masqueraded where they have to be, or are refused (KUBE-IPVS-FILTER)",
             _ANEW,
-            True,
+            any(not kind and at.address in snapshot.bound for at, kind in is_of.items()),
         )
     if not snapshot.servers:
         return
@@ -86,6 +89,35 @@ def _sets(snapshot: Snapshot, is_of: dict[VirtualAddress, str]) -> Iterator[Oddi
             _ANEW,
             True,
         )
+
+
+def _unasked(snapshot: Snapshot) -> Iterator[Oddity]:
+    """kube-proxy has a rule for each of its sets that has members, as far as that family's rules were dumped."""
+    for variant, held in snapshot.iptables.items():
+        if held.chain("nat", "KUBE-SERVICES") is None:
+            continue
+        asked = {
+            name
+            for chains in held.rules.values()
+            for rules in chains.values()
+            for text in rules
+            for name in _ASKED.findall(text)
+        }
+        is_six = variant.family == addresses.IPV6
+        unasked = [
+            name
+            for name, found in snapshot.sets.items()
+            if found.members and name.startswith("KUBE-") and name.startswith("KUBE-6-") == is_six
+            if name not in asked
+        ]
+        if unasked:
+            yield Oddity(
+                "IP set with members that no rule asks for",
+                f"ipset: {few(unasked)}",
+                "what is in it is not masqueraded, let in or kept out as it should be",
+                _ANEW,
+                True,
+            )
 
 
 def _of_member(member: str) -> VirtualAddress | None:

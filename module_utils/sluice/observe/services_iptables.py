@@ -149,7 +149,7 @@ def _with_chains(
     if not port.outside and any(comment(text).endswith(NO_LOCAL_ENDPOINTS) for text in xlb):
         port = port._replace(outside=NO_LOCAL_ENDPOINTS)
     seconds = [_SECONDS.search(text) for part in ("SVC", "SVL", "XLB") for text in own.get(part, ())[:3]]
-    ranges = (found[1] for text in firewall for found in [_SOURCE.match(text)] if found and "KUBE-MARK" not in text)
+    ranges = [found[1] for text in firewall for found in [_SOURCE.match(text)] if found and "KUBE-MARK" not in text]
     vips = set(map(host_network, port.load_balancer_ips))
     ends = {target_name(text) for text in (*own.get("SVC", ()), *own.get("SVL", ()), *xlb)}
     return port._replace(
@@ -159,8 +159,10 @@ def _with_chains(
         source_ranges=tuple(dict.fromkeys(each for each in ranges if each not in vips)),
         internal_policy=_internal(port, set(inside)),
         external_policy=_external(port, set(outside), firewall, ext),
+        # A node that may enter has a rule for that, but what ranges it is in its rules do not tell.
         entries=port.entries
         + sum(map(len, own.values()))
+        - sum(each in vips for each in ranges)
         + sum(len(chains.get(end, ())) for end in ends if end.startswith("KUBE-SEP-")),
     )
 

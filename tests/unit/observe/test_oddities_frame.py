@@ -65,6 +65,19 @@ def test_nothing_is_masqueraded() -> None:
     assert "! KUBE-MARK-MASQ marks nothing" in said(without(RULES, "-A KUBE-MARK-MASQ"))
 
 
+def test_all_is_masqueraded() -> None:
+    assert "! KUBE-POSTROUTING masquerades all packets" in said(without(RULES, "-A KUBE-POSTROUTING -m mark ! --mark"))
+
+
+def test_forward_rules_are_missing() -> None:
+    assert "- KUBE-FORWARD does not accept what is masqueraded" in said(
+        without(RULES, "-m mark --mark 0x4000/0x4000 -j A")
+    )
+    assert "- KUBE-FORWARD does not accept what belongs to a connection" in said(
+        without(RULES, "forwarding conntrack rule")
+    )
+
+
 def test_mark_that_nobody_asks_for() -> None:
     text = replaced(
         RULES, "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000", "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x8/0x8"

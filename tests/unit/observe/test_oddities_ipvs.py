@@ -32,6 +32,13 @@ def test_virtual_server_without_real_servers() -> None:
     assert "! virtual server without real servers, though other addresses" in found
 
 
+def test_set_that_no_rule_asks_for() -> None:
+    found = _planted(
+        ".rules", '-A KUBE-POSTROUTING -m comment --comment "Kubernetes endpoints', "20-loadbalancer-local"
+    )
+    assert "! IP set with members that no rule asks for: ipset: KUBE-LOOP-BACK" in found
+
+
 def test_all_weights_are_zero() -> None:
     held = recorded("16-loadbalancer", "ipvs")
     held[".ipvs"] = held[".ipvs"].replace("-m -w 1", "-m -w 0")
