@@ -36,8 +36,8 @@ class ServicePort(NamedTuple):
     port answers, empty where it is at all of the node's. ``endpoints`` are those of traffic policy Cluster,
     ``local_endpoints`` those of policy Local. An address of which rules do not tell whose it is (one that is refused;
     any in nftables) stands with ``external_ips``. ``inside`` and ``outside``: why the cluster IP, or any other
-    address, serves nobody. ``entries``: its rules (iptables, kube-proxy's nftables), virtual and real servers (IPVS) or
-    elements (Sluice's nftables).
+    address, serves nobody. ``entries``: its rules (iptables, kube-proxy's nftables), virtual servers and real ones that
+    get new connections (IPVS), or elements (Sluice's nftables).
     """
 
     source: str

@@ -12,6 +12,7 @@ from .service_ports import CLUSTER, IPVS, LOCAL, Endpoint, Endpoints, ServicePor
 
 _Servers = Mapping[VirtualAddress, VirtualServer]
 _Sets = Mapping[str, IpSet]
+_Key = tuple[str, str, int]
 
 
 def ports(servers: _Servers, sets: _Sets) -> Iterator[ServicePort]:
@@ -33,26 +34,43 @@ def ports(servers: _Servers, sets: _Sets) -> Iterator[ServicePort]:
         else:
             inside[at] = _with_endpoints(ServicePort(IPVS, "", at.protocol, at.address, at.port), server, local=False)
     others += [(NODE_PORT, tuple(found)) for found in at_nodes.values()]
-    by_port: dict[tuple[str, str, int], list[VirtualAddress]] = {}
-    for at in inside:
-        for number in (at.port, 0):
-            by_port.setdefault((family_of(at.address), at.protocol, number), []).append(at)
+    owners = _Owners(servers, inside)
     for kind, found in others:
         at = found[0]
-        key = family_of(at.address), at.protocol, 0 if kind == NODE_PORT else at.port
-        whose = _whose(servers, at, by_port.get(key, ()))
+        whose = owners.of(at, 0 if kind == NODE_PORT else at.port)
         blank = ServicePort(IPVS, "", at.protocol, port=0 if kind == NODE_PORT else at.port)
         port = _joined(inside[whose] if whose else blank, kind, found, servers, kinds)
         inside[whose or at] = port
     yield from inside.values()
 
 
-def _whose(servers: _Servers, at: VirtualAddress, candidates: Iterable[VirtualAddress]) -> VirtualAddress | None:
-    """The cluster IP whose endpoints these are, or some of them are."""
-    own = servers[at].real.keys()
-    same = [each for each in candidates if servers[each].real.keys() == own]
-    near = same or [each for each in candidates if servers[each].real.keys() >= own or servers[each].real.keys() <= own]
-    return near[0] if len(near) == 1 else None
+class _Owners:
+    """Which cluster IP's endpoints those of another address are. Of thousands most are the same, and found at once."""
+
+    def __init__(self, servers: _Servers, inside: Iterable[VirtualAddress]) -> None:
+        self._active = {at: _active(server) for at, server in servers.items()}
+        self._by_port: dict[_Key, list[VirtualAddress]] = {}
+        self._same: dict[tuple[_Key, frozenset[str]], list[VirtualAddress]] = {}
+        for at in inside:
+            for number in (at.port, 0):
+                key = family_of(at.address), at.protocol, number
+                self._by_port.setdefault(key, []).append(at)
+                self._same.setdefault((key, self._active[at]), []).append(at)
+
+    def of(self, at: VirtualAddress, port: int) -> VirtualAddress | None:
+        """The one cluster IP (with that ``port``, if not 0) that has all of its endpoints, or some of them."""
+        key, own = (family_of(at.address), at.protocol, port), self._active[at]
+        near = self._same.get((key, own))
+        if not near:
+            near = [
+                each for each in self._by_port.get(key, ()) if self._active[each] >= own or self._active[each] <= own
+            ]
+        return near[0] if len(near) == 1 else None
+
+
+def _active(server: VirtualServer) -> frozenset[str]:
+    """The real servers that get new connections: those that are drained leave one address sooner than another."""
+    return frozenset(text for text, real in server.real.items() if real.weight)
 
 
 def _joined(
@@ -78,7 +96,7 @@ def _joined(
 def _with_endpoints(port: ServicePort, server: VirtualServer, *, local: bool) -> ServicePort:
     found = _endpoints(server)
     port = port._replace(
-        entries=port.entries + 1 + len(server.real),
+        entries=port.entries + 1 + len(found),
         affinity_seconds=port.affinity_seconds or server.persistent,
     )
     if local:

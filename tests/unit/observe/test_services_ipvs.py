@@ -54,3 +54,14 @@ def test_weights_and_persistence() -> None:
         Endpoint("10.1.0.1:80", Fraction(3, 4), 3),
         Endpoint("10.1.0.2:80", Fraction(1, 4), 1),
     )
+
+
+def test_what_is_drained_does_not_part_addresses() -> None:
+    """kube-proxy lets endpoints that are gone keep their connections, of each address as long as that has some."""
+    (found,) = _ports(
+        "-A -t 10.96.0.1:80 -s rr\n-a -t 10.96.0.1:80 -r 10.1.0.1:80 -m -w 1\n"
+        "-a -t 10.96.0.1:80 -r 10.1.0.9:80 -m -w 0\n"
+        "-A -t 10.0.0.10:30080 -s rr\n-a -t 10.0.0.10:30080 -r 10.1.0.1:80 -m -w 1\n"
+    ).values()
+    assert (found.node_port, found.entries) == (30080, 4)
+    assert found.endpoints == (Endpoint("10.1.0.1:80", Fraction(1), 1),)
