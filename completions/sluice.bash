@@ -32,13 +32,15 @@ _sluice() {
         "apply --confirm") : ;;
         "apply --dir") kind=-d ;;
         "status --dir") kind=-d ;;
+        "top --interval") : ;;
+        "top --dir") kind=-d ;;
         "rollback --to") : ;;
         "rollback --dir") kind=-d ;;
         "explain --dump") kind=-f ;;
         "explain --dir") kind=-d ;;
         "diff --dir") kind=-d ;;
         *) case $command in
-            "") words='render validate allocate get apply confirm drain undrain status health history rollback explain diff --version --help' ;;
+            "") words='render validate allocate get apply confirm drain undrain status top health history rollback diff --version --help' ;;
             render)
                 if [[ $word == -* ]]; then words='--settings --allocations --backend --out --help'
                 else kind=-f; fi ;;
@@ -61,6 +63,7 @@ _sluice() {
                 if [[ $word == -* ]]; then words='--node --check --help'
                 else :; fi ;;
             status) words='--dir --json --metrics --help' ;;
+            top) words='--once --json --interval --dir --help' ;;
             health) words='--json --metrics --supervise --check --help' ;;
             history) words='--json --help' ;;
             rollback) words='--to --unconfirmed --check --dir --help' ;;

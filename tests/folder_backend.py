@@ -12,7 +12,7 @@ from typing import Any
 from sluice.backends.interface import (
     Backend,
     Change,
-    Entry,
+    Counters,
     Files,
     Form,
     Frontends,
@@ -102,8 +102,8 @@ class FolderLayer:
     def frontends(self, files: Files, family: str) -> Frontends:
         return {}
 
-    def connections(self) -> Mapping[Entry, int]:
-        return {}
+    def counters(self) -> Counters:
+        return Counters()
 
     def ours(self, files: Files) -> bool:
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import io
 import json
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable
 
 from . import __version__, addresses
-from .backends.registry import BACKENDS, layers
+from .backends.registry import BACKENDS
 from .faults import Fault, InputError, printable
 from .manual import usage
 from .node import apply, confirmation, files, origin, settling
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 # What reads manifests, renders or looks back is imported where it is used: an apply does neither, and starts faster.
 
 _OF_AN_INVENTORY = ("hosts.yml", "hosts.yaml", "hosts.ini", "group_vars", "host_vars")
+
+SHORTEST, LONGEST = 0.1, 3600.0
+"""Seconds between two looks of ``sluice top``."""
 
 FINE, NO, FAILED = 0, 1, 2
 """Exit codes: fine; the answer is no (invalid, differs, dropped); it could not be asked or done."""
@@ -192,6 +196,14 @@ def _parser() -> argparse.ArgumentParser:
     metrics_help = "print numbers as Prometheus reads them"
     form.add_argument("--metrics", action="store_true", help=metrics_help)
 
+    top = command("top", _top, "show what goes to Services and endpoints: connections per second, packets, bytes")
+    once_help = "print it once, as where there is no terminal, and end"
+    top.add_argument("--once", action="store_true", help=once_help)
+    with_json(top)
+    interval_help = "between two looks at what the kernel counts (default: %(default)s)"
+    top.add_argument("--interval", type=_interval, default=1.0, metavar="SECONDS", help=interval_help)
+    with_folder(top)
+
     health = command("health", _health, "say which endpoints answer, as this node's checks find")
     part = health.add_mutually_exclusive_group()
     with_json(part)
@@ -318,8 +330,12 @@ def _get(arguments: argparse.Namespace) -> int:
 
 
 def _connections() -> dict[tuple[str, str, int], int]:
-    """What this node's kernel counts."""
-    return {entry: count for layer in layers() for entry, count in layer.connections().items()}
+    """What this node's kernel counts, as far as it can be read."""
+    from .node import traffic
+
+    with contextlib.suppress(NodeError):
+        return {entry: count.connections for found in traffic.read() for entry, count in found.entries.items()}
+    return {}
 
 
 def _out() -> list[listing.Column]:
@@ -465,6 +481,28 @@ def _status(arguments: argparse.Namespace) -> int:
     if not found.well:
         return NO
     return FINE if found.asked else FAILED
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not SHORTEST <= seconds <= LONGEST:
+        raise argparse.ArgumentTypeError(f"must be from {SHORTEST} to {LONGEST} seconds, is {printable(text)}")
+    return seconds
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    from .node import top
+
+    gc.enable()
+    if not (arguments.once or arguments.json) and top.is_terminal():
+        top.watch(arguments.dir, arguments.interval)
+        return FINE
+    found = top.once(arguments.dir, arguments.interval)
+    _write(json.dumps(found.fields()) + "\n" if arguments.json else "".join(f"{line}\n" for line in found.lines()))
+    return FINE
 
 
 def _health(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ So moving to another backend is nothing special, nor is removal: then no layer i
 from __future__ import annotations
 
 import enum
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
@@ -86,6 +87,40 @@ class Entry(NamedTuple):
     address: str
     protocol: str
     port: int
+
+
+class Count(NamedTuple):
+    """What the kernel has counted: connections, and packets and bytes towards endpoints (``in``) and back (``out``)."""
+
+    connections: int = 0
+    packets_in: int = 0
+    bytes_in: int = 0
+    packets_out: int = 0
+    bytes_out: int = 0
+
+    def plus(self, other: Count) -> Count:
+        """Both together."""
+        return Count(*map(operator.add, self, other))
+
+    def since(self, before: Count) -> Count:
+        """What came after ``before``: all of it where the kernel has begun to count anew."""
+        return self if self.connections < before.connections else Count(*map(operator.sub, self, before))
+
+
+NO_COUNT = Count()
+
+
+class Counters(NamedTuple):
+    """What a layer has counted since the kernel has it.
+
+    ``endpoints``: by an entry of the service port, one of several where these share it, and by ``address:port``;
+    nothing where the layer counts entries only. ``whole``: packets are all of a connection, both ways; else they are
+    those alone that begin one, as chains of nat see no others.
+    """
+
+    entries: Mapping[Entry, Count] = {}
+    endpoints: Mapping[tuple[Entry, str], Count] = {}
+    whole: bool = False
 
 
 Made = TypeVar("Made")
@@ -196,10 +231,10 @@ class Layer(Protocol):
     def frontends(self, files: Files, family: str) -> Frontends:
         """The UDP front ends of ``files``."""
 
-    def connections(self) -> Mapping[Entry, int]:
-        """How many connections came in at each entry since the kernel has it.
+    def counters(self) -> Counters:
+        """What came in and where it went to. Nothing where this layer has no Services, or not for this user.
 
-        Nothing where this layer does not count, or not for this user.
+        Raises NodeError where it could not be read.
         """
 
     def ours(self, files: Files) -> bool:

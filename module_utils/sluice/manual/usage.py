@@ -103,6 +103,14 @@ USAGES = {
             2: "it could not be asked: stderr says why",
         },
     ),
+    "top": Usage(
+        (
+            ("sluice top", "which Services and endpoints are busy, until q is pressed"),
+            ("sluice top --once --interval 10", "what went through in ten seconds"),
+            ("sluice top --once --json", "for a program: the difference of two looks, a second apart"),
+        ),
+        {0: "it is printed", 1: "the node's catalogue is damaged", 2: "it could not be read: stderr says why"},
+    ),
     "history": Usage(
         (("sluice history", "what this node was, and who changed it"),),
         {0: "it is printed", 2: "it could not be asked: stderr says why"},

@@ -9,10 +9,10 @@ from ..interface import Frontend, Frontends
 from .plan import ChainChange, target_of
 from .text import HOST_PORTS_CHAIN, PREFIX_CHAIN, RuleSet
 
-_DISPATCH = ("KUBE-SERVICES", "KUBE-NODEPORTS", HOST_PORTS_CHAIN)
-_DESTINATION = re.compile(r"(?:^| )-d ([^ /]+)/")
-_PORT = re.compile(r" --dport (\d+)")
-_DNAT = re.compile(r"-j DNAT --to-destination \[?([^\]]+?)\]?:(\d+)$")
+DISPATCH = ("KUBE-SERVICES", "KUBE-NODEPORTS", HOST_PORTS_CHAIN)
+DESTINATION = re.compile(r"(?:^| )-d ([^ /]+)/")
+PORT = re.compile(r" --dport (\d+)")
+DNAT = re.compile(r"-j DNAT --to-destination \[?([^\]]+?)\]?:(\d+)$")
 
 
 def touches_udp(changes: Iterable[ChainChange]) -> bool:
@@ -27,12 +27,12 @@ def frontends(rules: RuleSet) -> Frontends:
     nat = rules.get("nat", {})
     found: Frontends = {}
     for chain, held in nat.items():
-        if chain not in _DISPATCH and not chain.startswith(PREFIX_CHAIN):
+        if chain not in DISPATCH and not chain.startswith(PREFIX_CHAIN):
             continue
         for rule in held:
-            port = _PORT.search(rule)
+            port = PORT.search(rule)
             if port and "-p udp " in rule:
-                destination = _DESTINATION.search(rule.replace("! -d", ""))
+                destination = DESTINATION.search(rule.replace("! -d", ""))
                 frontend = Frontend(destination.group(1) if destination else "", int(port.group(1)))
                 found.setdefault(frontend, set()).update(_endpoints(nat, target_of(rule)))
     return found
@@ -40,7 +40,7 @@ def frontends(rules: RuleSet) -> Frontends:
 
 def _endpoints(nat: dict[str, list[str]], chain: str, seen: frozenset[str] = frozenset()) -> Iterator[tuple[str, int]]:
     for rule in nat.get(chain, ()) if chain not in seen else ():
-        dnat = _DNAT.search(rule)
+        dnat = DNAT.search(rule)
         if dnat:
             yield dnat.group(1), int(dnat.group(2))
         else:

@@ -20,6 +20,8 @@ VARIANTS = (NFT, LEGACY)
 HINT_CHAIN = "KUBE-IPTABLES-HINT"
 """A kubelet makes this chain in table mangle to show which variant the host uses (KEP-3178)."""
 
+NAT = "nat"
+
 LOCK_FILE = "/run/xtables.lock"
 LOCK_SECONDS = 10
 
@@ -73,6 +75,20 @@ class Tools(NamedTuple):
 
     def reading(self) -> Callable[[], bytes]:
         """Start to read what ``text`` gives; what is returned waits for it. Either may raise NodeError."""
+        wait = self._saving()
+        return lambda: _lasting(wait())
+
+    def counting(self) -> Callable[[], bytes]:
+        """The same of the table nat, as it is, each rule with what it has counted."""
+        return self._saving("-t", NAT, "-c") if self._has_nat() else bytes
+
+    def _has_nat(self) -> bool:
+        if self.variant == LEGACY:
+            return NAT in legacy_tables.names(self.family)
+        return NAT in _nft_tables(self.family)
+
+    def _saving(self, *options: str) -> Callable[[], bytes]:
+        """Start iptables-save; what is returned waits for what it prints."""
         if self.variant == LEGACY and not legacy_tables.names(self.family):
             return bytes  # asking would load the modules and make empty tables
         if not self.path("-save") and not self.path("-restore"):
@@ -80,7 +96,7 @@ class Tools(NamedTuple):
         self.require("-save")
         if self.variant == NFT and not _nft_tables(self.family):
             return bytes
-        finish = tools.start([self.path("-save")])
+        finish = tools.start([self.path("-save"), *options])
 
         def wait() -> bytes:
             result = finish()
@@ -89,7 +105,7 @@ class Tools(NamedTuple):
                 raise NodeError(f"{self.path('-save')}: {line.decode().lstrip('# ')}")
             if result.returncode:
                 raise NodeError(f"{self.path('-save')}: {tools.reason(result)}")
-            return _lasting(result.stdout)
+            return result.stdout
 
         return wait
 

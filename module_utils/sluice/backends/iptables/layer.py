@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
@@ -14,7 +15,7 @@ from ...system.tools import NodeError
 from ..interface import (
     NOTHING_HELD,
     Change,
-    Entry,
+    Counters,
     Files,
     Form,
     Frontends,
@@ -24,7 +25,7 @@ from ..interface import (
     Phase,
     amount_of,
 )
-from . import frontends, legacy_tables, text
+from . import counters, frontends, legacy_tables, text
 from .kernel import (
     LEGACY,
     NFT,
@@ -184,8 +185,11 @@ class IptablesLayer:
         rules = files.get(text.FILES[family])
         return frontends.frontends(text.parse(rules)) if rules else {}
 
-    def connections(self) -> Mapping[Entry, int]:
-        return {}
+    def counters(self) -> Counters:
+        if os.geteuid():
+            return Counters()  # only root may read rules
+        waiting = [Tools(variant, family).counting() for variant in VARIANTS for family in addresses.FAMILIES]
+        return counters.counters([wait().decode() for wait in waiting])
 
     def ours(self, files: Files) -> bool:
         return not any(leftovers(rules) for rules in text.parse_files(files).values())

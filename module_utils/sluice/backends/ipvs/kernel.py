@@ -12,7 +12,8 @@ from typing import NamedTuple
 from ... import addresses
 from ...system import links, linux, tools
 from ...system.tools import NodeError
-from . import ipset_text, netlink, text
+from ..interface import Counters
+from . import counters, ipset_text, netlink, text
 from .plan import Draining, Step
 from .tables import DEVICE, SET_NAMES, Tables, members, node_port_member
 from .text import VirtualAddress
@@ -180,6 +181,13 @@ def _listed_real(frontends: Collection[VirtualAddress]) -> Iterator[tuple[Draini
         words = {(each.protocol.upper(), addresses.host_port(each.address, each.port)): each for each in hidden}
         for frontend, real in _counted(printed, words).items():
             yield from ((Draining(frontend, where), *counts) for where, counts in real.items())
+
+
+def counted() -> Counters:
+    """What virtual servers have counted; nothing on a node that others alone use IPVS on. Raises NodeError."""
+    if os.geteuid() or not os.path.exists(_IN_USE) or not tools.find("ipvsadm"):
+        return Counters()  # asking would load the module
+    return counters.counters(tools.output(["ipvsadm", "-L", "-n", "--stats", "--exact"]).splitlines())
 
 
 def _listed_words(frontend: VirtualAddress) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import errno
 import itertools
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 from ...system import tools
 from ...system.tools import NodeError
-from ..interface import Entry, KernelChanged
+from ..interface import NO_COUNT, Count, Counters, Entry, KernelChanged
 from . import elements, netlink, text
 from .elements import Elements
 from .layout import AFFINITY, FAMILIES, TABLE
@@ -56,14 +55,15 @@ def others(family: str) -> list[str]:
     return [name for name in OTHERS if netlink.table_exists(family, name)]
 
 
-def connections() -> dict[Entry, int]:
+def counters() -> Counters:
     """What our tables count: their chains see the first packet of each connection. Nothing for others than root."""
-    found: collections.Counter[Entry] = collections.Counter()
+    found: dict[Entry, Count] = {}
     for family in FAMILIES:
         with contextlib.suppress(OSError):
-            for name, key, packets in netlink.counted(family):
-                found[elements.entry(name, key, family)] += packets  # a node port is of both families
-    return found
+            for name, key, packets, size in netlink.counted(family):
+                where = elements.entry(name, key, family)  # a node port is of both families
+                found[where] = found.get(where, NO_COUNT).plus(Count(packets, packets, size))
+    return Counters(found)
 
 
 def devices() -> list[str]:

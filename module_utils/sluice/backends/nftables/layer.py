@@ -9,7 +9,19 @@ from typing import Any, NamedTuple
 
 from ...system.netlink import nft_generation
 from ...system.tools import NodeError
-from ..interface import NOTHING_HELD, Amount, Change, Entry, Files, Form, Frontends, Held, KernelChanged, Memory, Phase
+from ..interface import (
+    NOTHING_HELD,
+    Amount,
+    Change,
+    Counters,
+    Files,
+    Form,
+    Frontends,
+    Held,
+    KernelChanged,
+    Memory,
+    Phase,
+)
 from . import elements, frontends, kernel, netlink, text
 from .elements import Lines, Renumbering
 from .layout import AFFINITY, FAMILIES, FLOWTABLE, TABLE
@@ -184,8 +196,8 @@ class NftablesLayer:
     def frontends(self, files: Files, family: str) -> Frontends:
         return frontends.frontends(text.tables(files.get(text.FILE, "")).get(family, NO_TABLE))
 
-    def connections(self) -> Mapping[Entry, int]:
-        return kernel.connections()
+    def counters(self) -> Counters:
+        return kernel.counters()
 
     def ours(self, files: Files) -> bool:
         return True  # only tables of our name are ever held

@@ -45,7 +45,7 @@ _DROP = 0
 """The verdict, and the policy of a chain (linux/netfilter.h)."""
 _ELEMENTS = 3
 _ELEMENT, _KEY, _DATA, _TIMEOUT, _EXPIRATION, _USERDATA, _EXPRESSION, _KEY_END = 1, 1, 2, 4, 5, 6, 7, 10
-_EXPRESSION_DATA, _PACKETS = 2, 2
+_EXPRESSION_DATA, _BYTES, _PACKETS = 2, 1, 2
 _VALUE, _VERDICT, _VERDICT_CODE, _VERDICT_CHAIN = 1, 2, 1, 2
 _GOTO = struct.pack(">i", -4)
 _COMMENT = 0
@@ -201,13 +201,14 @@ def remembered(family: str) -> Iterator[str]:
             yield client_line(key, element.data, timeout, left, family)
 
 
-def counted(family: str) -> Iterator[tuple[str, bytes, int]]:
-    """Map, key and packets of the elements that count. Raises OSError."""
+def counted(family: str) -> Iterator[tuple[str, bytes, int, int]]:
+    """Map, key, packets and bytes of the elements that count. Raises OSError."""
     for name, shape in SHAPES.items():
         for data in _each(_dumped(family, name)) if shape.counted else ():
             expression = dict(netlink.attributes(dict(netlink.attributes(data))[_EXPRESSION]))
-            packets = dict(netlink.attributes(expression[_EXPRESSION_DATA]))[_PACKETS]
-            yield name, _element(data)[0], int.from_bytes(packets, "big")
+            counter = dict(netlink.attributes(expression[_EXPRESSION_DATA]))
+            packets, size = (int.from_bytes(counter[each], "big") for each in (_PACKETS, _BYTES))
+            yield name, _element(data)[0], packets, size
 
 
 def _dumped(family: str, name: str) -> list[bytes]:

@@ -1,0 +1,62 @@
+"""What rules of iptables have counted, by where connections come in and by endpoint; pure.
+
+A chain of nat sees the first packet of each connection, and no other one. So the rule of the dispatch that took it
+counts connections of an address, and the rule that rewrites the destination those of an endpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ... import addresses
+from ..interface import NO_COUNT, Count, Counters, Entry
+from .frontends import DESTINATION, DISPATCH, DNAT, PORT
+from .plan import target_of
+from .text import PREFIX_CHAIN
+
+_RULE = re.compile(r"^\[(\d+):(\d+)\] -A (KUBE-\S+) (.*)$", re.MULTILINE)
+_PROTOCOL = re.compile(r"(?:^| )-p (tcp|udp|sctp) ")
+_MARKS = ("KUBE-MARK-MASQ", "KUBE-MARK-DROP")
+"""Targets that a packet comes back from: the rule behind takes the same one, and counts it."""
+
+
+def counters(texts: Iterable[str]) -> Counters:
+    """Those in what ``iptables-save -t nat -c`` printed, of one family and variant each."""
+    entries: dict[Entry, Count] = {}
+    endpoints: dict[tuple[Entry, str], Count] = {}
+    for text in texts:
+        jumps: dict[str, list[str]] = {}
+        ends: dict[str, list[tuple[str, Count]]] = {}
+        begun: dict[Entry, list[str]] = {}
+        for packets, size, chain, rule in _RULE.findall(text):
+            count, target = Count(int(packets), int(packets), int(size)), target_of(rule)
+            dnat = DNAT.search(rule) if target == "DNAT" else None
+            if chain in DISPATCH or chain.startswith(PREFIX_CHAIN):
+                entry = _entry(rule) if target not in _MARKS else None
+                if entry:
+                    entries[entry] = entries.get(entry, NO_COUNT).plus(count)
+                    begun.setdefault(entry, []).append(target)
+            elif dnat:
+                ends.setdefault(chain, []).append((addresses.host_port(dnat[1], int(dnat[2])), count))
+            else:
+                jumps.setdefault(chain, []).append(target)
+        seen: set[str] = set()
+        for entry, chains in begun.items():
+            while chains:
+                chain = chains.pop()
+                if chain not in seen:
+                    seen.add(chain)
+                    chains += jumps.get(chain, ())
+                    for where, count in ends.get(chain, ()):
+                        endpoints[entry, where] = endpoints.get((entry, where), NO_COUNT).plus(count)
+    return Counters(entries, endpoints)
+
+
+def _entry(rule: str) -> Entry | None:
+    """Where the packets come in that a rule of the dispatch is for; None where it does not lead to one service port."""
+    protocol, port = _PROTOCOL.search(rule), PORT.search(rule)
+    if not (protocol and port):
+        return None
+    destination = DESTINATION.search(rule.replace("! -d", ""))
+    return Entry(destination[1] if destination else "", protocol[1], int(port[1]))
