@@ -32,15 +32,22 @@ _sluice() {
         "apply --confirm") : ;;
         "apply --dir") kind=-d ;;
         "status --dir") kind=-d ;;
+        "status --out") kind=-f ;;
         "top --interval") : ;;
         "top --dir") kind=-d ;;
         "rollback --to") : ;;
         "rollback --dir") kind=-d ;;
+        "trace --to") : ;;
+        "trace --from") : ;;
+        "trace --dump") kind=-f ;;
+        "trace --dir") kind=-d ;;
+        "trace --node-address") : ;;
         "explain --dump") kind=-f ;;
         "explain --dir") kind=-d ;;
+        "explain --node-address") : ;;
         "diff --dir") kind=-d ;;
         *) case $command in
-            "") words='render validate allocate get apply confirm drain undrain status top health history rollback diff --version --help' ;;
+            "") words='render validate allocate get apply confirm drain undrain status top health history rollback trace explain diff --version --help' ;;
             render)
                 if [[ $word == -* ]]; then words='--settings --allocations --backend --out --help'
                 else kind=-f; fi ;;
@@ -62,12 +69,13 @@ _sluice() {
             undrain)
                 if [[ $word == -* ]]; then words='--node --check --help'
                 else :; fi ;;
-            status) words='--dir --json --metrics --help' ;;
+            status) words='--dir --json --metrics --out --help' ;;
             top) words='--once --json --interval --dir --help' ;;
             health) words='--json --metrics --supervise --check --help' ;;
             history) words='--json --help' ;;
             rollback) words='--to --unconfirmed --check --dir --help' ;;
-            explain) words='--dump --dir --json --help' ;;
+            trace) words='--to --from --dump --dir --live --node-address --json --help' ;;
+            explain) words='--dump --dir --live --node-address --json --help' ;;
             diff) words='--dir --force --help' ;;
         esac ;;
     esac

@@ -49,6 +49,16 @@ options:
     description: How often the node looks for drift and repairs it by itself; V(0) is never. Needs systemd.
     type: int
     default: 0
+  metrics_file:
+    description:
+      - Where the node writes its numbers for node_exporter, a file C(*.prom) that changes all at once. Needs systemd.
+      - A file that was written before and is not any more is removed.
+    type: str
+    default: ""
+  metrics_seconds:
+    description: How often it writes them.
+    type: int
+    default: 60
   health:
     description:
       - Whether the node asks endpoints if they answer, by two processes that run all the time. One has no privileges,
@@ -100,7 +110,7 @@ from ansible_collections.sluice.lb.plugins.module_utils.sluice import __main__ a
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import command
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import delivery as _delivery  # noqa: F401  for the module apply
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import facts as _facts  # noqa: F401  for node_facts
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, preparation
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.node import installation, preparation, units
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system import linux
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
@@ -114,6 +124,8 @@ def main() -> None:
             "unmanaged_devices": {"type": "list", "elements": "str", "default": []},
             "conntrack_max": {"type": "str", "default": "0"},
             "repair_seconds": {"type": "int", "default": 0},
+            "metrics_file": {"type": "str", "default": ""},
+            "metrics_seconds": {"type": "int", "default": 60},
             "health": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
@@ -139,6 +151,7 @@ def main() -> None:
             systemd=linux.has_systemd(),
             repair_seconds=given["repair_seconds"],
             health=given["health"],
+            metrics=units.Metrics(given["metrics_file"], given["metrics_seconds"]),
             documents=command.documents(),
         )
         if installed and not check:

@@ -195,6 +195,8 @@ def _parser() -> argparse.ArgumentParser:
     with_json(form)
     metrics_help = "print numbers as Prometheus reads them"
     form.add_argument("--metrics", action="store_true", help=metrics_help)
+    out_help = "with --metrics: into this file, which changes all at once, for node_exporter"
+    status.add_argument("--out", default="", metavar="FILE", help=out_help)
 
     top = command("top", _top, "show what goes to Services and endpoints: connections per second, packets, bytes")
     once_help = "print it once, as where there is no terminal, and end"
@@ -469,13 +471,18 @@ def _roll_back(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from .node import metrics, status
+    from .node import exported, status
 
+    if arguments.out and not arguments.metrics:
+        raise NodeError("status --out: goes with --metrics")
     found = status.status(arguments.dir)
+    if arguments.out:
+        owned_files.write({os.path.abspath(arguments.out): exported.text(found, arguments.dir)}, sync=False)
+        return FINE
     if arguments.json:
         _say(json.dumps(found.fields()))
     elif arguments.metrics:
-        _write(metrics.text(found))
+        _write(exported.text(found, arguments.dir))
     else:
         _say("\n".join(found.lines()))
     if not found.well:

@@ -63,6 +63,8 @@ class Settings(NamedTuple):
     takeover: bool = False
     confirm_timeout: int = 30
     repair_seconds: int = 60
+    metrics_file: str = ""
+    metrics_seconds: int = 60
     diff_rules: int = 0
     ipvs_scheduler: str = "rr"
     ipvs_strict_arp: bool = False
@@ -112,10 +114,12 @@ MADE_OF = tuple(
     not in (
         *("conntrack_max", "send_redirects", "accept_redirects", "repair_seconds", "ipvs_strict_arp"),
         *("service_cidrs", "nodeport_range", "load_balancer_pools", "strict", "diff_rules"),
+        *("metrics_file", "metrics_seconds"),
     )
 )
 """The settings that make a difference to a node's files. Others are about the node itself, the catalogue or a run."""
 
+_METRICS_FILE = re.compile(r"(?:/(?!\.\.?/)[-\w.]+)+\.prom", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}")
 
 
@@ -255,6 +259,13 @@ def _listening(value: Any) -> str:
     return addresses.host_port(address, int(port))
 
 
+def _metrics_file(value: Any) -> str:
+    """A file that node_exporter reads, by its ending; without a character that systemd or a shell makes more of."""
+    if _text(value) and not _METRICS_FILE.fullmatch(value):
+        raise _Wrong(f"must be the absolute path of a file *.prom, of letters, digits, '-', '_' and '.', is {value!r}")
+    return str(value)
+
+
 def _pools(value: Any) -> tuple[Pool, ...]:
     try:
         return pools.read(value)
@@ -292,6 +303,8 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "takeover": _boolean,
     "confirm_timeout": _whole(0, 3600),
     "repair_seconds": _whole(0, 86400),
+    "metrics_file": _metrics_file,
+    "metrics_seconds": _whole(1, 86400),
     "diff_rules": _whole(0, 1_000_000),
     "ipvs_scheduler": _choice(*SCHEDULERS),
     "ipvs_strict_arp": _boolean,

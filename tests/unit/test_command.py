@@ -547,3 +547,17 @@ def test_explain_of_rendered_files(tmp_path: Path, good: Path, node: Path) -> No
     ran = Ran("explain", "--dir", tmp_path / "lb1")
     assert ran.code == 0
     assert "shop/web" in ran.output
+
+
+def test_metrics_go_to_a_file_alone(tmp_path: Path) -> None:
+    ran = Ran("status", "--out", tmp_path / "a.prom")
+    assert (ran.code, ran.errors) == (2, ["sluice: status --out: goes with --metrics"])
+    ran = Ran("status", "--metrics", "--out", tmp_path / "a.prom", "--dir", tmp_path)
+    assert (ran.code, list(tmp_path.iterdir())) == (2, []), "of no node there is no file"
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon", "3601"])
+def test_how_long_top_waits(seconds: str) -> None:
+    ran = Ran("top", "--interval", seconds)
+    assert ran.code == 2
+    assert ran.errors[-1].endswith(f"argument --interval: must be from 0.1 to 3600.0 seconds, is {seconds}")

@@ -77,6 +77,16 @@ def test_values_are_made_canonical(name: str, value: Any, read_as: Any) -> None:
         ("node_name", "a\nb", "must be a name, without blanks and slashes, is 'a\\nb'"),
         ("affinity_clients", 1_000_001, "must be a whole number from 0 to 1000000, is 1000001"),
         ("conntrack_max", "many", "must be a whole number from 0 to 100000000, is 'many'"),
+        ("metrics_seconds", 0, "must be a whole number from 1 to 86400, is 0"),
+        ("metrics_file", False, "must be a string, is False"),
+        *(
+            (
+                "metrics_file",
+                path,
+                f"must be the absolute path of a file *.prom, of letters, digits, '-', '_' and '.', is {path!r}",
+            )
+            for path in ("a.prom", "/a", "/a b.prom", "/%h/a.prom", "/a/../b.prom", "/a.prom\n", "//a.prom", "/$x.prom")
+        ),
         ("repair_seconds", -1, "must be a whole number from 0 to 86400, is -1"),
     ],
 )

@@ -95,10 +95,14 @@ USAGES = {
         (
             ("sluice status", "what this node is, and since when"),
             ("sluice status --json", "for a monitor"),
-            ("sluice status --metrics", "for Prometheus, by node_exporter's textfile collector"),
+            ("sluice status --metrics", "for Prometheus: the numbers of this node"),
+            (
+                "sluice status --metrics --out /var/lib/prometheus/node-exporter/sluice.prom",
+                "for node_exporter's textfile collector, as the node's own timer does",
+            ),
         ),
         {
-            0: "all is well",
+            0: "all is well; --out: the file is written, whatever is in it",
             1: "something is to be looked after: drift, a change, a route, or room for connections",
             2: "it could not be asked: stderr says why",
         },

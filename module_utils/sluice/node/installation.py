@@ -69,12 +69,14 @@ def change(
     systemd: bool,
     repair_seconds: int = 0,
     health: bool = False,
+    metrics: units.Metrics = units.NO_METRICS,
     documents: Mapping[str, str] | None = None,
 ) -> Change:
     """The files of the installation that are not yet (or, without ``present``, still) there. Raises NodeError.
 
     ``systemd``: whether the node runs it; without it there is nobody to call units. ``repair_seconds``: how often the
     node looks for drift by itself, 0 for never. ``health``: whether endpoints are asked if they answer.
+    ``metrics``: where the node writes what it is, by a timer of systemd.
     ``documents``: what is there to be read, by its name below SHARE.
     """
     health = health and present
@@ -86,7 +88,7 @@ def change(
         engine[COMMAND] = _SCRIPT.format(python=_interpreter(python), library=LIBRARY)
     user = _user(health=health, present=present)
     checker = (privileges.USER if user or users.exists(privileges.USER) else privileges.NOBODY) if health else ""
-    wanted_units = units.contents(repair_seconds, present=present, checker=checker) if systemd else {}
+    wanted_units = units.contents(repair_seconds, present=present, checker=checker, metrics=metrics) if systemd else {}
     anew = present and archive.may_be_others()
     files = {**(engine if anew else owned_files.differing(engine)), **owned_files.differing(wanted_units)}
     if present and not os.access(COMMAND, os.X_OK):
@@ -133,6 +135,8 @@ def perform(wanted: Change) -> None:
         shutil.rmtree(LIBRARY)
     if wanted.units:
         units.end(wanted.units)
+        abandoned = units.abandoned(wanted.units)
+        owned_files.write({abandoned: None} if abandoned else {}, sync=False)
     if wanted.files or wanted.user or not wanted.processes:
         # Those of an engine or a user that was, also where systemd runs the node now.
         processes.end()

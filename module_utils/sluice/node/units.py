@@ -4,7 +4,9 @@ endpoints are asked whether they answer."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from ..system import owned_files, tools
 from . import health_units
@@ -93,10 +95,30 @@ LogLevelMax=notice
 {_HARDENING}
 """
 
+_METRICS = f"""\
+# Written by Sluice.
+[Unit]
+Description=Write what Sluice is on this node for node_exporter
+ConditionPathExists=/etc/sluice/settings.json
+After=sluice.service
+
+[Service]
+Type=oneshot
+ExecStart={COMMAND} status --metrics --out {{file}}
+SyslogIdentifier=sluice
+# The journal has why it failed, not that it ran.
+SyslogLevel=notice
+LogLevelMax=notice
+{_HARDENING}
+# Only what it writes: the file, and locks.
+ReadWritePaths=
+ReadWritePaths=/run -{{folder}}
+"""
+
 _TIMER = """\
 # Written by Sluice.
 [Unit]
-Description=Repair the rules of Sluice every {seconds} seconds
+Description={what} every {seconds} seconds
 
 [Timer]
 OnActiveSec={seconds}
@@ -108,28 +130,60 @@ WantedBy=timers.target
 """
 
 _SUPERVISOR = health_units.supervisor(COMMAND, HARDENING)
-_TIMER_UNIT = "sluice-repair.timer"
+_TIMERS = ("sluice-repair.timer", "sluice-metrics.timer")
+_METRICS_UNIT = "sluice-metrics.service"
 _HEALTH = ("sluice-health.service", "sluice-health-checker.service")
 _WANTED_BY = {
     "sluice.service": "multi-user.target.wants",
-    _TIMER_UNIT: "timers.target.wants",
+    **dict.fromkeys(_TIMERS, "timers.target.wants"),
     **dict.fromkeys(_HEALTH, "multi-user.target.wants"),
 }
 
+_OUT = re.compile(r"^ExecStart=.* --out (\S+)$", re.MULTILINE)
 
-def contents(repair_seconds: int, *, present: bool = True, checker: str = "") -> dict[str, str | None]:
+
+class Metrics(NamedTuple):
+    """The file that a node's metrics are written to every ``seconds``; ``""``: they are not."""
+
+    file: str = ""
+    seconds: int = 0
+
+
+NO_METRICS = Metrics()
+
+
+def contents(
+    repair_seconds: int, *, present: bool = True, checker: str = "", metrics: Metrics = NO_METRICS
+) -> dict[str, str | None]:
     """The unit files by path; None for one that should not be there. ``repair_seconds`` 0: drift stays until a run.
 
     ``checker``: the user that asks endpoints; empty where none are asked.
     """
-    repairs, checks = present and repair_seconds > 0, present and bool(checker)
+    repairs, checks, writes = (present and each for each in (repair_seconds > 0, bool(checker), bool(metrics.file)))
+    folder = os.path.dirname(metrics.file)
+    repair = _TIMER.format(what="Repair the rules of Sluice", seconds=repair_seconds)
+    write = _TIMER.format(what="Write what Sluice is on this node", seconds=metrics.seconds)
     return {
         f"{FOLDER}/sluice.service": _RESTORE if present else None,
         f"{FOLDER}/sluice-repair.service": _REPAIR if repairs else None,
-        f"{FOLDER}/sluice-repair.timer": _TIMER.format(seconds=repair_seconds) if repairs else None,
+        f"{FOLDER}/sluice-repair.timer": repair if repairs else None,
+        f"{FOLDER}/{_METRICS_UNIT}": _METRICS.format(file=metrics.file, folder=folder) if writes else None,
+        f"{FOLDER}/sluice-metrics.timer": write if writes else None,
         f"{FOLDER}/sluice-health.service": _SUPERVISOR if checks else None,
         f"{FOLDER}/sluice-health-checker.service": health_units.checker(COMMAND, checker) if checks else None,
     }
+
+
+def abandoned(wanted: Mapping[str, str | None]) -> str:
+    """The file that metrics were written to and are no more: what it says would stay for ever. ``""`` for none."""
+    path = f"{FOLDER}/{_METRICS_UNIT}"
+    before, now = (_metrics_file(text or "") for text in (owned_files.shown(path), wanted.get(path)))
+    return before if before != now else ""
+
+
+def _metrics_file(unit: str) -> str:
+    found = _OUT.search(unit)
+    return found[1] if found else ""
 
 
 def links(wanted: dict[str, str | None]) -> dict[str, bool]:
@@ -169,7 +223,7 @@ def _gone(wanted: Mapping[str, str | None]) -> list[str]:
 
 
 def _lasting(wanted: Mapping[str, str | None]) -> list[str]:
-    return [unit for unit in (_TIMER_UNIT, *_HEALTH) if wanted.get(f"{FOLDER}/{unit}") is not None]
+    return [unit for unit in (*_TIMERS, *_HEALTH) if wanted.get(f"{FOLDER}/{unit}") is not None]
 
 
 def perform(changed_links: dict[str, bool], wanted: dict[str, str | None], *, anew: bool = True) -> None:

@@ -18,10 +18,21 @@ pytestmark = pytest.mark.usefixtures("node_root", "programs")
 
 
 def install(
-    *, present: bool = True, systemd: bool = False, repair_seconds: int = 0, health: bool = False
+    *,
+    present: bool = True,
+    systemd: bool = False,
+    repair_seconds: int = 0,
+    health: bool = False,
+    metrics: units.Metrics = units.NO_METRICS,
 ) -> installation.Change:
     wanted = installation.change(
-        sluice, sys.executable, present=present, systemd=systemd, repair_seconds=repair_seconds, health=health
+        sluice,
+        sys.executable,
+        present=present,
+        systemd=systemd,
+        repair_seconds=repair_seconds,
+        health=health,
+        metrics=metrics,
     )
     if wanted:
         installation.perform(wanted)
@@ -152,6 +163,21 @@ def test_units_are_for_systemd(node_root: Path) -> None:
         "sluice-repair.timer",
     }
     assert not install(systemd=True, repair_seconds=30)
+
+
+def test_metrics_go_where_they_went_no_more(node_root: Path) -> None:
+    """What nobody writes any more would be read for ever."""
+    old, new = node_root / "old.prom", node_root / "new.prom"
+    install(systemd=True, metrics=units.Metrics(str(old), 60))
+    old.write_text("sluice_services 3\n")
+    assert not install(systemd=True, metrics=units.Metrics(str(old), 60))
+    assert install(systemd=True, metrics=units.Metrics(str(old), 30))
+    assert old.exists()
+    install(systemd=True, metrics=units.Metrics(str(new), 30))
+    assert not old.exists()
+    new.write_text("sluice_services 3\n")
+    install(systemd=True)
+    assert not new.exists()
 
 
 def user_of(found: installation.Change) -> str:

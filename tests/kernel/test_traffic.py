@@ -11,6 +11,7 @@ import hosts
 import load
 import pytest
 import support
+from prometheus_client.parser import text_string_to_metric_families
 
 from sluice import render
 from sluice.addresses import IPV4, IPV6, host_port
@@ -94,3 +95,24 @@ def test_sluice_top(plane: str, network: load.Network) -> None:
     table = node.sluice("top", "--interval", "0.5").stdout
     assert [line.split()[0] for line in table.splitlines()[:2]] == ["SERVICE", "shop/s1"]
     asking.stop()
+
+
+def test_a_file_for_node_exporter(plane: str, network: load.Network) -> None:
+    """As the node's timer writes it, over one that is there."""
+    node = network.node
+    network.serve([WEB])
+    put(node, contents(plane, WEB, QUIET._replace(endpoints=())))
+    for _turn in range(4):
+        network.ask(WEB.address, 80)
+    file = "/run/sluice.prom"
+    for _turn in range(2):
+        node.sluice("status", "--metrics", "--out", file)
+    families = text_string_to_metric_families(node.run("cat", file).stdout)
+    found = {(sample.name, sample.labels.get("service")): sample.value for each in families for sample in each.samples}
+    assert found["sluice_service_connections_total", "s1"] == 4
+    assert found["sluice_service_packets_total", "s1"] == 4
+    assert found["sluice_service_bytes_total", "s1"] == 240
+    assert found["sluice_service_without_ready_endpoints", "s3"] == 1
+    assert found["sluice_drift_lines", None] == 0
+    assert node.run("stat", "-c", "%a", file).stdout == "644\n"
+    assert node.sluice("status", "--out", file, check=False).returncode == 2
