@@ -23,7 +23,8 @@ The rooms, from the top. A module may import from its own room and from those be
     archive         where Python takes all of it from
 
 Among the backends, ``ipvs`` may import from ``iptables``, whose rules it needs besides its own tables; all may import
-from ``shared``.
+from ``shared``. Others meet backends through ``interface`` and ``registry``, but for ``observe``: it imports the forms
+that they write, though nothing that changes a kernel.
 """
 
 from __future__ import annotations

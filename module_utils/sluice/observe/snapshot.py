@@ -38,6 +38,11 @@ _DEVICE = re.compile(r"^\d+: ([^\s:@]+)")
 _PREFIX = re.compile(r"^[0-9a-f.:]+/\d+$")
 
 
+_IPTABLES, _IPSET, _IPVS, _NFT_JSON = "iptables-save", "ipset save", "ipvsadm -Sn", "nft -j list ruleset"
+_NFT_TEXT, _ADDRESSES, _NOTHING, _UNKNOWN = "nft list ruleset", "ip address", "nothing", "unknown"
+"""What a text may be."""
+
+
 class DumpError(ValueError):
     """A file is no dump that is known, or damaged; the message says what is wrong."""
 
@@ -90,25 +95,25 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
     for name, text in dumps:
         try:
             kind = _kind(text)
-            if kind == "iptables":
+            if kind == _IPTABLES:
                 for variant, part in _parts(text, addresses.IPV6 if _NAMED_SIX.search(name) else addresses.IPV4):
                     tables.setdefault(variant, []).append(part)
-            elif kind == "ipset":
+            elif kind == _IPSET:
                 sets.update(ipset_text.parse(text))
-            elif kind == "ipvs":
+            elif kind == _IPVS:
                 servers.update(ipvs_text.parse(text))
-            elif kind == "nftables":
-                found = json.loads(text)
-                if "nftables" not in found:
+            elif kind == _NFT_JSON:
+                entries = json.loads(text).get("nftables")
+                if not entries:
                     raise DumpError("is JSON, but nft -j list ruleset has not printed it")
-                listed += nftables.tables(found["nftables"])
-            elif kind == "nftables text":
+                listed += nftables.tables(entries)
+            elif kind == _NFT_TEXT:
                 listed += nftables.tables(nft_parse.listing(text))
-            elif kind == "addresses":
+            elif kind == _ADDRESSES:
                 for address, is_bound in _addresses(text):
                     held.add(address)
                     bound.update([address] if is_bound else [])
-            elif kind != "nothing":
+            elif kind != _NOTHING:
                 raise DumpError(f"none of {', '.join(_TOOLS)} has printed this")
         except (ValueError, KeyError, TypeError, LookupError) as error:
             raise DumpError(f"{name}: {error}") from None
@@ -123,21 +128,21 @@ def _kind(text: str) -> str:
     some = (line for line in io.StringIO(text) if line.strip() and not line.startswith("#"))
     lines = [line.rstrip("\n") for line in itertools.islice(some, 100)]
     if not lines:
-        return "nothing"
+        return _NOTHING
     first = lines[0]
     if first.startswith("{"):
-        return "nftables"
+        return _NFT_JSON
     if _NFTABLES.match(first):
-        return "nftables text"
+        return _NFT_TEXT
     if _TABLE.match(first):
-        return "iptables"
+        return _IPTABLES
     if first.startswith(("create ", "add ")):
-        return "ipset"
+        return _IPSET
     if re.match(r"-[Aa] (-|--)(t|u|f|tcp|udp|sctp|fwmark)", first):
-        return "ipvs"
+        return _IPVS
     if _PREFIX.match(first) or any(_INET.search(line) for line in lines):
-        return "addresses"
-    return ""
+        return _ADDRESSES
+    return _UNKNOWN
 
 
 def _parts(text: str, family: str) -> Iterator[tuple[Variant, str]]:

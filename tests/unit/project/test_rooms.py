@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[3]
 ENGINE = ROOT / "module_utils" / "sluice"
 MODULES = sorted(path.relative_to(ENGINE).with_suffix("") for path in ENGINE.rglob("*.py"))
 AMONG_BACKENDS = {("ipvs", "iptables")}
+DOING = ("backend", "kernel", "layer", "netlink", "plan")
+"""Modules of a backend that change a kernel, or plan it: not for who only reads what is written."""
+
 PLUGINS = ("library", "filter_plugins", "action_plugins", "connection_plugins")
 
 
@@ -70,7 +73,9 @@ def test_backends_are_met_through_their_interface(module: Path) -> None:
         if path[:1] != ("backends",) or path == ("backends",):
             continue
         inside = module.parts[0] == "backends"
-        if not inside:
+        if module.parts[0] == "observe":
+            assert path[1] in ("interface", "registry") or path[-1] not in DOING, f"{module} imports {'.'.join(path)}"
+        elif not inside:
             assert path[1] in ("interface", "registry"), f"{module} imports {'.'.join(path)}"
         elif len(module.parts) == 3 and path[1] not in ("interface", "shared", module.parts[1]):
             assert (module.parts[1], path[1]) in AMONG_BACKENDS, f"{module} imports {'.'.join(path)}"
