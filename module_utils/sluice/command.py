@@ -8,9 +8,10 @@ import gc
 import io
 import json
 import os
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
 
 from . import __version__, addresses
@@ -245,6 +246,15 @@ def _parser() -> argparse.ArgumentParser:
     with_dumps(explain)
     with_json(explain)
 
+    imported = command(
+        "import", _import, "write manifests and settings from dumps of a node that kube-proxy configured"
+    )
+    dump_help = "what iptables-save, ip6tables-save or ip address printed there"
+    imported.add_argument("--dump", nargs="+", required=True, metavar="FILE", help=dump_help)
+    imported.add_argument("--out", required=True, metavar="DIR", help="where services.yml and settings.yml go")
+    node_help = "what the node is called (sluice_node_name), default: this host's name"
+    imported.add_argument("--node-name", default=socket.gethostname().lower(), metavar="NAME", help=node_help)
+
     diff = command("diff", _diff, "say how this node's kernel differs from files: + is missing, - should not be there")
     with_folder(diff)
     with_force(diff)
@@ -256,13 +266,17 @@ def _render(arguments: argparse.Namespace) -> int:
     from .catalogue import compiled
 
     catalogue, settings = _catalogue(arguments, {"sluice_backend": arguments.backend} if arguments.backend else {})
-    texts = render.render(render.views(catalogue, settings), settings, compiled.text(catalogue))
+    _put(arguments.out, render.render(render.views(catalogue, settings), settings, compiled.text(catalogue)))
+    return FINE
+
+
+def _put(folder: str, texts: Mapping[str, str]) -> None:
+    """Writes files into a folder that somebody has named."""
     # A link in the folder is replaced. The folder may be one as well, unless another user made it: it may lead to
     # files that are root's.
-    if os.path.islink(arguments.out) and os.lstat(arguments.out).st_uid not in (0, os.geteuid()):
-        raise NodeError(f"{arguments.out}: is a link that another user has made")
-    owned_files.write({os.path.join(arguments.out, name): text for name, text in texts.items()}, sync=False)
-    return FINE
+    if os.path.islink(folder) and os.lstat(folder).st_uid not in (0, os.geteuid()):
+        raise NodeError(f"{folder}: is a link that another user has made")
+    owned_files.write({os.path.join(folder, name): text for name, text in texts.items()}, sync=False)
 
 
 def _validate(arguments: argparse.Namespace) -> int:
@@ -598,6 +612,24 @@ def _explain(arguments: argparse.Namespace) -> int:
     else:
         _write(explain_text.text(found))
     return FINE if found.is_well else NO
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from .observe import recover, recovered, snapshot
+
+    try:
+        held = snapshot.snapshot((path, _dump(path)) for path in arguments.dump)
+        found = recover.recover(held, arguments.node_name)
+    except (snapshot.DumpError, recovered.RecoverError) as error:
+        raise NodeError(printable(str(error))) from None
+    _put(arguments.out, found.files)
+    _warn(found.warnings)
+    return FINE
+
+
+def _dump(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def _diff(arguments: argparse.Namespace) -> int:

@@ -157,6 +157,16 @@ USAGES = {
             2: "a dump could not be read: stderr says which and why",
         },
     ),
+    "import": Usage(
+        (
+            ("sluice import --dump rules rules6 addresses --out mine", "what a node has, to be managed here"),
+            ("sluice import --dump rules --node-name lb1 --out mine", "from another host"),
+        ),
+        {
+            0: "the files are written; what no rule tells is a warning on stderr",
+            2: "a dump could not be read, or has no Services of kube-proxy: stderr says why",
+        },
+    ),
     "diff": Usage(
         (
             ("sluice diff", "whether somebody has changed our rules"),

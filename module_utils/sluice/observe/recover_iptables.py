@@ -1,0 +1,257 @@
+"""Services and settings that rules of kube-proxy's iptables mode come from, by the comments of the rules. Pure.
+
+What each release writes is in ``backends/iptables/layout_ext.py`` and ``layout_xlb.py``: this is the way back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from .. import addresses, names
+from .iptables_rules import Match, Tables, Target, comment, taken_apart
+from .recovered import Port, RecoverError
+
+_ABOUT = re.compile(
+    r"(?P<port>\S+) (?:cluster IP|external IP|loadbalancer IP|has no endpoints|has no local endpoints"
+    r"|health check node port)"
+)
+_NAME = re.compile(r"(?P<namespace>[^/:\s]+)/(?P<service>[^/:\s]+)(?::(?P<name>[^/:\s]*))?")
+_NODE_PORTS = "kubernetes service nodeports"
+
+NOWHERE = {addresses.IPV4: "0.0.0.0/32", addresses.IPV6: "::/128"}
+"""The network of node ports where no address serves them."""
+
+
+class _Rule(NamedTuple):
+    """A rule by what it asks and does, and its comment."""
+
+    matches: dict[str, Match]
+    target: Target
+    comment: str
+
+    def word(self, option: str) -> str:
+        found = self.matches.get(option)
+        return found.words[0] if found and found.words and not found.negated else ""
+
+    @property
+    def destination(self) -> str:
+        return self.word("-d").partition("/")[0]
+
+    @property
+    def number(self) -> int:
+        return int(self.word("--dport") or 0)
+
+    @property
+    def outside(self) -> str:
+        """The network whose packets it does not match."""
+        found = self.matches.get("-s")
+        return found.words[0] if found and found.negated else ""
+
+
+class Rules:
+    """The rules of one family's tables."""
+
+    def __init__(self, tables: Tables, family: str) -> None:
+        self._tables = tables
+        self.family = family
+        self._read: dict[tuple[str, str], list[_Rule]] = {}
+
+    def has(self, table: str, chain: str) -> bool:
+        return self._tables.chain(table, chain) is not None
+
+    def of(self, table: str, chain: str) -> list[_Rule]:
+        key = table, chain
+        if key not in self._read:
+            self._read[key] = [_rule(text) for text in self._tables.chain(table, chain) or ()]
+        return self._read[key]
+
+    def is_layout_ext(self) -> bool:
+        """Whether a kube-proxy since 1.24 has made them."""
+        chains = self._tables.rules.get("nat", {})
+        return self.has("filter", "KUBE-PROXY-FIREWALL") or any(chain.startswith("KUBE-EXT-") for chain in chains)
+
+
+def _rule(text: str) -> _Rule:
+    matches, target = taken_apart(text)
+    return _Rule({match.option: match for match in matches}, target, comment(text))
+
+
+def ports(rules: Rules) -> list[Port]:
+    """The service ports. Raises RecoverError."""
+    found: dict[tuple[str, str], list[_Rule]] = {}
+    for table, chain in (
+        *(("nat", "KUBE-SERVICES"), ("nat", "KUBE-NODEPORTS"), ("filter", "KUBE-SERVICES")),
+        *(("filter", "KUBE-EXTERNAL-SERVICES"), ("filter", "KUBE-NODEPORTS")),
+    ):
+        for rule in rules.of(table, chain):
+            about = _ABOUT.fullmatch(rule.comment)
+            name = about["port"] if about else rule.comment if chain == "KUBE-NODEPORTS" else ""
+            if name and _NAME.fullmatch(name) and rule.word("-p"):
+                found.setdefault((name, rule.word("-p")), []).append(rule)
+    health = {name: rule.number for (name, _), some in found.items() for rule in some if _is_health(rule)}
+    return [
+        _port(rules, name, protocol, some)._replace(health_check_node_port=health.get(name, 0))
+        for (name, protocol), some in found.items()
+        if any(not _is_health(rule) for rule in some)
+    ]
+
+
+def _is_health(rule: _Rule) -> bool:
+    return rule.comment.endswith(" health check node port")
+
+
+def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[_Rule]) -> Port:
+    some = [rule for rule in all_of_it if not _is_health(rule)]
+    parts = _NAME.fullmatch(name)
+    inside = [rule for rule in some if rule.comment.endswith(" cluster IP")]
+    none = [rule for rule in some if rule.comment.endswith((" has no endpoints", " has no local endpoints"))]
+    filtered = rules.of("filter", "KUBE-SERVICES")
+    cluster = inside or [rule for rule in none if rule in filtered]
+    if parts is None or not cluster:
+        raise RecoverError(f"{name}: no rule has its cluster IP")
+    external, ingress = (_destinations(some, f" {kind} IP") for kind in ("external", "loadbalancer"))
+    outside = [rule for rule in none if rule not in filtered]
+    refused = [ip for ip in _destinations(outside, "") if ip not in (*external, *ingress)]
+    node_ports = [rule.number for rule in some if not rule.destination and rule.number]
+    if node_ports:
+        ingress += refused
+    else:
+        external += refused
+    chains = {prefix: names.chain_name(f"KUBE-{prefix}-", name, protocol) for prefix in _PREFIXES}
+    balanced = [*rules.of("nat", chains["SVC"]), *rules.of("nat", chains["SVL"]), *rules.of("nat", chains["XLB"])]
+    dropped = [rule for rule in none if rule.target.name == "DROP"]
+    everywhere, local = _targets(rules, chains["SVC"]), _targets(rules, chains["SVL"], chains["XLB"])
+    return Port(
+        parts["namespace"],
+        parts["service"],
+        parts["name"] or "",
+        protocol,
+        cluster[0].number,
+        addresses.address(cluster[0].destination),
+        node_port=node_ports[0] if node_ports else 0,
+        external_ips=tuple(external),
+        ingress=tuple(ingress),
+        source_ranges=_source_ranges(rules, chains["FW"], ingress),
+        affinity_seconds=max((int(rule.word("--seconds") or 0) for rule in balanced), default=0),
+        external_local=_is_external_local(rules, chains, outside),
+        internal_local=any(rule.target.name == chains["SVL"] for rule in inside)
+        or any(rule in filtered for rule in dropped),
+        targets=tuple(dict.fromkeys((*everywhere, *local))),
+        local=frozenset(local),
+        # Where none of the node's is ready, those that terminate are used, while others have ready ones (KEP-1669).
+        ending=frozenset(local).difference(everywhere) if everywhere else frozenset(),
+        elsewhere=bool(dropped) and not (everywhere or local),
+    )
+
+
+_PREFIXES = ("SVC", "SVL", "XLB", "EXT", "FW")
+
+
+def _is_external_local(rules: Rules, chains: dict[str, str], outside: Sequence[_Rule]) -> bool:
+    routed = any(rule.comment.startswith("route LOCAL traffic for ") for rule in rules.of("nat", chains["EXT"]))
+    return routed or rules.has("nat", chains["XLB"]) or any(rule.target.name == "DROP" for rule in outside)
+
+
+def _destinations(some: Sequence[_Rule], ending: str) -> list[str]:
+    found = (addresses.address(rule.destination) for rule in some if rule.comment.endswith(ending))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _targets(rules: Rules, *chains: str) -> tuple[tuple[str, int], ...]:
+    """The endpoints to which chains balance."""
+    found = {}
+    for chain in chains:
+        for rule in rules.of("nat", chain):
+            if rule.target.name.startswith("KUBE-SEP-"):
+                for rewrite in rules.of("nat", rule.target.name):
+                    if rewrite.target.name == "DNAT":
+                        found[addresses.split_port(rewrite.target.options["--to-destination"][0])] = True
+    return tuple(found)
+
+
+def _source_ranges(rules: Rules, firewall: str, ingress: Sequence[str]) -> tuple[str, ...]:
+    """The networks of a firewall chain. What is from the load balancer's own address a node has that may enter."""
+    sources = dict.fromkeys(
+        rule.word("-s") for rule in rules.of("nat", firewall) if rule.target.name.startswith(_INWARD)
+    )
+    own = {addresses.host_network(ip) for ip in ingress}
+    found = tuple(source or addresses.ANY[rules.family] for source in sources if source not in own)
+    return () if list(sources) == [""] else found
+
+
+_INWARD = ("KUBE-SVC-", "KUBE-XLB-", "KUBE-EXT-")
+
+
+def may_enter(rules: Rules, port: Port) -> bool:
+    """Whether the node itself lies in a source range of the port."""
+    chain = names.chain_name("KUBE-FW-", _display_name(rules, port), port.protocol)
+    sources = {rule.word("-s") for rule in rules.of("nat", chain)}
+    return any(addresses.host_network(ip) in sources for ip in port.ingress)
+
+
+def _display_name(rules: Rules, port: Port) -> str:
+    return names.display_name(port.namespace, port.service, port.name, trailing_colon=trailing_colon(rules))
+
+
+def trailing_colon(rules: Rules) -> bool:
+    """Whether ports without a name leave their colon, as up to Kubernetes 1.18."""
+    chains = (("nat", "KUBE-SERVICES"), ("nat", "KUBE-NODEPORTS"), ("filter", "KUBE-SERVICES"))
+    return any(rule.comment.split(" ")[0].endswith(":") for chain in chains for rule in rules.of(*chain))
+
+
+def variables(rules: Rules, found: Sequence[Port]) -> dict[str, Any]:
+    """The settings of the node that are not as they are where nobody says so, by their names without the prefix."""
+    said: dict[str, Any] = {}
+    ext = rules.is_layout_ext()
+    said["compat"] = "1.36" if ext else "1.18" if trailing_colon(rules) else "1.20"
+    for rule in rules.of("nat", "KUBE-MARK-MASQ"):
+        mark = int(
+            (rule.target.options.get("--set-xmark") or rule.target.options["--or-mark"])[0].partition("/")[0], 16
+        )
+        if mark != 1 << 14:
+            said["masquerade_bit"] = mark.bit_length() - 1
+    cidrs = dict.fromkeys(_cluster_cidrs(rules, found))
+    if "" in cidrs:
+        said["masquerade_all"] = True
+    said["cluster_cidrs"] = [each for each in cidrs if each]
+    invalid = any(rule.word("--ctstate") == "INVALID" for rule in rules.of("filter", "KUBE-FORWARD"))
+    if ext and not invalid:
+        said["conntrack_tcp_be_liberal"] = True
+    last = [rule for rule in rules.of("nat", "KUBE-SERVICES") if rule.comment.startswith(_NODE_PORTS)]
+    named = [rule.word("-d") for rule in last if rule.word("-d")]
+    if named:
+        said["nodeport_addresses"] = [
+            addresses.host_network(addresses.address(each.partition("/")[0])) for each in named
+        ]
+    elif not last:
+        said["nodeport_addresses"] = [NOWHERE[rules.family]]
+    elif ext and rules.family == addresses.IPV4 and any("-d" in rule.matches for rule in last):
+        said["localhost_nodeports"] = False
+    return said
+
+
+def _cluster_cidrs(rules: Rules, found: Sequence[Port]) -> Iterator[str]:
+    """The sources that are not masqueraded; ``""`` where all are."""
+    for port in found:
+        name = _display_name(rules, port)
+        for chain in ("KUBE-SERVICES", *(names.chain_name(f"KUBE-{each}-", name, port.protocol) for each in _PREFIXES)):
+            for rule in rules.of("nat", chain) if chain != "KUBE-SERVICES" else ():
+                if rule.comment.startswith(("Redirect pods trying to reach", "pod traffic for ")) and rule.word("-s"):
+                    yield rule.word("-s")
+                elif rule.comment == f"{name} cluster IP" and rule.target.name == "KUBE-MARK-MASQ":
+                    yield rule.outside
+    for rule in rules.of("nat", "KUBE-SERVICES"):
+        if rule.comment.endswith(" cluster IP") and rule.target.name == "KUBE-MARK-MASQ":
+            yield rule.outside
+
+
+def comments_endpoints(rules: Rules, found: Sequence[Port]) -> bool:
+    """Whether the rules of endpoints have comments, which those of large clusters have not."""
+    for port in found:
+        for address, number in port.targets:
+            target = addresses.host_port(address, number)
+            chain = names.chain_name("KUBE-SEP-", _display_name(rules, port), port.protocol, target)
+            return any(rule.comment for rule in rules.of("nat", chain))
+    return True
