@@ -45,9 +45,12 @@ _sluice() {
         "explain --dump") kind=-f ;;
         "explain --dir") kind=-d ;;
         "explain --node-address") : ;;
+        "import --dump") kind=-f ;;
+        "import --out") kind=-d ;;
+        "import --node-name") : ;;
         "diff --dir") kind=-d ;;
         *) case $command in
-            "") words='render validate allocate get apply confirm drain undrain status top health history rollback trace explain diff --version --help' ;;
+            "") words='render validate allocate get apply confirm drain undrain status top health history rollback trace explain import diff --version --help' ;;
             render)
                 if [[ $word == -* ]]; then words='--settings --allocations --backend --out --help'
                 else kind=-f; fi ;;
@@ -76,6 +79,7 @@ _sluice() {
             rollback) words='--to --unconfirmed --check --dir --help' ;;
             trace) words='--to --from --dump --dir --live --node-address --json --help' ;;
             explain) words='--dump --dir --live --node-address --json --help' ;;
+            import) words='--dump --out --node-name --help' ;;
             diff) words='--dir --force --help' ;;
         esac ;;
     esac

@@ -249,7 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     imported = command(
         "import", _import, "write manifests and settings from dumps of a node that kube-proxy configured"
     )
-    dump_help = "what iptables-save, ip6tables-save or ip address printed there"
+    dump_help = "what iptables-save, ip6tables-save, ipset save, ipvsadm -Sn and ip address printed there"
     imported.add_argument("--dump", nargs="+", required=True, metavar="FILE", help=dump_help)
     imported.add_argument("--out", required=True, metavar="DIR", help="where services.yml and settings.yml go")
     node_help = "what the node is called (sluice_node_name), default: this host's name"

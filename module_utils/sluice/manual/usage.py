@@ -160,7 +160,7 @@ USAGES = {
     "import": Usage(
         (
             ("sluice import --dump rules rules6 addresses --out mine", "what a node has, to be managed here"),
-            ("sluice import --dump rules --node-name lb1 --out mine", "from another host"),
+            ("sluice import --dump rules sets servers --node-name lb1 --out mine", "of another host, in IPVS mode"),
         ),
         {
             0: "the files are written; what no rule tells is a warning on stderr",

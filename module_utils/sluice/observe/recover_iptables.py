@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import addresses, names
-from .iptables_rules import Match, Tables, Target, comment, taken_apart
+from .recover_rules import Rule, Rules, masquerade_bit
 from .recovered import Port, RecoverError
 
 _ABOUT = re.compile(
@@ -24,63 +24,9 @@ NOWHERE = {addresses.IPV4: "0.0.0.0/32", addresses.IPV6: "::/128"}
 """The network of node ports where no address serves them."""
 
 
-class _Rule(NamedTuple):
-    """A rule by what it asks and does, and its comment."""
-
-    matches: dict[str, Match]
-    target: Target
-    comment: str
-
-    def word(self, option: str) -> str:
-        found = self.matches.get(option)
-        return found.words[0] if found and found.words and not found.negated else ""
-
-    @property
-    def destination(self) -> str:
-        return self.word("-d").partition("/")[0]
-
-    @property
-    def number(self) -> int:
-        return int(self.word("--dport") or 0)
-
-    @property
-    def outside(self) -> str:
-        """The network whose packets it does not match."""
-        found = self.matches.get("-s")
-        return found.words[0] if found and found.negated else ""
-
-
-class Rules:
-    """The rules of one family's tables."""
-
-    def __init__(self, tables: Tables, family: str) -> None:
-        self._tables = tables
-        self.family = family
-        self._read: dict[tuple[str, str], list[_Rule]] = {}
-
-    def has(self, table: str, chain: str) -> bool:
-        return self._tables.chain(table, chain) is not None
-
-    def of(self, table: str, chain: str) -> list[_Rule]:
-        key = table, chain
-        if key not in self._read:
-            self._read[key] = [_rule(text) for text in self._tables.chain(table, chain) or ()]
-        return self._read[key]
-
-    def is_layout_ext(self) -> bool:
-        """Whether a kube-proxy since 1.24 has made them."""
-        chains = self._tables.rules.get("nat", {})
-        return self.has("filter", "KUBE-PROXY-FIREWALL") or any(chain.startswith("KUBE-EXT-") for chain in chains)
-
-
-def _rule(text: str) -> _Rule:
-    matches, target = taken_apart(text)
-    return _Rule({match.option: match for match in matches}, target, comment(text))
-
-
 def ports(rules: Rules) -> list[Port]:
     """The service ports. Raises RecoverError."""
-    found: dict[tuple[str, str], list[_Rule]] = {}
+    found: dict[tuple[str, str], list[Rule]] = {}
     for table, chain in (
         *(("nat", "KUBE-SERVICES"), ("nat", "KUBE-NODEPORTS"), ("filter", "KUBE-SERVICES")),
         *(("filter", "KUBE-EXTERNAL-SERVICES"), ("filter", "KUBE-NODEPORTS")),
@@ -98,11 +44,11 @@ def ports(rules: Rules) -> list[Port]:
     ]
 
 
-def _is_health(rule: _Rule) -> bool:
+def _is_health(rule: Rule) -> bool:
     return rule.comment.endswith(" health check node port")
 
 
-def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[_Rule]) -> Port:
+def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[Rule]) -> Port:
     some = [rule for rule in all_of_it if not _is_health(rule)]
     parts = _NAME.fullmatch(name)
     inside = [rule for rule in some if rule.comment.endswith(" cluster IP")]
@@ -115,10 +61,6 @@ def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[_Rule]) ->
     outside = [rule for rule in none if rule not in filtered]
     refused = [ip for ip in _destinations(outside, "") if ip not in (*external, *ingress)]
     node_ports = [rule.number for rule in some if not rule.destination and rule.number]
-    if node_ports:
-        ingress += refused
-    else:
-        external += refused
     chains = {prefix: names.chain_name(f"KUBE-{prefix}-", name, protocol) for prefix in _PREFIXES}
     balanced = [*rules.of("nat", chains["SVC"]), *rules.of("nat", chains["SVL"]), *rules.of("nat", chains["XLB"])]
     dropped = [rule for rule in none if rule.target.name == "DROP"]
@@ -133,7 +75,9 @@ def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[_Rule]) ->
         node_port=node_ports[0] if node_ports else 0,
         external_ips=tuple(external),
         ingress=tuple(ingress),
+        refused=tuple(refused),
         source_ranges=_source_ranges(rules, chains["FW"], ingress),
+        node_may_enter=bool(ingress) and _may_enter(rules, chains["FW"], ingress),
         affinity_seconds=max((int(rule.word("--seconds") or 0) for rule in balanced), default=0),
         external_local=_is_external_local(rules, chains, outside),
         internal_local=any(rule.target.name == chains["SVL"] for rule in inside)
@@ -149,12 +93,12 @@ def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[_Rule]) ->
 _PREFIXES = ("SVC", "SVL", "XLB", "EXT", "FW")
 
 
-def _is_external_local(rules: Rules, chains: dict[str, str], outside: Sequence[_Rule]) -> bool:
+def _is_external_local(rules: Rules, chains: dict[str, str], outside: Sequence[Rule]) -> bool:
     routed = any(rule.comment.startswith("route LOCAL traffic for ") for rule in rules.of("nat", chains["EXT"]))
     return routed or rules.has("nat", chains["XLB"]) or any(rule.target.name == "DROP" for rule in outside)
 
 
-def _destinations(some: Sequence[_Rule], ending: str) -> list[str]:
+def _destinations(some: Sequence[Rule], ending: str) -> list[str]:
     found = (addresses.address(rule.destination) for rule in some if rule.comment.endswith(ending))
     return list(dict.fromkeys(filter(None, found)))
 
@@ -181,14 +125,12 @@ def _source_ranges(rules: Rules, firewall: str, ingress: Sequence[str]) -> tuple
     return () if list(sources) == [""] else found
 
 
+def _may_enter(rules: Rules, firewall: str, ingress: Sequence[str]) -> bool:
+    sources = {rule.word("-s") for rule in rules.of("nat", firewall)}
+    return any(addresses.host_network(ip) in sources for ip in ingress)
+
+
 _INWARD = ("KUBE-SVC-", "KUBE-XLB-", "KUBE-EXT-")
-
-
-def may_enter(rules: Rules, port: Port) -> bool:
-    """Whether the node itself lies in a source range of the port."""
-    chain = names.chain_name("KUBE-FW-", _display_name(rules, port), port.protocol)
-    sources = {rule.word("-s") for rule in rules.of("nat", chain)}
-    return any(addresses.host_network(ip) in sources for ip in port.ingress)
 
 
 def _display_name(rules: Rules, port: Port) -> str:
@@ -206,12 +148,7 @@ def variables(rules: Rules, found: Sequence[Port]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     ext = rules.is_layout_ext()
     said["compat"] = "1.36" if ext else "1.18" if trailing_colon(rules) else "1.20"
-    for rule in rules.of("nat", "KUBE-MARK-MASQ"):
-        mark = int(
-            (rule.target.options.get("--set-xmark") or rule.target.options["--or-mark"])[0].partition("/")[0], 16
-        )
-        if mark != 1 << 14:
-            said["masquerade_bit"] = mark.bit_length() - 1
+    said.update(masquerade_bit(rules))
     cidrs = dict.fromkeys(_cluster_cidrs(rules, found))
     if "" in cidrs:
         said["masquerade_all"] = True

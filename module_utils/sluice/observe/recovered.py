@@ -21,9 +21,10 @@ class RecoverError(ValueError):
 class Port(NamedTuple):
     """A service port as the rules of one address family have it.
 
-    ``ingress`` and ``source_ranges`` are its load balancer's. ``targets``: its endpoints, as address and port;
-    ``local``: those of them that are known to be on the node; ``ending``: those that terminate, and serve meanwhile.
-    ``elsewhere``: there are others, which no rule names.
+    ``ingress`` and ``source_ranges`` are its load balancer's; ``node_may_enter``: the ranges have the node's address.
+    ``refused``: addresses from outside that have no endpoints, be they its load balancer's or not. ``targets``: its
+    endpoints, as address and port; ``local``: those of them that are known to be on the node; ``ending``: those that
+    terminate, and serve meanwhile. ``elsewhere``: there are others, which no rule names.
     """
 
     namespace: str
@@ -35,7 +36,9 @@ class Port(NamedTuple):
     node_port: int = 0
     external_ips: tuple[str, ...] = ()
     ingress: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     source_ranges: tuple[str, ...] = ()
+    node_may_enter: bool = False
     affinity_seconds: int = 0
     external_local: bool = False
     internal_local: bool = False
@@ -75,6 +78,10 @@ def _service(ports: list[Port]) -> Object:
     node_ports = any(port.node_port for port in ports)
     health = max(port.health_check_node_port for port in ports)
     external_local = bool(health) or any(port.external_local for port in ports)
+    # A load balancer of policy Local would have a port for health checks, and the rules of that.
+    (ingress if node_ports and (health or not external_local) else external_ips).extend(
+        ip for ip in _all(port.refused for port in ports) if ip not in (*ingress, *external_ips)
+    )
     kind = "LoadBalancer" if ingress else "NodePort" if node_ports else "ClusterIP"
     if health or (external_local and not node_ports and not external_ips):
         kind = "LoadBalancer"

@@ -61,9 +61,9 @@ def test_a_port(spec: dict[str, Any], found: dict[str, Any], compat: str) -> Non
 def test_what_has_no_endpoints() -> None:
     service = _service(type="LoadBalancer", ingress=["192.0.2.9"])[0]
     (port,) = recover_iptables.ports(_rules(service))
-    assert port == WEB._replace(targets=(), node_port=30080, ingress=("192.0.2.9",))
+    assert port == WEB._replace(targets=(), node_port=30080, refused=("192.0.2.9",))
     (other,) = recover_iptables.ports(_rules(_service(externalIPs=["192.0.2.9"])[0]))
-    assert other == WEB._replace(targets=(), external_ips=("192.0.2.9",))
+    assert other == WEB._replace(targets=(), refused=("192.0.2.9",))
 
 
 def test_others_have_the_endpoints() -> None:
@@ -110,7 +110,7 @@ def test_the_node_may_enter() -> None:
         rules = _rules(*_service(**spec), node_ips=[address])
         (port,) = recover_iptables.ports(rules)
         assert port.source_ranges == ("10.0.0.0/8",)
-        assert recover_iptables.may_enter(rules, port) is expected
+        assert port.node_may_enter is expected
 
 
 def test_a_service_without_cluster_ip() -> None:
