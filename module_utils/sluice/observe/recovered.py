@@ -66,7 +66,14 @@ def objects(ports: Iterable[Port], node: str) -> Iterator[Object]:
         here.update(address for address, _number in port.local)
     for name in sorted(services):
         yield _service(services[name])
-        yield from _slices(services[name], here, node)
+        yield from _slices(services[name], _local(services[name], here), node)
+
+
+def _local(ports: list[Port], here: set[str]) -> set[str]:
+    """What of a Service's endpoints is on the node: as its own rules say where a policy asks, else as others' do."""
+    if any(port.external_local or port.internal_local for port in ports):
+        return {address for port in ports for address, _number in port.local}
+    return here
 
 
 def _service(ports: list[Port]) -> Object:
