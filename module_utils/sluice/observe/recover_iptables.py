@@ -65,6 +65,7 @@ def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[Rule]) -> 
     balanced = [*rules.of("nat", chains["SVC"]), *rules.of("nat", chains["SVL"]), *rules.of("nat", chains["XLB"])]
     dropped = [rule for rule in none if rule.target.name == "DROP"]
     everywhere, local = _targets(rules, chains["SVC"]), _targets(rules, chains["SVL"], chains["XLB"])
+    left_out = frozenset(local).difference(everywhere) if everywhere else frozenset()
     return Port(
         parts["namespace"],
         parts["service"],
@@ -85,7 +86,8 @@ def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[Rule]) -> 
         targets=tuple(dict.fromkeys((*everywhere, *local))),
         local=frozenset(local),
         # Where none of the node's is ready, those that terminate are used, while others have ready ones (KEP-1669).
-        ending=frozenset(local).difference(everywhere) if everywhere else frozenset(),
+        ending=left_out if left_out.issuperset(local) else frozenset(),
+        passed_over=frozenset() if left_out.issuperset(local) else left_out,
         elsewhere=bool(dropped) and not (everywhere or local),
     )
 

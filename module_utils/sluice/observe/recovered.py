@@ -14,6 +14,10 @@ STAND_IN = {addresses.IPV4: "192.0.2.1", addresses.IPV6: "2001:db8::1"}
 """For endpoints of other nodes of which rules say that there are some, and nothing else (RFC 5737, RFC 3849)."""
 
 
+_ENDS, _NEAR, _FAR = "ends", "near", "far"
+_ANOTHER_NODE = "elsewhere"
+
+
 class RecoverError(ValueError):
     """Rules say what no Service can be, or nothing of Services; the message says which."""
 
@@ -24,7 +28,8 @@ class Port(NamedTuple):
     ``ingress`` and ``source_ranges`` are its load balancer's; ``node_may_enter``: the ranges have the node's address.
     ``refused``: addresses from outside that have no endpoints, be they its load balancer's or not. ``targets``: its
     endpoints, as address and port; ``local``: those of them that are known to be on the node; ``ending``: those that
-    terminate, and serve meanwhile. ``elsewhere``: there are others, which no rule names.
+    terminate, and serve meanwhile; ``passed_over``: those that hints leave to other nodes. ``elsewhere``: there are
+    others, which no rule names.
     """
 
     namespace: str
@@ -46,11 +51,18 @@ class Port(NamedTuple):
     targets: tuple[tuple[str, int], ...] = ()
     local: frozenset[tuple[str, int]] = frozenset()
     ending: frozenset[tuple[str, int]] = frozenset()
+    passed_over: frozenset[tuple[str, int]] = frozenset()
     elsewhere: bool = False
 
     @property
     def family(self) -> str:
         return addresses.family_of(self.cluster_ip)
+
+    def state(self, target: tuple[str, int]) -> str:
+        """Why an endpoint counts or does not."""
+        if target in self.ending:
+            return _ENDS
+        return "" if not self.passed_over else _FAR if target in self.passed_over else _NEAR
 
     @property
     def full_name(self) -> str:
@@ -144,13 +156,13 @@ def _ports(ports: list[Port]) -> list[Object]:
 
 def _slices(ports: list[Port], here: set[str], node: str) -> Iterator[Object]:
     """A slice for each family, port and number that endpoints of it have; those that are alike in all else are one."""
-    alike: dict[tuple[str, tuple[tuple[str, bool], ...]], list[Object]] = {}
+    alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[Object]] = {}
     for port in ports:
-        numbers: dict[int, list[tuple[str, bool]]] = {}
+        numbers: dict[int, list[tuple[str, str]]] = {}
         for address, number in port.targets:
-            numbers.setdefault(number, []).append((address, (address, number) in port.ending))
+            numbers.setdefault(number, []).append((address, port.state((address, number))))
         if port.elsewhere:
-            numbers.setdefault(port.number, []).append((STAND_IN[port.family], False))
+            numbers.setdefault(port.number, []).append((STAND_IN[port.family], ""))
         for number, found in numbers.items():
             entry = {"name": port.name, "port": number, "protocol": port.protocol.upper()}
             alike.setdefault((port.family, tuple(found)), []).append(entry)
@@ -166,15 +178,17 @@ def _slices(ports: list[Port], here: set[str], node: str) -> Iterator[Object]:
             },
             "addressType": family,
             "ports": entries,
-            "endpoints": [_endpoint(address, node if address in here else "", ends) for address, ends in behind],
+            "endpoints": [_endpoint(address, node, state, address in here) for address, state in behind],
         }
 
 
-def _endpoint(address: str, node: str, ends: bool) -> Object:
+def _endpoint(address: str, node: str, state: str, here: bool) -> Object:
     found: Object = {"addresses": [address]}
-    if node:
+    if here:
         found["nodeName"] = node
-    if ends:
+    if state in (_NEAR, _FAR):
+        found["hints"] = {"forNodes": [{"name": node if state == _NEAR else _ANOTHER_NODE}]}
+    if state == _ENDS:
         found["conditions"] = {"ready": False, "serving": True, "terminating": True}
     return found
 

@@ -58,6 +58,15 @@ def test_a_port(spec: dict[str, Any], found: dict[str, Any], compat: str) -> Non
     assert port == WEB._replace(**found)
 
 
+def test_hints_leave_a_local_endpoint_to_another_node() -> None:
+    service, piece = _service(type="NodePort", externalTrafficPolicy="Local")
+    for endpoint, node in zip(piece["endpoints"], ("node1", "node2")):
+        endpoint["nodeName"] = "node1"
+        endpoint["hints"] = {"forNodes": [{"name": node}]}
+    (port,) = recover_iptables.ports(_rules(service, piece, node_name="node1"))
+    assert (port.passed_over, port.ending) == (frozenset([("10.244.0.2", 8080)]), frozenset())
+
+
 def test_what_has_no_endpoints() -> None:
     service = _service(type="LoadBalancer", ingress=["192.0.2.9"])[0]
     (port,) = recover_iptables.ports(_rules(service))

@@ -52,6 +52,12 @@ def test_what_is_on_the_node_says_so_wherever_it_stands() -> None:
     assert piece["endpoints"] == [ENDPOINTS[0], {**ENDPOINTS[1], "nodeName": "node1"}]
 
 
+def test_what_is_local_to_others_is_not_to_a_service_whose_rules_say_so() -> None:
+    other = WEB._replace(service="api", local=frozenset([("10.244.0.2", 8080)]))
+    *_api, piece = objects([WEB._replace(external_local=True), other], "node1")
+    assert piece["endpoints"] == ENDPOINTS
+
+
 def test_what_terminates_and_what_nobody_names() -> None:
     ends = WEB._replace(ending=frozenset([("10.244.0.1", 8080)]))
     assert list(objects([ends], "n"))[1]["endpoints"][0]["conditions"] == {
@@ -59,6 +65,9 @@ def test_what_terminates_and_what_nobody_names() -> None:
         "serving": True,
         "terminating": True,
     }
+    hinted = WEB._replace(passed_over=frozenset([("10.244.0.1", 8080)]))
+    hints = [each["hints"]["forNodes"] for each in list(objects([hinted], "n"))[1]["endpoints"]]
+    assert hints == [[{"name": "elsewhere"}], [{"name": "n"}]]
     _service, piece = objects([WEB._replace(targets=(), elsewhere=True)], "n")
     assert piece["endpoints"] == [{"addresses": [STAND_IN["IPv4"]]}]
     assert len(list(objects([WEB._replace(targets=())], "n"))) == 1
