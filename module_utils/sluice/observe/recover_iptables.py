@@ -6,7 +6,7 @@ What each release writes is in ``backends/iptables/layout_ext.py`` and ``layout_
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from .. import addresses, names
@@ -36,9 +36,10 @@ def ports(rules: Rules) -> list[Port]:
             name = about["port"] if about else rule.comment if chain == "KUBE-NODEPORTS" else ""
             if name and _NAME.fullmatch(name) and rule.word("-p"):
                 found.setdefault((name, rule.word("-p")), []).append(rule)
+    inner = {id(rule) for rule in rules.of("filter", "KUBE-SERVICES")}
     health = {name: rule.number for (name, _), some in found.items() for rule in some if _is_health(rule)}
     return [
-        _port(rules, name, protocol, some)._replace(health_check_node_port=health.get(name, 0))
+        _port(rules, name, protocol, some, inner)._replace(health_check_node_port=health.get(name, 0))
         for (name, protocol), some in found.items()
         if any(not _is_health(rule) for rule in some)
     ]
@@ -48,17 +49,17 @@ def _is_health(rule: Rule) -> bool:
     return rule.comment.endswith(" health check node port")
 
 
-def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[Rule]) -> Port:
+def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[Rule], inner: Collection[int]) -> Port:
+    """``inner``: the rules that are about cluster IPs, by their id."""
     some = [rule for rule in all_of_it if not _is_health(rule)]
     parts = _NAME.fullmatch(name)
     inside = [rule for rule in some if rule.comment.endswith(" cluster IP")]
     none = [rule for rule in some if rule.comment.endswith((" has no endpoints", " has no local endpoints"))]
-    filtered = rules.of("filter", "KUBE-SERVICES")
-    cluster = inside or [rule for rule in none if rule in filtered]
+    cluster = inside or [rule for rule in none if id(rule) in inner]
     if parts is None or not cluster:
         raise RecoverError(f"{name}: no rule has its cluster IP")
     external, ingress = (_destinations(some, f" {kind} IP") for kind in ("external", "loadbalancer"))
-    outside = [rule for rule in none if rule not in filtered]
+    outside = [rule for rule in none if id(rule) not in inner]
     refused = [ip for ip in _destinations(outside, "") if ip not in (*external, *ingress)]
     node_ports = [rule.number for rule in some if not rule.destination and rule.number]
     chains = {prefix: names.chain_name(f"KUBE-{prefix}-", name, protocol) for prefix in _PREFIXES}
@@ -82,7 +83,7 @@ def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[Rule]) -> 
         affinity_seconds=max((int(rule.word("--seconds") or 0) for rule in balanced), default=0),
         external_local=_is_external_local(rules, chains, outside),
         internal_local=any(rule.target.name == chains["SVL"] for rule in inside)
-        or any(rule in filtered for rule in dropped),
+        or any(id(rule) in inner for rule in dropped),
         targets=tuple(dict.fromkeys((*everywhere, *local))),
         local=frozenset(local),
         # Where none of the node's is ready, those that terminate are used, while others have ready ones (KEP-1669).

@@ -32,6 +32,7 @@ class State:
     def __init__(self, sets: Mapping[str, IpSet], servers: Mapping[VirtualAddress, VirtualServer], family: str) -> None:
         self.family = family
         self._sets = sets
+        self._keys: dict[str, dict[_Key, list[str]]] = {}
         self.servers = {
             (each.address, each.protocol, each.port): server
             for each, server in servers.items()
@@ -45,9 +46,13 @@ class State:
         found = self._sets.get(set_name(name, self.family))
         return found.members if found else ()
 
-    def keys(self, name: str) -> list[_Key]:
-        """The members of a set of addresses and ports."""
-        return [_key(member) for member in self.members(name)]
+    def keys(self, name: str) -> dict[_Key, list[str]]:
+        """The members of a set of addresses and ports, by these."""
+        if name not in self._keys:
+            found = self._keys[name] = {}
+            for member in self.members(name):
+                found.setdefault(_key(member), []).append(member)
+        return self._keys[name]
 
     def targets(self, key: _Key) -> frozenset[tuple[str, int]]:
         server = self.servers.get(key)
@@ -84,8 +89,10 @@ def ports(state: State) -> list[Port]:
             for key, own in zip(keys, _owner(state, found, by_ip, keys)):
                 found[own] = _entered(state, found[own], name, ip, key)
     local_ports = set(state.node_ports(local=True))
+    not_of_nodes = served(state)
+    by_number = {key[1:]: key for key in state.servers if key[0] not in not_of_nodes}
     for protocol, number in dict.fromkeys(state.node_ports(local=False)):
-        key = _node_port_key(state, protocol, number)
+        key = by_number.get((protocol, number), ("", protocol, number))
         local = (protocol, number) in local_ports
         own = _owner_of_node_port(state, found, key, local=local)
         port = _with_more(found[own], state.targets(key), local=local)
@@ -142,8 +149,7 @@ def _entered(state: State, port: Port, name: str, ip: str, key: _Key) -> Port:
     port = _with_more(port, state.targets(key), local=local)
     if name != "LOAD-BALANCER":
         return port._replace(external_ips=(*port.external_ips, ip), external_local=port.external_local or local)
-    networks = [member for member in state.members("LOAD-BALANCER-SOURCE-CIDR") if _key(member) == key]
-    sources = [member.rpartition(",")[2] for member in networks]
+    sources = [member.rpartition(",")[2] for member in state.keys("LOAD-BALANCER-SOURCE-CIDR").get(key, ())]
     ranges = [each if "/" in each else addresses.host_network(addresses.address(each)) for each in sources]
     halves = _HALVES[state.family]
     if halves <= set(ranges):
@@ -151,7 +157,7 @@ def _entered(state: State, port: Port, name: str, ip: str, key: _Key) -> Port:
     return port._replace(
         ingress=(*port.ingress, ip),
         source_ranges=tuple(dict.fromkeys((*port.source_ranges, *ranges))),
-        node_may_enter=any(_key(member) == key for member in state.members("LOAD-BALANCER-SOURCE-IP")),
+        node_may_enter=key in state.keys("LOAD-BALANCER-SOURCE-IP"),
         external_local=port.external_local or local,
     )
 
@@ -168,14 +174,6 @@ def _with_more(port: Port, targets: frozenset[tuple[str, int]], *, local: bool) 
     if local and port.targets:
         return port._replace(targets=everyone, ending=port.ending | more)
     return port._replace(targets=everyone, internal_local=True)
-
-
-def _node_port_key(state: State, protocol: str, number: int) -> _Key:
-    own = served(state)
-    for key in state.servers:
-        if key[1:] == (protocol, number) and key[0] not in own:
-            return key
-    return "", protocol, number
 
 
 def served(state: State) -> set[str]:
