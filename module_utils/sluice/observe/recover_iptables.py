@@ -137,20 +137,14 @@ _INWARD = ("KUBE-SVC-", "KUBE-XLB-", "KUBE-EXT-")
 
 
 def _display_name(rules: Rules, port: Port) -> str:
-    return names.display_name(port.namespace, port.service, port.name, trailing_colon=trailing_colon(rules))
-
-
-def trailing_colon(rules: Rules) -> bool:
-    """Whether ports without a name leave their colon, as up to Kubernetes 1.18."""
-    chains = (("nat", "KUBE-SERVICES"), ("nat", "KUBE-NODEPORTS"), ("filter", "KUBE-SERVICES"))
-    return any(rule.comment.split(" ")[0].endswith(":") for chain in chains for rule in rules.of(*chain))
+    return names.display_name(port.namespace, port.service, port.name, trailing_colon=rules.trailing_colon)
 
 
 def variables(rules: Rules, found: Sequence[Port]) -> dict[str, Any]:
     """The settings of the node that are not as they are where nobody says so, by their names without the prefix."""
     said: dict[str, Any] = {}
     ext = rules.is_layout_ext()
-    said["compat"] = "1.36" if ext else "1.18" if trailing_colon(rules) else "1.20"
+    said["compat"] = "1.36" if ext else "1.18" if rules.trailing_colon else "1.20"
     said.update(masquerade_bit(rules))
     cidrs = dict.fromkeys(_cluster_cidrs(rules, found))
     if "" in cidrs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from .iptables_rules import Match, Tables, Target, comment, taken_apart
@@ -49,6 +50,12 @@ class Rules:
         if key not in self._read:
             self._read[key] = [rule_of(text) for text in self._tables.chain(table, chain) or ()]
         return self._read[key]
+
+    @functools.cached_property
+    def trailing_colon(self) -> bool:
+        """Whether ports without a name leave their colon, as up to Kubernetes 1.18."""
+        chains = (("nat", "KUBE-SERVICES"), ("nat", "KUBE-NODEPORTS"), ("filter", "KUBE-SERVICES"))
+        return any(rule.comment.partition(" ")[0].endswith(":") for chain in chains for rule in self.of(*chain))
 
     def is_layout_ext(self) -> bool:
         """Whether a kube-proxy since 1.24 has made them."""

@@ -23,6 +23,12 @@ def test_layouts() -> None:
     assert Rules(Tables("*filter\n:KUBE-PROXY-FIREWALL - [0:0]\n"), IPV4).is_layout_ext()
 
 
+def test_colons() -> None:
+    for name, expected in (("a/b:", True), ("a/b:c", False), ("a/b", False)):
+        text = f'*nat\n-A KUBE-SERVICES -p tcp -m comment --comment "{name} cluster IP" -j X\n'
+        assert Rules(Tables(text), IPV4).trailing_colon is expected
+
+
 @pytest.mark.parametrize(
     ("target", "found"),
     [
