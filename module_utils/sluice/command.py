@@ -251,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     dump_help = "what iptables-save, ip6tables-save, ipset save, ipvsadm -Sn and ip address printed there"
     imported.add_argument("--dump", nargs="+", required=True, metavar="FILE", help=dump_help)
+    imported.set_defaults(dir="", node_address=[])
     imported.add_argument("--out", required=True, metavar="DIR", help="where services.yml and settings.yml go")
     node_help = "what the node is called (sluice_node_name), default: this host's name"
     imported.add_argument("--node-name", default=socket.gethostname().lower(), metavar="NAME", help=node_help)
@@ -615,21 +616,18 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from .observe import recover, recovered, snapshot
+    from .observe import recover, recovered
 
+    held = _snapshot(arguments)
+    if held is None:
+        return FAILED
     try:
-        held = snapshot.snapshot((path, _dump(path)) for path in arguments.dump)
         found = recover.recover(held, arguments.node_name)
-    except (snapshot.DumpError, recovered.RecoverError) as error:
+    except recovered.RecoverError as error:
         raise NodeError(printable(str(error))) from None
     _put(arguments.out, found.files)
     _warn(found.warnings)
     return FINE
-
-
-def _dump(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
 
 
 def _diff(arguments: argparse.Namespace) -> int:
