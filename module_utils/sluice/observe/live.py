@@ -1,12 +1,13 @@
-"""What this node's kernel holds now, by the tools that print it. Needs root."""
+"""What this node's kernel holds now, by the tools that print it, and what rules need of it besides. Needs root."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
 
-from ..system import tools
+from ..system import conntrack, links, linux, tools
 from ..system.tools import NodeError
+from .oddities_node import SYSCTLS
 from .snapshot import DumpError, Snapshot, snapshot
 
 _DUMPS = (
@@ -29,9 +30,10 @@ def dump(own: Iterable[str] = ()) -> Snapshot:
     if os.geteuid():
         raise NodeError("to read what the kernel holds needs root")
     try:
-        return snapshot(_texts(), own)
+        held = snapshot(_texts(), own)
     except DumpError as error:
         raise NodeError(str(error)) from None
+    return held._replace(sysctls=dict(_sysctls()), conntrack=conntrack.fill(), bridges=links.bridges())
 
 
 def _texts() -> Iterator[tuple[str, str]]:
@@ -43,6 +45,15 @@ def _texts() -> Iterator[tuple[str, str]]:
         if done.returncode:
             raise NodeError(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
         yield " ".join(command), done.stdout
+
+
+def _sysctls() -> Iterator[tuple[str, str]]:
+    """Those that this kernel has."""
+    for pattern in SYSCTLS:
+        for name in linux.sysctls(pattern):
+            value = linux.sysctl(name)
+            if value is not None:
+                yield name, value
 
 
 def _has_some(tool: str) -> bool:

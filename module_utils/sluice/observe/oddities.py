@@ -1,4 +1,4 @@
-"""All that is odd in a node's rules: what lets a Service's packets go astray comes first."""
+"""All that is odd in a node's rules and around them: what lets a Service's packets go astray comes first."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from . import (
     oddities_ipvs,
     oddities_nft_before,
     oddities_nftables,
+    oddities_node,
     oddities_proxies,
     oddities_services,
 )
@@ -36,6 +37,7 @@ def oddities(snapshot: Snapshot, ports: Sequence[ServicePort], style: Style) -> 
     found += oddities_ipvs.found(snapshot, ports)
     found += oddities_nftables.found(snapshot.nftables)
     found += oddities_nft_before.found(snapshot, ports)
+    found += oddities_node.found(snapshot, ports)
     found += oddities_proxies.found(snapshot, ports)
     found += oddities_services.found(ports, style)
     return sorted(found, key=lambda each: not each.hurts)

@@ -33,7 +33,7 @@ _SIX = ("/128 ", "icmp6-", "::")
 
 _NAMED_SIX = re.compile(r"ip6tables|rules6")
 _NFTABLES = re.compile(r"(?:(?:delete )?table (?:ip|ip6|inet|arp|bridge|netdev) |flush ruleset$)")
-_INET = re.compile(r"\binet6? ([0-9a-f.:]+)(?:/\d+)?")
+_INET = re.compile(r"\binet6? ([0-9a-f.:]+)(/\d+)?")
 _DEVICE = re.compile(r"^\d+: ([^\s:@]+)")
 _PREFIX = re.compile(r"^[0-9a-f.:]+/\d+$")
 
@@ -58,6 +58,10 @@ class Snapshot(NamedTuple):
     """``addresses`` are those of the node, as far as a dump or somebody has told them.
 
     ``bound``: those of them that are on kube-ipvs0, so that the node takes in what virtual servers are for.
+    ``networks``: those that the node's other interfaces are in, as prefixes.
+
+    What only a live node tells: ``sysctls``, by their names; ``conntrack``, how many connections there are and how many
+    there is room for; ``bridges``, interfaces that are one. A dump leaves them empty.
     """
 
     iptables: Mapping[Variant, Tables] = {}
@@ -66,6 +70,10 @@ class Snapshot(NamedTuple):
     nftables: tuple[Table, ...] = ()
     addresses: frozenset[str] = frozenset()
     bound: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+    sysctls: Mapping[str, str] = {}
+    conntrack: tuple[int, int] = (0, 0)
+    bridges: tuple[str, ...] = ()
 
     @property
     def node(self) -> Node:
@@ -92,6 +100,7 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
     listed: list[Table] = []
     held = set(own)
     bound: set[str] = set()
+    networks: set[str] = set()
     for name, text in dumps:
         try:
             kind = _kind(text)
@@ -110,15 +119,18 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
             elif kind == _NFT_TEXT:
                 listed += nftables.tables(nft_parse.listing(text))
             elif kind == _ADDRESSES:
-                for address, is_bound in _addresses(text):
+                for address, length, is_bound in _addresses(text):
                     held.add(address)
-                    bound.update([address] if is_bound else [])
+                    if is_bound:
+                        bound.add(address)
+                    elif length:
+                        networks.add(address + length)
             elif kind != _NOTHING:
                 raise DumpError(f"none of {', '.join(_TOOLS)} has printed this")
         except (ValueError, KeyError, TypeError, LookupError) as error:
             raise DumpError(f"{name}: {error}") from None
     read = {variant: Tables("".join(parts)) for variant, parts in tables.items()}
-    return Snapshot(read, sets, servers, tuple(listed), frozenset(held), frozenset(bound))
+    return Snapshot(read, sets, servers, tuple(listed), frozenset(held), frozenset(bound), frozenset(networks))
 
 
 _TOOLS = ("iptables-save", "ip6tables-save", "ipset save", "ipvsadm -Sn", "ip address", "nft list ruleset")
@@ -178,16 +190,17 @@ def _of_one_dump(parts: Iterable[str], said: Variant, otherwise: str) -> Iterato
         yield said._replace(family=family), part
 
 
-def _addresses(text: str) -> Iterator[tuple[str, bool]]:
-    """The addresses that ``ip address`` printed, or those of a list of prefixes; and whether they are of kube-ipvs0.
+def _addresses(text: str) -> Iterator[tuple[str, str, bool]]:
+    """The addresses that ``ip address`` printed, or those of a list of prefixes: each with the length of its network
+    (``/24``, empty where none is told), and whether it is of kube-ipvs0.
 
     Such a list is what kube-ipvs0 has: the file ``addresses`` of the IPVS backend.
     """
     device = ""
     for line in text.splitlines():
         if _PREFIX.match(line.strip()):
-            yield line.strip().partition("/")[0], True
+            yield line.strip().partition("/")[0], "", True
         head = _DEVICE.match(line)
         device = head[1] if head else device
-        for address in _INET.findall(line):
-            yield address, device == "kube-ipvs0"
+        for address, length in _INET.findall(line):
+            yield address, length, device == "kube-ipvs0"

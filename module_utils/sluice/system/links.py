@@ -1,4 +1,4 @@
-"""Addresses of this host's network devices, by ip(8)."""
+"""This host's network devices and their addresses, by ip(8)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def ask(*words: str) -> list[dict[str, Any]]:
     """What ``ip -json`` answers. Raises NodeError."""
     found: list[dict[str, Any]] = json.loads(tools.output(["ip", "-json", *words]) or "[]")
     return found
+
+
+def bridges() -> tuple[str, ...]:
+    """The names of the devices that are bridges. Raises NodeError."""
+    return tuple(each["ifname"] for each in ask("link", "show", "type", "bridge") if each)
 
 
 def prefixes() -> dict[str, tuple[str, ...]]:

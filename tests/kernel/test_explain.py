@@ -1,0 +1,55 @@
+"""``sluice explain`` on a node that runs: nothing hurts if Sluice has prepared it, and what is broken is told."""
+
+from __future__ import annotations
+
+import json
+
+import cases
+import hosts
+import support
+
+from sluice import render
+from sluice.addresses import IPV4, IPV6
+from sluice.system import linux
+
+SERVICES = [cases.Service(1, cases.PODS[:3], node_port=30001), cases.Service(2, cases.PODS[:1]), cases.Service(3, ())]
+
+
+def put(node: hosts.Node, plane: str) -> None:
+    """Give the node rules, and the sysctls that it is prepared with."""
+    variables = {"ip_families": [IPV4, IPV6], **cases.settings_of(plane)}
+    objects = [entry for service in SERVICES for entry in service.objects(both=True)]
+    own = support.node(**variables)
+    needed = render.needs(render.views(support.catalogue(*objects), own), own, linux.release())
+    for pattern, value in needed.sysctls.items():
+        for name in node.call(lambda pattern=pattern: linux.sysctls(pattern)):
+            node.call(lambda name=name, value=value: linux.set_sysctl(name, value))
+    node.apply(cases.rendered(SERVICES, **variables))
+
+
+def test_nothing_hurts_on_a_node_that_is_prepared(plane: str, node: hosts.Node) -> None:
+    put(node, plane)
+    told = node.sluice("explain")
+    assert told.returncode == 0
+    assert not [line for line in told.stdout.splitlines() if line.startswith("!")]
+    assert "CVE-2020-8558" not in told.stdout, "rules guard what is on loopback"
+
+
+def test_a_node_that_does_not_forward(plane: str, node: hosts.Node) -> None:
+    put(node, plane)
+    node.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    told = node.sluice("explain", "--json", check=False)
+    assert told.returncode == 1
+    hurting = [each["where"] for each in json.loads(told.stdout)["oddities"] if each["hurts"]]
+    assert hurting == ["net.ipv4.ip_forward = 0"]
+    node.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    assert node.sluice("explain").returncode == 0
+
+
+def test_a_bridge_is_seen(node: hosts.Node) -> None:
+    """In a new network namespace, bridged packets come to iptables where br_netfilter is there at all."""
+    put(node, "nft")
+    node.ip("link add cni0 type bridge")
+    if node.call(lambda: linux.sysctl("net.bridge.bridge-nf-call-iptables")) is not None:
+        node.run("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0")
+    assert "(cni0)" in node.sluice("explain").stdout
