@@ -1,7 +1,8 @@
 """What a node held when it was dumped: all that kernel's tools have printed, whatever program made the rules.
 
 The kind of a dump is told by what is in it: ``iptables-save`` and ``ip6tables-save`` (of either variant, one behind the
-other as well), ``ipset save``, ``ipvsadm -Sn``, ``ip address``, ``nft list ruleset`` with ``-j`` and without.
+other as well), ``ipset save``, ``ipvsadm -Sn``, ``ip address``, ``nft list ruleset`` with ``-j`` and without. A piece of
+``iptables-save`` as people paste it, without a line that says its table, is one of nat if all of its chains are.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ _TABLE = re.compile(r"^\*\w+$", re.MULTILINE)
 _SIX = ("/128 ", "icmp6-", "::")
 """What rules of IPv6 have, and those of IPv4 do not. Looked for in megabytes: a regular expression takes a second."""
 
+_OF_NAT = re.compile(
+    r"(?::|(?:\[\d+:\d+\] )?-A )"
+    r"(?:KUBE-(?:SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|MARK-DROP|(?:SVC|SVL|EXT|FW|XLB|SEP)-[A-Z2-7]{16})"
+    r"|PREROUTING|OUTPUT|POSTROUTING) |COMMIT$"
+)
+"""Lines of chains that kube-proxy has in nat, and of nat's built-in ones."""
+
 _NAMED_SIX = re.compile(r"ip6tables|rules6")
 _NFTABLES = re.compile(r"(?:(?:delete )?table (?:ip|ip6|inet|arp|bridge|netdev) |flush ruleset$)")
 _INET = re.compile(r"\binet6? ([0-9a-f.:]+)(/\d+)?")
@@ -38,7 +46,13 @@ _DEVICE = re.compile(r"^\d+: ([^\s:@]+)")
 _PREFIX = re.compile(r"^[0-9a-f.:]+/\d+$")
 
 
-_IPTABLES, _IPSET, _IPVS, _NFT_JSON = "iptables-save", "ipset save", "ipvsadm -Sn", "nft -j list ruleset"
+_IPTABLES, _PIECE, _IPSET, _IPVS, _NFT_JSON = (
+    "iptables-save",
+    "piece of nat",
+    "ipset save",
+    "ipvsadm -Sn",
+    "nft -j list ruleset",
+)
 _NFT_TEXT, _ADDRESSES, _NOTHING, _UNKNOWN = "nft list ruleset", "ip address", "nothing", "unknown"
 """What a text may be."""
 
@@ -104,8 +118,9 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
     for name, text in dumps:
         try:
             kind = _kind(text)
-            if kind == _IPTABLES:
-                for variant, part in _parts(text, addresses.IPV6 if _NAMED_SIX.search(name) else addresses.IPV4):
+            if kind in (_IPTABLES, _PIECE):
+                whole = f"*nat\n{text}" if kind == _PIECE else text
+                for variant, part in _parts(whole, addresses.IPV6 if _NAMED_SIX.search(name) else addresses.IPV4):
                     tables.setdefault(variant, []).append(part)
             elif kind == _IPSET:
                 sets.update(ipset_text.parse(text))
@@ -148,6 +163,8 @@ def _kind(text: str) -> str:
         return _NFT_TEXT
     if _TABLE.match(first):
         return _IPTABLES
+    if all(_OF_NAT.match(line) for line in lines) and any("KUBE-" in line for line in lines):
+        return _PIECE
     if first.startswith(("create ", "add ")):
         return _IPSET
     if re.match(r"-[Aa] (-|--)(t|u|f|tcp|udp|sctp|fwmark)", first):

@@ -11,7 +11,10 @@ from sluice.addresses import IPV4, IPV6
 from sluice.faults import InputError
 from sluice.node import files
 from sluice.observe import dumps
+from sluice.observe.explain import explain
 from sluice.observe.services import services
+from sluice.observe.snapshot import DumpError, snapshot
+from sluice.observe.trace import traced
 
 
 def _faults(read: object) -> list[str]:
@@ -63,3 +66,27 @@ def test_folder_without_dumps(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         dumps.of_folder(str(tmp_path))
     assert "has none of iptables.rules" in _faults(raised.value)[0]
+
+
+PIECE = (Path(__file__).parents[2] / "golden/1.18/iptables/00-published-walkthrough.nat").read_text()
+
+
+def test_piece_of_nat_as_people_paste_it() -> None:
+    """What it does not have is odd, and no packet is sent where no rule sends it."""
+    held = snapshot([("pasted", PIECE)])
+    (service,) = services(held)
+    assert (service.name, service.cluster_ip, len(service.all_endpoints)) == (
+        *("kube-system/kubernetes-lb", "192.168.11.23"),
+        3,
+    )
+    (found,) = traced(held, "192.168.11.23:6443")
+    assert [each.verdict for each in found.outcomes] == ["pass"]
+    assert "PREROUTING does not jump to KUBE-SERVICES" in {each.what for each in explain(held).oddities}
+    (found,) = traced(snapshot([("pasted", f"-A PREROUTING -j KUBE-SERVICES\n{PIECE}")]), "192.168.11.23:6443")
+    assert [str(each.probability) for each in found.outcomes] == ["1/3"] * 3
+
+
+@pytest.mark.parametrize("line", ["-A KUBE-FORWARD -j ACCEPT", ":FORWARD DROP [0:0]", "-A DOCKER -j RETURN"])
+def test_piece_that_may_be_of_another_table(line: str) -> None:
+    with pytest.raises(DumpError, match="pasted: none of"):
+        snapshot([("pasted", f"{PIECE}{line}\n")])
