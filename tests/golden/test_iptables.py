@@ -34,6 +34,7 @@ CASES = [
     if case.suffix in RECORDED
 ]
 WALKTHROUGH = HERE / "1.18" / "iptables" / "00-published-walkthrough.nat"
+PAGES = sorted((HERE.parents[1] / "docs").glob("walkthrough*.md"))
 
 
 @functools.cache
@@ -42,8 +43,12 @@ def rendered(case: str, version: str) -> dict[str, str]:
     variables: dict[str, Any] = yaml.safe_load((HERE / "settings.yaml").read_text())[case]
     variables |= {"sluice_compat": version, "sluice_ip_families": [IPV4, IPV6]}
     variables |= variables.pop("per_version", {}).get(version, {})
-    node, warnings = settings.from_variables(variables, case)
-    manifests = sources.read([str(HERE / "cases" / f"{case}.yaml")])
+    return rendered_from(variables, HERE / "cases" / f"{case}.yaml")
+
+
+def rendered_from(variables: dict[str, Any], manifest: Path) -> dict[str, str]:
+    node, warnings = settings.from_variables(variables, manifest.stem)
+    manifests = sources.read([str(manifest)])
     assert not warnings
     catalogue, _ = sources.catalogue_of(manifests, (), render.checks_for([node]))
     return support.rendered(catalogue, node)
@@ -80,9 +85,23 @@ def walkthrough_lines(text: str) -> Iterator[str]:
 
 
 def test_published_walkthrough() -> None:
-    """Its six chain names and all its rules, in their order within each chain."""
+    same_as_published(rendered(WALKTHROUGH.stem, "1.18")[ruleset.FILES[IPV4]])
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES])
+def test_page_about_the_published_walkthrough(page: str, tmp_path: Path) -> None:
+    """Its files give what was published, and it shows the same in each language."""
+    blocks = {each.name: re.findall(r"^```.*?^```$", each.read_text(), re.DOTALL | re.MULTILINE) for each in PAGES}
+    assert blocks[page] == blocks["walkthrough.md"]
+    variables, manifest = (block.partition("\n")[2].removesuffix("```") for block in blocks[page][:2])
+    (tmp_path / "kubernetes-lb.yml").write_text(manifest)
+    have = rendered_from(yaml.safe_load(variables), tmp_path / "kubernetes-lb.yml")
+    same_as_published(have[ruleset.FILES[IPV4]])
+
+
+def same_as_published(have: str) -> None:
+    """The six chain names of the walkthrough and all its rules, in their order within each chain."""
     want = WALKTHROUGH.read_text()
-    have = rendered(WALKTHROUGH.stem, "1.18")[ruleset.FILES[IPV4]]
     assert sorted(walkthrough_lines(have)) == sorted(walkthrough_lines(want))
     chains = rules_by_chain(have)
     for (_, chain), rules in rules_by_chain(f"*nat\n{want}").items():

@@ -1,8 +1,8 @@
 """What a node held when it was dumped: all that kernel's tools have printed, whatever program made the rules.
 
 The kind of a dump is told by what is in it: ``iptables-save`` and ``ip6tables-save`` (of either variant, one behind the
-other as well), ``ipset save``, ``ipvsadm -Sn``, ``ip address``, ``nft list ruleset`` with ``-j`` and without. A piece of
-``iptables-save`` as people paste it, without a line that says its table, is one of nat if all of its chains are.
+other as well), ``ipset save``, ``ipvsadm -Sn``, ``ip address``, ``nft list ruleset`` with ``-j`` and without.
+A piece of ``iptables-save`` as people paste it, without a line that says its table, is of nat if all of its chains are.
 """
 
 from __future__ import annotations
@@ -46,14 +46,9 @@ _DEVICE = re.compile(r"^\d+: ([^\s:@]+)")
 _PREFIX = re.compile(r"^[0-9a-f.:]+/\d+$")
 
 
-_IPTABLES, _PIECE, _IPSET, _IPVS, _NFT_JSON = (
-    "iptables-save",
-    "piece of nat",
-    "ipset save",
-    "ipvsadm -Sn",
-    "nft -j list ruleset",
-)
+_IPTABLES, _IPSET, _IPVS, _NFT_JSON = "iptables-save", "ipset save", "ipvsadm -Sn", "nft -j list ruleset"
 _NFT_TEXT, _ADDRESSES, _NOTHING, _UNKNOWN = "nft list ruleset", "ip address", "nothing", "unknown"
+_PIECE = "piece of nat"
 """What a text may be."""
 
 
