@@ -33,7 +33,8 @@ def dump(own: Iterable[str] = ()) -> Snapshot:
         held = snapshot(_texts(), own)
     except DumpError as error:
         raise NodeError(str(error)) from None
-    return held._replace(sysctls=dict(_sysctls()), conntrack=conntrack.fill(), bridges=links.bridges())
+    bridges = links.bridges() if tools.find("ip") else ()
+    return held._replace(sysctls=dict(_sysctls()), conntrack=conntrack.fill(), bridges=bridges)
 
 
 def _texts() -> Iterator[tuple[str, str]]:

@@ -32,6 +32,8 @@ SYSCTLS = (*_FORWARD.values(), *_BRIDGED.values(), _TRACKED, *(f"net.ipv4.conf.*
 
 _DEVICE = re.compile(r"net\.ipv4\.conf\.(.+)\.(\w+)")
 _LOCALHOST, _UNUSED = "127.0.0.1", 9
+"""Loopback, and a port that no node port has: below the range of all of them."""
+
 _MOST = 3
 _FULL = 0.9
 """The part of conntrack's room from which on a burst fills it."""
