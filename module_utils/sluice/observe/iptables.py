@@ -33,10 +33,15 @@ class Rule:
             chance *= said
             if why:
                 reasons.append(why)
-        return [Met(chance, ", ".join(reasons) or "every packet", _act(self._target, state))], "by chance"
+        try:
+            act = _act(self._target, state)
+        except (ValueError, LookupError):
+            return (), f"no dump tells what {self._target.name} does here"
+        return [Met(chance, ", ".join(reasons) or "every packet", act)], "by chance"
 
 
 def _act(target: Target, state: State) -> Act:
+    """What a target does. Raises ValueError and LookupError where no dump tells."""
     known = _TARGETS.get(target.name)
     if known:
         return known(target, state)
@@ -87,8 +92,15 @@ _MARKS: Mapping[str, Callable[[int, int, int], int]] = {
 def _dnat(target: Target, state: State) -> Act:
     to = target.options["--to-destination"][0]
     has_port = "]:" in to or to.count(":") == 1
-    address, port = addresses.split_port(to) if has_port else (to.strip("[]"), state.packet.port)
+    where, port = addresses.split_port(to) if has_port else (to.strip("[]"), state.packet.port)
+    address = addresses.address(where or state.packet.destination)
+    if not address or not 0 < port < 65536:
+        raise ValueError(f"{to} is not one address and one port")
     return Act(ACCEPT, state.sent_to(address, port, "DNAT"))
+
+
+def _untold(target: Target, _state: State) -> Act:
+    raise ValueError(f"no dump tells where {target.name} sends packets to")
 
 
 def _masquerade(_target: Target, state: State) -> Act:
@@ -104,6 +116,7 @@ _TARGETS: Mapping[str, Callable[[Target, State], Act]] = {
     "DNAT": _dnat,
     "MASQUERADE": _masquerade,
     "SNAT": _masquerade,
+    **dict.fromkeys(("NETMAP", "REDIRECT", "TPROXY"), _untold),
 }
 
 _PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
@@ -119,7 +132,7 @@ def stations(tables: Tables, sets: Mapping[str, Members]) -> Iterator[Station]:
             if tables.chain(table, name) is not None:
                 is_nat = table == "nat"
                 priority = _NAT_PRIORITIES.get(hook, 0) if is_nat else _PRIORITIES.get(table, 0)
-                policy = tables.policies.get((table, name), ACCEPT)
+                policy = DROP if tables.policies.get((table, name)) == DROP else ACCEPT
                 yield Station(hook, priority, name, policy, chains, is_nat)
 
 

@@ -6,6 +6,7 @@ match, and says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Callable, NamedTuple
@@ -14,8 +15,11 @@ from .iptables_rules import Match
 from .packets import Packet, State, within
 
 YES, NO = Fraction(1), Fraction(0)
+_PROBABILITY = re.compile(r"[0-9]+(\.[0-9]{1,20})?", re.ASCII)
+"""As iptables-save prints it: never with an exponent, which could be that of a number without end."""
+
 Members = Callable[[Packet, str], bool]
-"""Whether a packet is in an IP set, by directions such as ``dst,dst``."""
+"""Whether a packet is in an IP set, by directions such as ``dst,dst``. Raises ValueError where no dump tells."""
 
 
 class Scene(NamedTuple):
@@ -40,8 +44,11 @@ class Answer(NamedTuple):
 def answer(match: Match, scene: Scene) -> tuple[Fraction, str]:
     """What a match says, and why."""
     ask = _KNOWN.get((match.module, match.option)) or _KNOWN.get(("", match.option))
-    found = ask(match, scene) if ask else Answer(None, "")
-    if found.chance is None:
+    try:
+        found = ask(match, scene) if ask else Answer(None, "")
+    except (ValueError, LookupError, ArithmeticError):  # words that are not such as iptables-save prints
+        found = Answer(None, "")
+    if found.chance is None or not NO <= found.chance <= YES:
         return NO, f"no dump tells {match.option}"
     if match.negated:
         said = f"not {found.why}" if found.why else found.why_not
@@ -50,8 +57,10 @@ def answer(match: Match, scene: Scene) -> tuple[Fraction, str]:
 
 
 def exact(text: str) -> Fraction:
-    """The fraction that a probability stands for: tools and kernel round it to 31 bits."""
-    found = Fraction(text)
+    """The fraction that a probability stands for: tools and kernel round it to 31 bits. Raises ValueError."""
+    found = Fraction(text) if _PROBABILITY.fullmatch(text) else NO - 1
+    if not NO <= found <= YES:
+        raise ValueError(f"{text} is no probability")
     near = found.limit_denominator(1 << 16)
     return near if abs(near - found) * (1 << 30) <= 1 else found
 
@@ -73,7 +82,7 @@ _NUMBERS = {"tcp": "6", "udp": "17", "sctp": "132"}
 
 def _protocol(match: Match, scene: Scene) -> Answer:
     own = scene.packet.protocol
-    return _certain(match.words[0] in (own, _NUMBERS[own], "all"), own, "another protocol")
+    return _certain(match.words[0] in (own, _NUMBERS[own], "all"), match.words[0], "another protocol")
 
 
 def _port(match: Match, scene: Scene) -> Answer:

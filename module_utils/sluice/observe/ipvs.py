@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from ..backends.ipvs.ipset_text import IpSet
@@ -15,32 +15,49 @@ _UNWEIGHTED = ("rr", "lc", "dh", "lblc", "lblcr", "sed", "nq")
 
 
 def members(found: IpSet) -> Members:
-    """Whether a packet is in a set (ipset(8)). What the set would ask of the client's port is never known."""
+    """Whether a packet is in a set (ipset(8)).
+
+    Asked for what no dump tells, it raises ValueError: the client's port, interfaces, MAC addresses, sets of sets.
+    """
     kind = found.header.partition(" ")[0]
-    if not kind.endswith("net"):
-        exact = frozenset(found.members)
-        return lambda packet, directions: _member(kind, packet, directions) in exact
-    networks: dict[str, list[str]] = {}
+    fields = kind.partition(":")[2].split(",")
+    wide = [field == "net" for field in fields]
+    if not any(wide):
+        exact_ones = frozenset(found.members)
+        return lambda packet, directions: ",".join(_values(kind, fields, packet, directions)) in exact_ones
+    networks: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for member in found.members:
-        head, _comma, network = member.rpartition(",")
-        networks.setdefault(head, []).append(network)
+        exact, nets = _parted(member.split(","), wide)
+        networks.setdefault(exact, []).append(nets)
 
     def inside(packet: Packet, directions: str) -> bool:
-        head, _comma, address = _member(kind, packet, directions).rpartition(",")
-        return any(within(address, network) for network in networks.get(head, ()))
+        exact, own = _parted(_values(kind, fields, packet, directions), wide)
+        return any(all(map(within, own, nets)) for nets in networks.get(exact, ()))
 
     return inside
 
 
-def _member(kind: str, packet: Packet, directions: str) -> str:
-    parts = []
-    for field, direction in zip(kind.partition(":")[2].split(","), directions.split(",")):
-        if field == "port":
-            number = str(packet.port) if direction == "dst" else "?"
-            parts.append(number if kind.startswith("bitmap") else f"{packet.protocol}:{number}")
+def _parted(values: Sequence[str], wide: Sequence[bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those that have to be the same, and those for which a network will do."""
+    parted = list(zip(values, wide))
+    return tuple(each for each, is_wide in parted if not is_wide), tuple(each for each, is_wide in parted if is_wide)
+
+
+def _values(kind: str, fields: Sequence[str], packet: Packet, directions: str) -> list[str]:
+    """What a packet has of each field of a set. Raises ValueError."""
+    ends = {"dst": packet.destination, "src": packet.source}
+    asked = directions.split(",")
+    if len(asked) < len(fields):
+        raise ValueError(f"{directions} are too few for {kind}")
+    values = []
+    for field, direction in zip(fields, asked):
+        if field in ("ip", "net") and direction in ends:
+            values.append(ends[direction])
+        elif (field, direction) == ("port", "dst"):
+            values.append(str(packet.port) if kind.startswith("bitmap") else f"{packet.protocol}:{packet.port}")
         else:
-            parts.append(packet.destination if direction == "dst" else packet.source)
-    return ",".join(parts)
+            raise ValueError(f"no dump tells {direction} of {kind}")
+    return values
 
 
 def taken_by(servers: Mapping[VirtualAddress, VirtualServer], packet: Packet) -> VirtualAddress | None:

@@ -122,24 +122,32 @@ def _bits(tables: Tables) -> int:
 def _asked(text: str) -> int:
     for match in taken_apart(text)[0]:
         if match.option == "--mark":
-            value, _slash, mask = match.words[0].partition("/")
-            return int(mask or value, 0)
+            value, _slash, mask = "".join(match.words).partition("/")
+            return _number(mask or value)
     return 0
+
+
+def _number(text: str) -> int:
+    """A number as iptables-save prints it; what is none has no bits."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        return 0
 
 
 def _set_bits(target: Target) -> tuple[int, int]:
     """The bits that a target MARK or CONNMARK sets, and those that it changes."""
     for option, values in target.options.items():
         if option in ("--set-xmark", "--set-mark", "--or-mark", "--and-mark", "--xor-mark"):
-            value, _slash, mask = values[0].partition("/")
-            number = int(value, 0)
+            value, _slash, mask = "".join(values).partition("/")
+            number = _number(value)
             if option == "--and-mark":
                 return 0, ~number & 0xFFFFFFFF
-            masked = int(mask, 0) if mask else number if option in ("--or-mark", "--xor-mark") else 0xFFFFFFFF
+            masked = _number(mask) if mask else number if option in ("--or-mark", "--xor-mark") else 0xFFFFFFFF
             return number, number | masked
         if option == "--restore-mark":
-            mask = target.options.get("--nfmask", target.options.get("--mask", ("0xffffffff",)))[0]
-            return 0, int(mask, 0)
+            mask = "".join(target.options.get("--nfmask", target.options.get("--mask", ("0xffffffff",))))
+            return 0, _number(mask)
     return 0, 0
 
 

@@ -34,11 +34,14 @@ class Node(NamedTuple):
     addresses: Collection[str] = ()
 
     def has(self, address: str) -> bool:
-        return address != ELSEWHERE and (address in self.addresses or addresses.is_loopback(address))
+        return address in self.addresses or (addresses.address(address) != "" and addresses.is_loopback(address))
 
 
 def within(address: str, network: str) -> bool:
-    """Whether an address lies in a network, which may be one address. ELSEWHERE lies in that of all addresses alone."""
+    """Whether an address lies in a network, which may be one address. ELSEWHERE lies in that of all addresses alone.
+
+    Raises ValueError where either is none.
+    """
     found = _network(network)
     return found.prefixlen == 0 if address == ELSEWHERE else ipaddress.ip_address(address) in found
 

@@ -219,4 +219,10 @@ def shares_of(probabilities: tuple[str, ...]) -> tuple[Fraction, ...]:
     return tuple(found)
 
 
-_exact = functools.lru_cache(maxsize=4096)(exact)
+@functools.lru_cache(maxsize=4096)
+def _exact(text: str) -> Fraction:
+    """What is no probability takes nothing, as in a walk."""
+    try:
+        return exact(text)
+    except ValueError:
+        return Fraction(0)

@@ -1,0 +1,95 @@
+"""Which packets are in IP sets, which virtual server takes them, and who gets how many."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from sluice.backends.ipvs import ipset_text, text
+from sluice.observe import ipvs
+from sluice.observe.packets import ELSEWHERE, Packet
+
+PACKET = Packet("10.96.0.1", 80, "tcp", "10.1.0.1")
+
+
+def _asked(kind: str, member: str, directions: str, packet: Packet = PACKET) -> bool:
+    held = ipset_text.parse(f"create A {kind}\nadd A {member}\n")
+    return ipvs.members(held["A"])(packet, directions)
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "directions", "has"),
+    [
+        ("hash:ip family inet", "10.96.0.1", "dst", True),
+        ("hash:ip family inet", "10.96.0.1", "src", False),
+        ("hash:ip,port family inet", "10.96.0.1,tcp:80", "dst,dst", True),
+        ("hash:ip,port family inet", "10.96.0.1,udp:80", "dst,dst", False),
+        ("hash:ip,port,ip family inet", "10.96.0.1,tcp:80,10.1.0.1", "dst,dst,src", True),
+        ("hash:ip,port,net family inet", "10.96.0.1,tcp:80,10.0.0.0/8", "dst,dst,src", True),
+        ("hash:ip,port,net family inet", "10.96.0.1,tcp:80,10.2.0.0/16", "dst,dst,src", False),
+        ("hash:net family inet", "10.96.0.0/12", "dst", True),
+        ("hash:net,port family inet", "10.96.0.0/12,tcp:80", "dst,dst", True),
+        ("hash:net,port family inet", "10.96.0.0/12,tcp:81", "dst,dst", False),
+        ("hash:net,net family inet", "10.96.0.0/12,10.1.0.0/16", "dst,src", True),
+        ("hash:net,net family inet", "10.96.0.0/12,10.2.0.0/16", "dst,src", False),
+        ("bitmap:port range 0-65535", "80", "dst", True),
+        ("bitmap:port range 0-65535", "81", "dst", False),
+        ("hash:ip family inet", "10.96.0.1", "dst,dst", True),
+    ],
+)
+def test_members(kind: str, member: str, directions: str, has: bool) -> None:
+    assert _asked(kind, member, directions) is has
+
+
+def test_a_client_elsewhere_is_in_all_of_the_world_alone() -> None:
+    packet = PACKET._replace(source=ELSEWHERE)
+    assert _asked("hash:net family inet", "0.0.0.0/0", "src", packet)
+    assert not _asked("hash:net family inet", "0.0.0.0/1", "src", packet)
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "directions"),
+    [
+        ("hash:ip,port family inet", "10.1.0.1,tcp:80", "src,src"),
+        ("hash:ip,port family inet", "10.96.0.1,tcp:80", "dst"),
+        ("hash:ip family inet", "10.96.0.1", "somewhere"),
+        ("hash:net,iface family inet", "10.96.0.0/12,eth0", "dst,dst"),
+        ("hash:mac", "01:02:03:04:05:06", "src"),
+        ("list:set size 8", "B", "dst"),
+        ("hash:net family inet", "host.example", "dst"),
+    ],
+)
+def test_what_no_dump_tells_of_a_set(kind: str, member: str, directions: str) -> None:
+    with pytest.raises(ValueError, match=r"no dump tells|too few|does not appear"):
+        _asked(kind, member, directions)
+
+
+SERVERS = (
+    "-A -t 10.96.0.1:80 -s {scheduler}\n-a -t 10.96.0.1:80 -r 10.1.0.1:80 -m -w 1\n"
+    "-a -t 10.96.0.1:80 -r 10.1.0.2:80 -m -w 3\n-a -t 10.96.0.1:80 -r 10.1.0.3:80 -m -w 0\n"
+)
+
+
+def test_who_takes_a_packet() -> None:
+    servers = text.parse(SERVERS.format(scheduler="rr"))
+    taken = ipvs.taken_by(servers, PACKET)
+    assert taken is not None
+    assert taken.text == "-t 10.96.0.1:80"
+    assert ipvs.taken_by(servers, PACKET._replace(port=81)) is None
+    assert ipvs.taken_by(servers, PACKET._replace(protocol="udp")) is None
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "first", "second"),
+    [("rr", "1/2", "1/2"), ("lc", "1/2", "1/2"), ("wrr", "1/4", "3/4"), ("sh", "1/4", "3/4")],
+)
+def test_shares(scheduler: str, first: str, second: str) -> None:
+    """By weight only where the scheduler minds it; who has none gets nothing new."""
+    (server,) = text.parse(SERVERS.format(scheduler=scheduler)).values()
+    assert dict(ipvs.shares(server)) == {"10.1.0.1:80": Fraction(first), "10.1.0.2:80": Fraction(second)}
+
+
+def test_nobody_to_share_with() -> None:
+    (server,) = text.parse("-A -t 10.96.0.1:80 -s rr\n").values()
+    assert list(ipvs.shares(server)) == []
