@@ -42,9 +42,12 @@ def _texts() -> Iterator[tuple[str, str]]:
         path = tools.find(command[0])
         if not path or not _has_some(command[0]):
             continue
-        done = tools.run([path, *command[1:]])
+        try:
+            done = tools.run([path, *command[1:]])
+        except UnicodeDecodeError:
+            raise NodeError(f"{' '.join(command)}: prints what is not text") from None
         if done.returncode:
-            raise NodeError(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+            raise NodeError(f"{' '.join(command)}: {tools.reason(done)}")
         yield " ".join(command), done.stdout
 
 

@@ -1,0 +1,63 @@
+"""What this node's kernel holds is what its tools print, and none is asked that would load a module of the kernel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import places
+import pytest
+
+from sluice.observe import live
+from sluice.system.tools import NodeError
+
+
+@pytest.fixture(autouse=True)
+def _root(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root, on a kernel with neither legacy tables nor IP sets nor IPVS."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for table in (live._HOLDS, live._NEEDS):
+        for tool in table:
+            monkeypatch.setitem(table, tool, str(tmp_path / tool))
+
+
+def test_what_tools_print(programs: Path) -> None:
+    places.script(programs / "ip", "echo '2: eth0    inet 10.0.0.10/24 scope global eth0'")
+    places.script(programs / "iptables-nft-save", "echo '*nat'; echo ':OUTPUT ACCEPT [0:0]'; echo COMMIT")
+    found = live.dump(["10.0.0.11"])
+    assert found.addresses == {"10.0.0.10", "10.0.0.11"}
+    assert [tables.chain("nat", "OUTPUT") for tables in found.iptables.values()] == [[]]
+
+
+def test_no_tools() -> None:
+    assert live.dump().addresses == frozenset()
+
+
+@pytest.mark.parametrize("tool", ["iptables-legacy-save", "ip6tables-legacy-save", "ipset", "ipvsadm"])
+def test_who_would_load_a_module_is_not_asked(tool: str, programs: Path, tmp_path: Path) -> None:
+    places.script(programs / tool, "echo asked >&2; exit 1")
+    live.dump()
+    (tmp_path / tool).write_text("nat\n")
+    with pytest.raises(NodeError, match=f"^{tool}.*: asked$"):
+        live.dump()
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [
+        ("echo a >&2; echo b >&2; exit 3", r"^ip -o address: a b$"),
+        ("exit 3", r"^ip -o address: exit code 3$"),
+        ("echo nonsense", r"^ip -o address: none of .* has printed this$"),
+        (r"printf '1: \377'", r"^ip -o address: prints what is not text$"),
+    ],
+)
+def test_failure(says: str, why: str, programs: Path) -> None:
+    places.script(programs / "ip", says)
+    with pytest.raises(NodeError, match=why):
+        live.dump()
+
+
+def test_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(NodeError, match=r"needs root$"):
+        live.dump()
