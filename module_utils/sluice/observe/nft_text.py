@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
+from .nft_values import DAMAGED
+
 _FEW = 6
 """Elements of an anonymous set or map that are written out."""
 
@@ -12,7 +14,15 @@ _OPERATORS = {"==": "", "in": "", "!=": "!= ", "!": "! "}
 
 
 def rule(statements: Iterable[Mapping[str, Any]]) -> str:
-    return " ".join(statement(kind, of) for each in statements for kind, of in each.items())
+    """A rule. What has not the form in which nft -j prints it is told as it stands."""
+    return " ".join(_told(kind, of) for each in statements for kind, of in each.items())
+
+
+def _told(kind: str, of: Any) -> str:
+    try:
+        return statement(kind, of)
+    except DAMAGED:
+        return f"{kind} {of}"
 
 
 def statement(kind: str, of: Any) -> str:

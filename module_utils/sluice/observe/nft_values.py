@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, Union
 
 from .packets import ELSEWHERE, within
 
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What a listing raises that has not the form in which nft -j prints it."""
+
 Value = Union[int, str, tuple[Any, ...]]
 """A number, an address or a word; a tuple for a concatenation."""
 

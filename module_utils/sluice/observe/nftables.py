@@ -13,7 +13,7 @@ from .. import addresses
 from . import nft_statements, nft_text
 from .hooks import Station
 from .nft_lexer import Lexer
-from .nft_values import Elements, MissError, Value, elements, fits, pattern, value
+from .nft_values import DAMAGED, Elements, MissError, Value, elements, fits, pattern, value
 from .packets import ELSEWHERE, State
 from .walk import ACCEPT, DROP, GO_ON, REJECT, RETURN, Act, Chains, Met
 
@@ -81,7 +81,7 @@ def tables(listing: Listing) -> list[Table]:
             elif kind == "chain":
                 table.rules.setdefault(of["name"], [])
                 if "hook" in of:
-                    table.base.append(of)
+                    table.base.append({**of, "prio": int(of["prio"])})
             else:
                 table.listed[of["name"]] = of
     return list(found.values())
@@ -91,7 +91,10 @@ def _statements(listed: Sequence[Any]) -> list[Entry]:
     """The statements of a rule. Those that nft -j has no form for (``update @map``, 1.0.6) it writes as text."""
     found: list[Entry] = []
     for each in listed:
-        found += nft_statements.rule(Lexer(each).line())[0] if isinstance(each, str) else [each]
+        if isinstance(each, str):
+            found += nft_statements.rule(Lexer(each).line())[0]
+        else:
+            found.append(each if isinstance(each, dict) and len(each) == 1 else {"unknown": str(each)})
     return found
 
 
@@ -104,8 +107,8 @@ def stations(found: Iterable[Table], family: str) -> Iterator[Station]:
             continue
         chains: Chains = Chains(f"{table.family} {table.name}", table.chain)
         for base in table.base:
-            policy = base.get("policy", ACCEPT)
-            yield Station(base["hook"], base["prio"], base["name"], policy, chains, base["type"] == "nat")
+            policy = DROP if base.get("policy") == DROP else ACCEPT
+            yield Station(base["hook"], base["prio"], base["name"], policy, chains, base.get("type") == "nat")
 
 
 class Rule:
@@ -142,6 +145,8 @@ class Rule:
                         found.append(Met(chance * part, _joined(so_far), act))
             except MissError as miss:
                 why_not = str(miss)
+            except DAMAGED:
+                why_not = f"no dump tells {kind}, as it stands here"
         return found, why_not
 
 

@@ -22,6 +22,7 @@ from ..backends.ipvs.text import Servers, VirtualAddress, VirtualServer
 from . import iptables, ipvs, nft_parse, nftables
 from .hooks import Station
 from .iptables_rules import Tables
+from .nft_values import DAMAGED
 from .nftables import Table
 from .packets import Node
 
@@ -122,10 +123,7 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
             elif kind == _IPVS:
                 servers.update(ipvs_text.parse(text))
             elif kind == _NFT_JSON:
-                entries = json.loads(text).get("nftables")
-                if not entries:
-                    raise DumpError("is JSON, but nft -j list ruleset has not printed it")
-                listed += nftables.tables(entries)
+                listed += _listed(text)
             elif kind == _NFT_TEXT:
                 listed += nftables.tables(nft_parse.listing(text))
             elif kind == _ADDRESSES:
@@ -141,6 +139,16 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
             raise DumpError(f"{name}: {error}") from None
     read = {variant: Tables("".join(parts)) for variant, parts in tables.items()}
     return Snapshot(read, sets, servers, tuple(listed), frozenset(held), frozenset(bound), frozenset(networks))
+
+
+def _listed(text: str) -> list[Table]:
+    """The tables that ``nft -j list ruleset`` printed. Raises DumpError, and ValueError where it is no JSON."""
+    try:
+        return nftables.tables(json.loads(text)["nftables"])
+    except json.JSONDecodeError:
+        raise
+    except (*DAMAGED, RecursionError):
+        raise DumpError("is JSON, but nft -j list ruleset has not printed it") from None
 
 
 _TOOLS = ("iptables-save", "ip6tables-save", "ipset save", "ipvsadm -Sn", "ip address", "nft list ruleset")
