@@ -38,6 +38,9 @@ _OF_AN_INVENTORY = ("hosts.yml", "hosts.yaml", "hosts.ini", "group_vars", "host_
 SHORTEST, LONGEST = 0.1, 3600.0
 """Seconds between two looks of ``sluice top``."""
 
+_DAMAGED = (ValueError, TypeError, LookupError, AttributeError)
+"""What comes of rules that no kernel can have had: a dump that was edited, or cut."""
+
 FINE, NO, FAILED = 0, 1, 2
 """Exit codes: fine; the answer is no (invalid, differs, dropped); it could not be asked or done."""
 
@@ -574,8 +577,11 @@ def _trace(arguments: argparse.Namespace) -> int:
         return FAILED
     try:
         found = trace.traced(held, arguments.to, arguments.source)
-    except ValueError as error:
-        _complain(f"sluice: {error}")
+    except trace.QuestionError as error:
+        _complain(f"sluice: {printable(str(error))}")
+        return FAILED
+    except _DAMAGED as error:
+        _complain(f"sluice: what was dumped is damaged: {printable(str(error))}")
         return FAILED
     if arguments.json:
         told = [each.fields() for each in found]
@@ -607,7 +613,11 @@ def _explain(arguments: argparse.Namespace) -> int:
     held = _snapshot(arguments)
     if held is None:
         return FAILED
-    found = explain.explain(held)
+    try:
+        found = explain.explain(held)
+    except _DAMAGED as error:
+        _complain(f"sluice: what was dumped is damaged: {printable(str(error))}")
+        return FAILED
     if arguments.json:
         _say(json.dumps(found.fields()))
     else:

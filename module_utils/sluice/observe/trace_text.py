@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from .. import addresses
 from ..catalogue import counts
+from ..faults import printable
 from .outcomes import DROP, ENDPOINT, PASS, REJECT, Outcome, Step
 from .trace import Traced
 
@@ -55,7 +56,7 @@ class _Tree:
                 before = step.table, step.chain
             for why, count in step.skipped.items():
                 yield self._in(_DIM, f"{indent}    {counts.several(count, 'rule')} passed over: {why}")
-            yield f"{indent}    {step.rule}"
+            yield f"{indent}    {printable(step.rule)}"
             yield self._in(_DIM, f"{indent}        {step.why}")
 
     def _in(self, colour: str, said: str) -> str:
