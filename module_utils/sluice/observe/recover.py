@@ -54,7 +54,11 @@ def _recover(held: Snapshot, node: str) -> Recovered:
     if not sides:
         raise RecoverError("no dump has rules of kube-proxy")
     ports: list[Port] = []
-    said: dict[str, Any] = {"node_name": node, "takeover": True, "ip_families": [rules.family for _, rules in sides]}
+    said: dict[str, Any] = {
+        "node_name": node,
+        "takeover": True,
+        "ip_families": [rules.family for _name, rules in sides],
+    }
     warnings: list[str] = []
     own = set(held.addresses)
     for name, rules in sides:

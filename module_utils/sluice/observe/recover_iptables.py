@@ -37,7 +37,7 @@ def ports(rules: Rules) -> list[Port]:
             if name and _NAME.fullmatch(name) and rule.word("-p"):
                 found.setdefault((name, rule.word("-p")), []).append(rule)
     inner = {id(rule) for rule in rules.of("filter", "KUBE-SERVICES")}
-    health = {name: rule.number for (name, _), some in found.items() for rule in some if _is_health(rule)}
+    health = {name: rule.number for (name, _protocol), some in found.items() for rule in some if _is_health(rule)}
     return [
         _port(rules, name, protocol, some, inner)._replace(health_check_node_port=health.get(name, 0))
         for (name, protocol), some in found.items()

@@ -22,10 +22,12 @@ def _root(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_tools_print(programs: Path) -> None:
-    places.script(programs / "ip", "echo '2: eth0    inet 10.0.0.10/24 scope global eth0'")
+    address, bridges = "2: eth0    inet 10.0.0.10/24 scope global eth0", '[{"ifname": "br0"}]'
+    places.script(programs / "ip", f"case $1 in -json) echo '{bridges}' ;; *) echo '{address}' ;; esac")
     places.script(programs / "iptables-nft-save", "echo '*nat'; echo ':OUTPUT ACCEPT [0:0]'; echo COMMIT")
     found = live.dump(["10.0.0.11"])
     assert found.addresses == {"10.0.0.10", "10.0.0.11"}
+    assert found.bridges == ("br0",)
     assert [tables.chain("nat", "OUTPUT") for tables in found.iptables.values()] == [[]]
 
 
