@@ -8,10 +8,9 @@ import gc
 import io
 import json
 import os
-import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
 
 from . import __version__, addresses
@@ -37,9 +36,6 @@ _OF_AN_INVENTORY = ("hosts.yml", "hosts.yaml", "hosts.ini", "group_vars", "host_
 
 SHORTEST, LONGEST = 0.1, 3600.0
 """Seconds between two looks of ``sluice top``."""
-
-_DAMAGED = (ValueError, TypeError, LookupError, AttributeError)
-"""What comes of rules that no kernel can have had: a dump that was edited, or cut."""
 
 FINE, NO, FAILED = 0, 1, 2
 """Exit codes: fine; the answer is no (invalid, differs, dropped); it could not be asked or done."""
@@ -257,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     imported.set_defaults(dir="", node_address=[])
     imported.add_argument("--out", required=True, metavar="DIR", help="where services.yml and settings.yml go")
     node_help = "what the node is called (sluice_node_name), default: this host's name"
-    imported.add_argument("--node-name", default=socket.gethostname().lower(), metavar="NAME", help=node_help)
+    imported.add_argument("--node-name", default="", metavar="NAME", help=node_help)
 
     diff = command("diff", _diff, "say how this node's kernel differs from files: + is missing, - should not be there")
     with_folder(diff)
@@ -575,14 +571,8 @@ def _trace(arguments: argparse.Namespace) -> int:
     held = _snapshot(arguments)
     if held is None:
         return FAILED
-    try:
+    with _sound(trace.QuestionError):
         found = trace.traced(held, arguments.to, arguments.source)
-    except trace.QuestionError as error:
-        _complain(f"sluice: {printable(str(error))}")
-        return FAILED
-    except _DAMAGED as error:
-        _complain(f"sluice: what was dumped is damaged: {printable(str(error))}")
-        return FAILED
     if arguments.json:
         told = [each.fields() for each in found]
         _say(json.dumps(told[0] if trace.is_place(arguments.to) else told))
@@ -607,17 +597,28 @@ def _snapshot(arguments: argparse.Namespace) -> Snapshot | None:
         return None
 
 
+@contextlib.contextmanager
+def _sound(*told: type[Exception]) -> Iterator[None]:
+    """Raises NodeError for errors that are ``told`` as they are, and for rules that no kernel can have had: a dump that
+    was edited, or cut."""
+    from .observe.nft_values import DAMAGED
+
+    try:
+        yield
+    except told as error:
+        raise NodeError(printable(str(error))) from None
+    except DAMAGED as error:
+        raise NodeError(f"what was dumped is damaged: {printable(str(error))}") from None
+
+
 def _explain(arguments: argparse.Namespace) -> int:
     from .observe import explain, explain_text
 
     held = _snapshot(arguments)
     if held is None:
         return FAILED
-    try:
+    with _sound():
         found = explain.explain(held)
-    except _DAMAGED as error:
-        _complain(f"sluice: what was dumped is damaged: {printable(str(error))}")
-        return FAILED
     if arguments.json:
         _say(json.dumps(found.fields()))
     else:
@@ -631,10 +632,8 @@ def _import(arguments: argparse.Namespace) -> int:
     held = _snapshot(arguments)
     if held is None:
         return FAILED
-    try:
-        found = recover.recover(held, arguments.node_name)
-    except recovered.RecoverError as error:
-        raise NodeError(printable(str(error))) from None
+    with _sound(recovered.RecoverError):
+        found = recover.recover(held, arguments.node_name or os.uname().nodename.lower())
     _put(arguments.out, found.files)
     _warn(found.warnings)
     return FINE
