@@ -27,8 +27,9 @@ def _catalogue(directory: str) -> Catalogue | None:
 
 
 def _contents(directory: str) -> dict[str, str]:
+    """The files that have rules."""
     found = {}
-    for name in files.names():
+    for name in set(files.names()).difference(metrics.WITHOUT_RULES):
         try:
             text = owned_files.content(os.path.join(directory, name))
         except (OSError, UnicodeDecodeError):

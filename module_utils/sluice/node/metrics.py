@@ -18,6 +18,9 @@ from .traffic import ServicePort, Traffic
 MOST_SERIES = 500
 """Service ports that have series of their own, and Services without endpoints: as in module health_metrics."""
 
+WITHOUT_RULES = (files.SETTINGS_FILE, files.CATALOGUE_FILE)
+"""A node's files that hold no rules; the catalogue may be megabytes."""
+
 _RULE = re.compile(r"^(?:-[Aa] .*|add (?!element ).*|\t+[^{}\n]+)$", re.MULTILINE)
 """A rule, virtual server or real server as it is added, an element of a set; rules and elements of nft."""
 
@@ -25,7 +28,7 @@ _RULE = re.compile(r"^(?:-[Aa] .*|add (?!element ).*|\t+[^{}\n]+)$", re.MULTILIN
 def text(found: Status, contents: Files, catalogue: Catalogue | None, traffic: Traffic) -> str:
     """The metrics of a node; one that is not known is left out.
 
-    ``contents``: the node's files; ``catalogue``: what is in them, None where that cannot be read.
+    ``contents``: the node's files that have rules; ``catalogue``: what is in them, None where that cannot be read.
     """
     services = _of_services(catalogue) if catalogue else ()
     return exposition.text([*_of_node(found), *_of_rules(contents), *services, *_of_traffic(traffic)])
@@ -60,8 +63,7 @@ def _of_node(found: Status) -> Iterator[Metric]:
 def _of_rules(contents: Files) -> Iterator[Metric]:
     rules: Values = {
         (("file", name),): len(_RULE.findall(contents[name])) or None
-        for name in sorted(contents)
-        if name not in (files.SETTINGS_FILE, files.CATALOGUE_FILE)
+        for name in sorted(set(contents).difference(WITHOUT_RULES))
     }
     yield Metric("rules", GAUGE, "Rules, and elements of sets, by the node's file that has them.", rules)
 
