@@ -104,7 +104,8 @@ def _table(lexer: Lexer, family: str, table: str) -> Iterator[Entry]:
 
 def _chain(lexer: Lexer, chain: Entry) -> Iterator[Entry]:
     place = {"family": chain["family"], "table": chain["table"], "chain": chain["name"]}
-    for line in _lines(lexer):
+    for _line in _each_line(lexer):
+        line = lexer.line()
         if line[0] == "type" and "hook" in line:
             chain.update(_base(lexer, line))
         elif line[0] == "policy" and len(line) == 2:
@@ -115,8 +116,8 @@ def _chain(lexer: Lexer, chain: Entry) -> Iterator[Entry]:
             yield {"rule": {**place, **said, "expr": statements}}
 
 
-def _lines(lexer: Lexer) -> Iterator[list[str]]:
-    """The lines of a block, up to its end."""
+def _each_line(lexer: Lexer) -> Iterator[None]:
+    """Come to each line of a block, which whoever asks has to read, up to the block's end."""
     lexer.expect("{")
     while True:
         lexer.skip("\n", ";")
@@ -125,7 +126,7 @@ def _lines(lexer: Lexer) -> Iterator[list[str]]:
             return
         if lexer.word == END:
             raise lexer.fault("a brace is not closed")
-        yield lexer.line()
+        yield
 
 
 def _base(lexer: Lexer, line: Sequence[str]) -> Entry:
@@ -145,14 +146,7 @@ def _set(lexer: Lexer, of: Entry, kind: str) -> None:
     of["type"] = ""
     if kind == "map":
         of["map"] = ""
-    lexer.expect("{")
-    while True:
-        lexer.skip("\n", ";")
-        if lexer.word == "}":
-            lexer.next()
-            return
-        if lexer.word == END:
-            raise lexer.fault("a brace is not closed")
+    for _line in _each_line(lexer):
         if lexer.word == "elements":
             lexer.next()
             lexer.expect("=")
