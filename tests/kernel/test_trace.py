@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import cases
@@ -19,7 +19,7 @@ import crossing
 import hosts
 import pytest
 import support
-from crossing import DROPPED, GATEWAY, NODE, PODS, PORT, REFUSED, Crossing, Request
+from crossing import DROPPED, GATEWAY, NODE, PODS, PORT, REFUSED, Answers, Crossing, Request
 from test_differential import OF_STICKY, SERVICES, _pod, _requests, _service, _settings
 
 from sluice import addresses, render
@@ -68,8 +68,10 @@ def test_what_is_predicted_is_what_becomes(family: str, number: int, plane: str,
         predicted = {request: _predicted(held, request, _source(network, request, family)) for request in requests}
         asked = requests
         for times in (0, SEEN_WITH):
-            again = {each: each._replace(times=times or each.times) for each in asked}
-            found = network.ask(list(again.values()), 3.0 if times else 1.0)
+            again = {
+                each: each._replace(times=times if times and each.times != OF_STICKY else each.times) for each in asked
+            }
+            found = _asked(network, list(again.values()), 3.0 if times else 1.0)
             seen = {
                 each: {_said(answer, predicted[each], family) for answer in found[as_asked]}
                 for each, as_asked in again.items()
@@ -100,6 +102,22 @@ def _agree(predicted: set[str], seen: set[str], request: Request) -> bool:
     if request.times == OF_STICKY or (len(predicted) > 1 and seen == {DROPPED}):
         return seen <= predicted
     return seen == predicted
+
+
+def _asked(network: Crossing, requests: Sequence[Request], patience: float) -> Answers:
+    """What becomes of requests, of clients that no session affinity knows: what is predicted is of such ones.
+
+    A client that has asked a Service at one address would be sent where it went before at each other one.
+    """
+    found = dict(network.ask([each for each in requests if each.times != OF_STICKY], patience))
+    sticky = [each for each in requests if each.times == OF_STICKY]
+    for place in dict.fromkeys((each.protocol, each.address, each.port) for each in sticky):
+        for table in ("ip sluice", "ip6 sluice"):
+            network.node.run("nft", "flush", "map", *table.split(), "affinity", check=False)
+        network.node.shell("for seen in /proc/net/xt_recent/*; do [ ! -e $seen ] || echo / > $seen; done")
+        here = [each for each in sticky if (each.protocol, each.address, each.port) == place]
+        found.update(network.ask(here, patience))  # each of another client
+    return found
 
 
 def _predicted(held: Snapshot, request: Request, source: str) -> set[str]:
