@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..outages import Asked
+from ..outages import Asked, Outages
 from ..settings import Settings
 from ..view import View
 from . import outage
@@ -30,8 +30,8 @@ class Answering:
         ``settings``: those of the files in force, None where nothing is; ``views`` are ``Rendering.health_views`` of
         them, none where nobody can tell. Costs nothing worth mentioning where all are as before.
         """
-        outages = outage.current()._replace(down=down)
-        self.drained = outages.drained
+        self.drained = outage.drained()
+        outages = Outages(self.drained, down)
         made_of = settings, views, outages
         if made_of == self._made_of:
             return False

@@ -22,7 +22,12 @@ _NODE = f"{state.ROOT}/drained-node.json"
 
 def current() -> Outages:
     """What is out now. What is damaged counts as nothing (``mend``)."""
-    return Outages(frozenset(kept.value(_DRAINED, _is_drained) or ()), frozenset(verdicts.kept_down()))
+    return Outages(drained(), frozenset(verdicts.kept_down()))
+
+
+def drained() -> frozenset[str]:
+    """The addresses that operators drain; what is damaged counts as none."""
+    return frozenset(kept.value(_DRAINED, _is_drained) or ())
 
 
 def mend(*, check: bool = False) -> list[str]:

@@ -22,6 +22,7 @@ def test_it_is_kept_until_it_is_taken_back() -> None:
     assert outage.current() == NO_OUTAGES
     outage.set_drained(["fd00::1", "10.0.0.1"])
     assert outage.current() == Outages(frozenset(("10.0.0.1", "fd00::1")))
+    assert outage.drained() == {"10.0.0.1", "fd00::1"}
     outage.set_drained([])
     assert outage.current() == NO_OUTAGES
 
