@@ -8,7 +8,9 @@ import itertools
 import math
 import typing
 
-from report import P_MINIMUM, Verdict, uniform_p, weighted_p
+from report import Verdict
+
+from sluice.chance import P_MINIMUM, uniform_p, weighted_p
 
 
 class Request(typing.NamedTuple):

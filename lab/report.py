@@ -4,42 +4,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 import typing
 
-P_MINIMUM = 0.0001  # below, shares are not what chance gives: one run of 10,000 fair ones
-
-
-def chi_square_survival(statistic: float, degrees: int) -> float:
-    """P(X >= statistic) of the chi-square distribution with ``degrees`` degrees of freedom.
-
-    The regularised upper incomplete gamma function Q(degrees/2, statistic/2): closed forms for 1 and 2 degrees, and
-    Q(a+1, x) = Q(a, x) + x^a e^-x / Gamma(a+1) (Abramowitz and Stegun 6.5.21).
-    """
-    if degrees < 1 or statistic < 0:
-        raise ValueError(f"chi-square of {statistic} with {degrees} degrees of freedom")
-    x = statistic / 2
-    if x == 0:
-        return 1.0
-    a, q = (0.5, math.erfc(math.sqrt(x))) if degrees % 2 else (1.0, math.exp(-x))
-    while a < degrees / 2:
-        q += math.exp(a * math.log(x) - x - math.lgamma(a + 1))
-        a += 1
-    return min(q, 1.0)
-
-
-def uniform_p(counts: typing.Sequence[int]) -> float:
-    """The p-value of the hypothesis that every answer came from one of these endpoints with the same probability."""
-    return weighted_p(counts, [1] * len(counts))
-
-
-def weighted_p(counts: typing.Sequence[int], weights: typing.Sequence[int]) -> float:
-    """The same where the probability of each endpoint is as its weight."""
-    expected = [sum(counts) * weight / sum(weights) for weight in weights]
-    if len(counts) < 2 or not sum(counts):
-        return 1.0
-    statistic = sum((count - fair) ** 2 / fair for count, fair in zip(counts, expected))
-    return chi_square_survival(statistic, len(counts) - 1)
+from sluice.chance import P_MINIMUM, uniform_p
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ The rooms, from the top. A module may import from its own room and from those be
     inventory       the catalogue of an inventory, by Ansible
     variable_files  what is wrong with the files of an inventory's variables
     render          catalogue and settings to a node's files
+    fleet           what many nodes tell of themselves, as one page; on the controller
     node            one node: its files, changes, memory; knows no backend by name
     observe         what a rule set does to packets, and what it means; reads dumps, of whatever program
     backends        what programs Services in the kernel; the rest meets it through interface and registry
@@ -19,7 +20,7 @@ The rooms, from the top. A module may import from its own room and from those be
     settings        the settings of a node, their defaults and checks
     system          the host, by its tools; knows nothing of Services
     words           release balancing probes probe_http probe_values notrack outages forms names pools addresses faults
-                    seal lines: small, and known to all
+                    seal lines chance: small, and known to all
     archive         where Python takes all of it from
 
 Among the backends, ``ipvs`` may import from ``iptables``, whose rules it needs besides its own tables; all may import

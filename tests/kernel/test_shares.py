@@ -14,8 +14,8 @@ import cases
 import hosts
 import load
 import pytest
-import report
 
+from sluice import chance
 from sluice.addresses import FAMILIES, IPV4, IPV6
 
 DRAWS = int(os.environ.get("SLUICE_SHARES", "2000"))
@@ -54,7 +54,7 @@ DISTRIBUTIONS = [
     pytest.param(WEIGHTED, IPV4, [4, 2, 1], id="weighted"),
     pytest.param(WEIGHTED, IPV6, [4, 2, 1], id="weighted, IPv6"),
 ]
-P_MINIMUM = report.P_MINIMUM / len(DISTRIBUTIONS)
+P_MINIMUM = chance.P_MINIMUM / len(DISTRIBUTIONS)
 """The kernel's chance has no seed: of 10,000 runs of this file with fair shares, one finds one of them unfair."""
 
 
@@ -70,7 +70,7 @@ def test_shares_are_as_the_weights_are(
     found = collections.Counter(network.ask_as(sources, address, service.protocol))
     assert set(found) <= set(endpoints), found
     counts = [found[endpoint] for endpoint in endpoints]
-    p = report.weighted_p(counts, weights)
+    p = chance.weighted_p(counts, weights)
     print(f"{service.protocol} {family} {weights}: {counts}, p = {p:.4f}")
     assert p >= P_MINIMUM
 
