@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from ..addresses import host_network
+from ..backends.iptables.text import PREFIX_CHAIN
 from .iptables_matches import exact
 from .iptables_rules import Tables, comment, target_name
 from .service_ports import (
@@ -75,16 +76,29 @@ DISPATCH = (
 """The chains that list all Services."""
 
 
+def dispatched(tables: Tables) -> Iterator[tuple[str, str, Dispatch]]:
+    """The rules that lead to service ports or refuse them, with their table and chain.
+
+    A tree of prefix chains stands for the chain that its trunk is in.
+    """
+    for table, chain in DISPATCH:
+        names = [chain]
+        if chain == "KUBE-SERVICES":
+            names += [name for name in tables.rules.get(table, ()) if name.startswith(PREFIX_CHAIN)]
+        for name in names:
+            for text in tables.chain(table, name) or ():
+                rule = Dispatch(text)
+                if rule.is_of_a_service:
+                    yield table, chain, rule
+
+
 def ports(tables: Tables, variant: str) -> Iterator[ServicePort]:
     """The service ports in the tables of one family."""
     found: dict[tuple[str, str], list[tuple[str, str, Dispatch]]] = {}
-    for table, chain in DISPATCH:
-        for text in tables.chain(table, chain) or ():
-            rule = Dispatch(text)
-            if rule.is_of_a_service:
-                # The port that says how a node's endpoints are is of TCP, whatever the Service's protocol.
-                key = rule.name, "" if chain == "KUBE-NODEPORTS" and table == "filter" else rule.protocol
-                found.setdefault(key, []).append((table, chain, rule))
+    for table, chain, rule in dispatched(tables):
+        # The port that says how a node's endpoints are is of TCP, whatever the Service's protocol.
+        key = rule.name, "" if chain == "KUBE-NODEPORTS" and table == "filter" else rule.protocol
+        found.setdefault(key, []).append((table, chain, rule))
     checks = {name: rules[0][2].port for (name, protocol), rules in found.items() if not protocol}
     own = tuple(_node_addresses(tables.chain("nat", "KUBE-SERVICES") or ()))
     source = f"{IPTABLES}-{variant}" if variant else IPTABLES

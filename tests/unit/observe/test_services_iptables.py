@@ -53,3 +53,14 @@ def test_other_programs_rules_are_no_services() -> None:
         "*nat\n-A KUBE-SERVICES -m comment --comment mine -j ACCEPT\n-A DOCKER -p tcp --dport 80 -j DNAT "
         "--to-destination 172.17.0.2:80\n"
     )
+
+
+def test_a_tree_of_prefix_chains_has_what_the_list_has() -> None:
+    objects = [support.service(f"w{each}", ip=f"10.96.{each}.1", externalIPs=[f"192.0.2.{each}"]) for each in range(40)]
+    objects += [support.endpoint_slice("10.0.0.1", of=f"w{each}") for each in range(30)]
+    found = {}
+    for dispatch in ("linear", "prefix"):
+        written = support.rendered(support.catalogue(*objects), support.node(iptables_dispatch=dispatch))
+        found[dispatch] = sorted(_ports(written["iptables.rules"]))
+    assert ("KUBE-PFX-" in written["iptables.rules"], len(found["linear"])) == (True, 40)
+    assert found["prefix"] == found["linear"]
