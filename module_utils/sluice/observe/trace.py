@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .. import addresses
-from . import hooks
+from . import answers, hooks
 from .outcomes import Outcome
-from .packets import ELSEWHERE, PROTOCOLS, Packet
+from .packets import ELSEWHERE, PROTOCOLS, Node, Packet
 from .services import services, ways_in
 from .snapshot import Snapshot
 
@@ -22,16 +22,22 @@ class QuestionError(ValueError):
 
 
 class Traced(NamedTuple):
-    """A packet, and all that may become of it."""
+    """A packet, and all that may become of it on ``node``."""
 
     packet: Packet
     outcomes: Sequence[Outcome]
+    node: Node = Node()
+
+    def answer(self, outcome: Outcome) -> str:
+        """How the answer comes back to the client."""
+        return answers.answer(self.packet, outcome, self.node)
 
     def fields(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         packet = self.packet._asdict()
         packet["source"] = self.packet.source or None
-        return {"packet": packet, "outcomes": [outcome.fields() for outcome in self.outcomes]}
+        told = [{**outcome.fields(), "answer": self.answer(outcome)} for outcome in self.outcomes]
+        return {"packet": packet, "outcomes": told}
 
 
 def traced(held: Snapshot, to: str, source: str = "") -> list[Traced]:
@@ -46,7 +52,7 @@ def traced(held: Snapshot, to: str, source: str = "") -> list[Traced]:
         raise QuestionError(f"--from {source} is of another address family than {to}")
     stations = {family: held.stations(family) for family in {packet.family for packet in packets}}
     return [
-        Traced(packet, hooks.trace(stations[packet.family], held.servers, packet, held.node))
+        Traced(packet, hooks.trace(stations[packet.family], held.servers, packet, held.node), held.node)
         for packet in (each._replace(source=sender) for each in packets)
     ]
 

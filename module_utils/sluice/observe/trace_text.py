@@ -9,10 +9,11 @@ from .. import addresses
 from ..catalogue import counts
 from ..faults import printable
 from .outcomes import DROP, ENDPOINT, PASS, REJECT, Outcome, Step
+from .packets import Packet
 from .trace import Traced
 
 _BOLD, _DIM, _GREEN, _RED, _PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m"
-_ENDS = {REJECT: "refused", DROP: "dropped", PASS: "goes on as it is: no rule sends it to an endpoint"}
+ENDS = {REJECT: "refused", DROP: "dropped", PASS: "goes on as it is: no rule sends it to an endpoint"}
 MOST = 10
 """Ways that are shown rule by rule; of all others only the end."""
 
@@ -24,7 +25,8 @@ def text(found: Sequence[Traced], *, colour: bool = False) -> str:
 
 class _Tree:
     def __init__(self, traced: Traced, colour: bool) -> None:
-        self._packet, self._outcomes = traced
+        self._traced = traced
+        self._packet, self._outcomes = traced.packet, traced.outcomes
         self._colour = colour
 
     def lines(self) -> Iterator[str]:
@@ -38,15 +40,23 @@ class _Tree:
             yield f"{'└─' if last else '├─'} {self._end(outcome)}"
             if number < MOST:
                 yield from self._steps(outcome.path[shared:], "     " if last else "│    ")
+        yield from self._answers()
 
     def _end(self, outcome: Outcome) -> str:
-        chance = "" if outcome.probability == 1 else f"{_fraction(outcome.probability)}  "
+        chance = "" if outcome.probability == 1 else f"{fraction(outcome.probability)}  "
         if outcome.verdict != ENDPOINT:
             colour = _RED if outcome.verdict in (REJECT, DROP) else _BOLD
-            return chance + self._in(colour, _ENDS[outcome.verdict])
-        who = "the node" if outcome.masquerade else self._packet.source or "the client"
-        back = "" if outcome.masquerade else ": its answer has to come back through this node"
-        return f"{chance}{self._in(_GREEN, outcome.endpoint)}, which sees {who}{back}"
+            return chance + self._in(colour, ENDS[outcome.verdict])
+        return f"{chance}{self._in(_GREEN, outcome.endpoint)}, which {sees(self._packet, outcome)}"
+
+    def _answers(self) -> Iterator[str]:
+        """The way back, once for all outcomes that have the same."""
+        told: dict[str, str] = {}
+        for outcome in self._outcomes:
+            short = sees(self._packet, outcome) if outcome.verdict == ENDPOINT else outcome.verdict
+            told.setdefault(self._traced.answer(outcome), short)
+        for answer, short in told.items():
+            yield f"answer: {answer}" if len(told) == 1 else f"answer ({short}): {answer}"
 
     def _steps(self, steps: Sequence[Step], indent: str) -> Iterator[str]:
         before = ("", "")
@@ -71,5 +81,11 @@ def _shared(paths: Sequence[Sequence[Step]]) -> int:
     return min(map(len, paths)) if len(paths) > 1 else len(paths[0])
 
 
-def _fraction(value: Fraction) -> str:
+def sees(packet: Packet, outcome: Outcome) -> str:
+    """Whose address an endpoint has to answer."""
+    return f"sees {'the node' if outcome.masquerade else packet.source or 'the client'}"
+
+
+def fraction(value: Fraction) -> str:
+    """As short as a reader wants it."""
     return str(value) if value.denominator < 100_000 else f"{float(value):.3g}"

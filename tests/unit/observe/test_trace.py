@@ -96,17 +96,19 @@ def test_for_programs() -> None:
         "skipped": {},
     }
     assert first["path"][1]["skipped"] == {"another destination": 1}
+    assert first["answer"].endswith("and 10.244.9.9 resets the connection")
 
 
 def test_for_people() -> None:
     lines = trace_text.text(traced(held(), "203.0.113.7:80", "10.244.9.9")).splitlines()
     assert lines[0] == "tcp to 203.0.113.7:80, from 10.244.9.9"
     assert "    1 rule passed over: another destination" in lines
-    back = "which sees 10.244.9.9: its answer has to come back through this node"
+    back = "which sees 10.244.9.9"
     assert [line for line in lines if line.startswith(("├", "└"))] == [
         f"├─ 1/2  10.244.1.10:8080, {back}",
         f"└─ 1/2  10.244.2.10:8080, {back}",
     ]
+    assert lines[-1].startswith("answer: the endpoint answers 10.244.9.9: its route there has to lead through this")
     assert "\033[" in trace_text.text(traced(held(), "203.0.113.7:80"), colour=True)
 
 

@@ -27,6 +27,7 @@ def test_one_way() -> None:
         "    -j DROP",
         "        every packet",
         "└─ dropped",
+        "answer: none: the client hears nothing, and waits until its timeout",
     ]
 
 
@@ -36,23 +37,25 @@ def test_ways_that_part() -> None:
         Outcome(ENDPOINT, "10.1.0.1:80", Fraction(2, 3), True, (FIRST, ends[0])),
         Outcome(ENDPOINT, "10.1.0.2:80", Fraction(1, 3), False, (FIRST, ends[1])),
     )
-    assert lines[5:] == [
+    assert lines[5:-2] == [
         "├─ 2/3  10.1.0.1:80, which sees the node",
         "│    nat A",
         "│        -j 1",
         "│            by chance",
-        "└─ 1/3  10.1.0.2:80, which sees the client: its answer has to come back through this node",
+        "└─ 1/3  10.1.0.2:80, which sees the client",
         "     nat A",
         "         -j 2",
         "             by chance",
     ]
     assert lines[3] == "    -j A"
+    assert [line.partition(": ")[0] for line in lines[-2:]] == ["answer (sees the node)", "answer (sees the client)"]
 
 
 def test_no_rule() -> None:
     assert _lines(Outcome(PASS, "", Fraction(1), False, ()), packet=PACKET._replace(source="10.1.0.1")) == [
         "tcp to 10.96.0.1:80, from 10.1.0.1",
         "└─ goes on as it is: no rule sends it to an endpoint",
+        "answer: of whoever has 10.96.0.1, by any way: nothing is rewritten",
     ]
 
 
@@ -65,3 +68,4 @@ def test_of_many_ways_only_the_first_are_told_rule_by_rule() -> None:
     lines = _lines(*ways)
     assert sum(line.startswith(("├─", "└─")) for line in lines) == count
     assert sum("-j " in line for line in lines) == trace_text.MOST
+    assert sum(line.startswith("answer: ") for line in lines) == 1, "they all have the same"
