@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from packet_way import SERVICE, Box, Line, Picture, drawing, rendered, run
+from packet_way import SERVICE, Box, Line, Picture, drawn, rendered, run
 
 from sluice import addresses
 from sluice.backends.nftables import text
@@ -70,7 +70,7 @@ def _pair(line: str) -> tuple[str, str]:
 
 def short(rule: str) -> Line:
     """A rule as the picture shows it, and what it leads to: a map where it takes a value, else sets and chains."""
-    kind = next((kind for word, kind in KINDS.items() if word in rule), "jump")
+    kind = next((kind for word, kind in KINDS.items() if word in rule), "")
     words = re.sub(r"\bmeta (priority|mark|l4proto)\b", r"\1", rule.partition(";")[0])
     to = r"(?:goto|jump) (\S+)"
     targets = re.findall(r" map (@\S+)", rule) or [*re.findall(to, rule), *re.findall(r"(@\S+) goto", rule)]
@@ -85,7 +85,7 @@ def boxes(table: Found) -> list[list[Box]]:
         return Box(name, name, lines, CENTRES.get(name, MIDDLE), SAYS.get(name, ""))
 
     def elements(name: str, *then: str) -> Box:
-        lines = [Line(f"{key} : {data}" if data else key, "jump", then) for key, data in table.sets[name]]
+        lines = [Line(f"{key} : {data}" if data else key, "", then) for key, data in table.sets[name]]
         box = f"@{name}"
         return Box(box, box, lines, CENTRES.get(box, MIDDLE), SAYS.get(box, ""), "set")
 
@@ -114,7 +114,7 @@ def kinds(table: Found) -> Box:
     }
     ends = [(code, to) for code, to in re.findall(r"([0-9a-f]+:[0-9a-f]+) : goto ([-a-z]+)", rule) if code in ours]
     head = short(rule.partition(" {")[0])
-    lines = [head, *(Line(f"  {code} : → {to}", "jump", [to]) for code, to in ends)]
+    lines = [head, *(Line(f"  {code} : → {to}", "", [to]) for code, to in ends)]
     return Box("kinds", "kinds", lines, MIDDLE, SAYS["kinds"])
 
 
@@ -136,7 +136,7 @@ def picture() -> str:
     where = [data.partition(" . ") for _key, data in table.sets["slots-tcp"]]
     endpoints = [f"{hosts[address]} {address}:{port}" for address, _dot, port in dict.fromkeys(where)]
     through = "the chains and maps of flat nftables"
-    return drawing(Picture(Path(__file__).name, through, boxes(table), behind(table), endpoints, MIDDLE))
+    return drawn(Picture(Path(__file__).name, through, boxes(table), behind(table), endpoints, MIDDLE))
 
 
 if __name__ == "__main__":

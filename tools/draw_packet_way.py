@@ -11,12 +11,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from packet_way import SERVICE, Box, Line, Picture, drawing, rendered, run
+from packet_way import SERVICE, Box, Line, Picture, drawn, rendered, run
 
 from sluice import addresses, names
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.plan import target_of
 from sluice.backends.iptables.text import NODE_PORTS_COMMENT
+from sluice.observe.drawing import short as short_text
 
 MASQUERADE = "KUBE-MARK-MASQ"
 CENTRES = {"PREROUTING": 330, "OUTPUT": 610, "KUBE-SERVICES": 470, "KUBE-FW": 490, "KUBE-NODEPORTS": 798}
@@ -35,12 +36,10 @@ SAYS = {
 def short(rule: str) -> Line:
     """A rule as the picture shows it."""
     target = target_of(rule)
-    text = re.sub(r'-m comment --comment "[^"]*" ?', "", rule)
-    text = re.sub(r"-m \w+ |--mode random ", "", text).replace("-p tcp", "tcp").replace("tcp tcp", "tcp")
-    text = re.sub(r"(?:^|\s*)-j (\S+)", r" → \1", text).replace("--to-destination ", "")
-    kind = {MASQUERADE: "mark", "DROP": "drop", "DNAT": "dnat"}.get(target, "jump")
+    text = short_text(rule)
+    kind = {MASQUERADE: "mark", "DROP": "drop", "DNAT": "dnat"}.get(target, "")
     # A rule that is a comment only: the end of a firewall chain.
-    return Line(text.strip(), kind, [target]) if text.strip() else Line("(else goes on as it is)", "drop")
+    return Line(text, kind, [target]) if text else Line("(else goes on as it is)", "drop")
 
 
 def of_service(rule: str) -> bool:
@@ -67,7 +66,7 @@ def boxes(rules: ruleset.RuleSet) -> list[list[Box]]:
 
     svc = names.chain_name("KUBE-SVC-", SERVICE, "TCP")
     firewall, ext = svc.replace("-SVC-", "-FW-"), svc.replace("-SVC-", "-EXT-")
-    ends = [line.targets[0] for line in own(svc).lines if line.kind == "jump"]
+    ends = [line.targets[0] for line in own(svc).lines if not line.look]
     return [
         [jump("PREROUTING"), jump("OUTPUT")],
         [own("KUBE-SERVICES")],
@@ -92,7 +91,7 @@ def behind(rules: ruleset.RuleSet) -> list[Box]:
 
 def endpoints(ends: Iterable[Box], hosts: Mapping[str, str]) -> list[str]:
     """The endpoints that chains lead to, each with its name."""
-    found = [line.text.rpartition(" ")[2] for end in ends for line in end.lines if line.kind == "dnat"]
+    found = [line.text.rpartition(" ")[2] for end in ends for line in end.lines if line.look == "dnat"]
     return [f"{hosts[text.rpartition(':')[0]]} {text}" for text in found]
 
 
@@ -102,7 +101,7 @@ def picture() -> str:
     rules = ruleset.parse_files(files)[addresses.IPV4]
     rows = boxes(rules)
     through = "the chains of iptables"
-    return drawing(Picture(Path(__file__).name, through, rows, behind(rules), endpoints(rows[-1], hosts)))
+    return drawn(Picture(Path(__file__).name, through, rows, behind(rules), endpoints(rows[-1], hosts)))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable, NamedTuple
-from xml.sax.saxutils import escape
 
 import yaml
 
 from sluice import render
 from sluice import settings as node_settings
 from sluice.catalogue import sources
+from sluice.observe import drawing
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / "inventory" / "lab"
@@ -25,25 +25,14 @@ SERVICE = "edge/admin"
 """With a load balancer's address, source ranges and a node port, so that it has every kind of chain."""
 
 # The picture, in pixels.
-WIDTH = 960
-CHARACTER, BOLD, LINE, TITLE, PADDING, GAP = 6.3, 7.1, 16, 22, 9, 40
-FIRST = 34.0
-COLOURS = {"jump": "#1f2937", "mark": "#b45309", "drop": "#b91c1c", "dnat": "#047857"}
-STYLE = """\
-text { font: 10.4px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: #1f2937 }
-.title { font-weight: bold; font-size: 11.5px }
-.says { font: 12px system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif; fill: #4b5563 }
-.box { fill: #f8fafc; stroke: #64748b; rx: 5px }
-.end { fill: #ecfdf5; stroke: #047857; rx: 5px }
-.edge { fill: none; stroke: #64748b; stroke-width: 1.3 }"""
-SET_STYLE = ".set { fill: #eff6ff; stroke: #1d4ed8; rx: 12px }"
+WIDTH, GAP, FIRST = 960, 40, 34.0
 
 
 class Line(NamedTuple):
-    """A line in a box: its kind, a key of COLOURS, and what it leads to: arrows go to those that are boxes."""
+    """A line in a box: its look (``drawing.Line``), and what it leads to: arrows go to those that are boxes."""
 
     text: str
-    kind: str = "jump"
+    look: str = ""
     targets: Sequence[str] = ()
 
 
@@ -61,13 +50,8 @@ class Box(NamedTuple):
     look: str = "box"
 
     @property
-    def width(self) -> float:
-        longest = max((len(line.text) for line in self.lines), default=0)
-        return max(len(self.title) * BOLD, longest * CHARACTER) + 2 * PADDING
-
-    @property
-    def height(self) -> float:
-        return TITLE + LINE * len(self.lines) + PADDING / 2
+    def drawn(self) -> drawing.Box:
+        return drawing.Box(self.title, [drawing.Line(line.text, line.look) for line in self.lines], self.look)
 
 
 class Picture(NamedTuple):
@@ -106,92 +90,52 @@ def rendered(backend: str) -> tuple[dict[str, str], dict[str, str]]:
     return files, {entry["endpoint_ip"]: entry["name"] for entry in entries}
 
 
-def drawing(picture: Picture) -> str:
+def drawn(picture: Picture) -> str:
     """The picture, as SVG."""
     shapes: list[str] = []
     edges: list[str] = []
     place: dict[str, tuple[float, float, float]] = {}  # centre, top and width of each box
     leaving: list[tuple[float, float, str]] = []
-    drawn = {box.name for row in picture.rows for box in row}
+    names = {box.name for row in picture.rows for box in row}
     top = FIRST
     for row in picture.rows:
         for index, box in enumerate(row):
             centre = WIDTH / len(row) * (index + 0.5) if box.centre is None else box.centre
-            place[box.name] = centre, top, box.width
-            shapes += _box(box, centre, top)
+            width = box.drawn.width
+            place[box.name] = centre, top, width
+            shapes += drawing.box(box.drawn, centre, top)
             targets = [
-                each for each in dict.fromkeys(each for line in box.lines for each in line.targets) if each in drawn
+                each for each in dict.fromkeys(each for line in box.lines for each in line.targets) if each in names
             ]
             for number, target in enumerate(targets):
-                spread = (number - (len(targets) - 1) / 2) * box.width / len(targets) * 1.25
-                leaving.append((centre + spread, top + box.height, target))
+                spread = (number - (len(targets) - 1) / 2) * width / len(targets) * 1.25
+                leaving.append((centre + spread, top + box.drawn.height, target))
         shapes += _says(row[0], top)
-        top += max(box.height for box in row) + GAP
+        top += max(box.drawn.height for box in row) + GAP
     for x, y, target in leaving:
         centre, to_y, width = place[target]
-        edges.append(_edge(x, y, x if abs(x - centre) < width / 2 else centre, to_y))
+        edges.append(drawing.edge(x, y, x if abs(x - centre) < width / 2 else centre, to_y))
     centre = picture.centre
     for end in picture.rows[-1]:
-        edges.append(_edge(place[end.name][0], place[end.name][1] + end.height, centre, top))
+        edges.append(drawing.edge(place[end.name][0], place[end.name][1] + end.drawn.height, centre, top))
     for box in picture.then:
-        shapes += _box(box, centre, top)
+        shapes += drawing.box(box.drawn, centre, top)
         shapes += _says(box, top)
-        top += box.height
-        edges.append(f'<path class="edge" d="M{centre:g} {top:g}v{GAP / 2:g}" marker-end="url(#tip)"/>')
+        top += box.drawn.height
+        edges.append(f'<path class="edge" d="M{centre:g} {top:g}v{GAP / 2:g}"{drawing.TIP}/>')
         top += GAP / 2
     said = " · ".join(picture.endpoints)
-    width = len(said) * BOLD + 2 * PADDING
+    width = len(said) * drawing.BOLD + 2 * drawing.PADDING
     shapes.append(f'<rect class="end" x="{centre - width / 2:.1f}" y="{top:g}" width="{width:.1f}" height="26"/>')
-    shapes.append(f'<text class="title" x="{centre:g}" y="{top + 17:g}" text-anchor="middle">{escape(said)}</text>')
-    height = top + 40
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}" '
-        f'role="img" aria-label="The way of a packet for the Service {SERVICE} through {picture.through}">'
-    )
-    tip = '<path d="M0 0L8 4L0 8z" fill="#64748b"/>'
-    marker = (
-        f'<marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">{tip}'
-    )
-    has_sets = any(box.look == "set" for row in picture.rows for box in row)
-    style = f"{STYLE}\n{SET_STYLE}" if has_sets else STYLE
-    return "\n".join(
-        [
-            head,
-            f"<!-- Drawn by tools/{picture.tool} from the rules of {NODE} for {SERVICE}, not by hand. -->",
-            f"<style>\n{style}\n</style>",
-            f"<defs>{marker}</marker></defs>",
-            f'<rect width="{WIDTH}" height="{height:g}" fill="#ffffff"/>',
-            *edges,
-            *shapes,
-            "</svg>\n",
-        ]
-    )
-
-
-def _box(box: Box, centre: float, top: float) -> list[str]:
-    left = centre - box.width / 2
-    size = f'width="{box.width:.1f}" height="{box.height:g}"'
-    found = [
-        f'<rect class="{box.look}" x="{left:.1f}" y="{top:g}" {size}/>',
-        f'<text class="title" x="{left + PADDING:.1f}" y="{top + 16:g}">{escape(box.title)}</text>',
-    ]
-    for number, line in enumerate(box.lines, 1):
-        y = top + TITLE + LINE * number - 5
-        colour = COLOURS[line.kind]
-        found.append(f'<text x="{left + PADDING:.1f}" y="{y:g}" style="fill:{colour}">{escape(line.text)}</text>')
-    return found
+    shapes.append(drawing.text(said, centre, top + 17, "title", middle=True))
+    about = f"The way of a packet for the Service {SERVICE} through {picture.through}"
+    note = f"Drawn by tools/{picture.tool} from the rules of {NODE} for {SERVICE}, not by hand."
+    return drawing.document(WIDTH, top + 40, about, [*edges, *shapes], note)
 
 
 def _says(box: Box, top: float) -> list[str]:
     y = top + (16 if top > FIRST else -10)  # the first one is long
-    return [f'<text class="says" x="10" y="{y:g}">{escape(box.says)}</text>'] if box.says else []
-
-
-def _edge(x: float, y: float, to_x: float, to_y: float) -> str:
-    """A line that leaves downwards and arrives from above."""
-    middle = (y + to_y) / 2
-    curve = f"M{x:.1f} {y:g}C{x:.1f} {middle:g} {to_x:.1f} {middle:g} {to_x:.1f} {to_y:g}"
-    return f'<path class="edge" d="{curve}" marker-end="url(#tip)"/>'
+    return [drawing.text(box.says, 10, y, "says")] if box.says else []
 
 
 def run(about: str, name: str, picture: Callable[[], str]) -> int:

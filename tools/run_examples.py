@@ -1,8 +1,10 @@
 """Run the examples of the documentation, and write what they print into the pages.
 
 In a page, a ``yaml`` block whose first line is ``# NAME.yml`` is a file; a ``console`` block holds commands behind
-``$ `` and what they print (stdout and stderr). The commands of a page run in its order, in a folder of their own with
-the page's files in it. With --check nothing is written: exit 1 and a diff for each page whose output is not current.
+``$ `` and what they print (stdout and stderr); a ``mermaid`` block whose first line is ``%% $ COMMAND`` is what that
+prints. The commands of a page run in its order, in a folder of their own with the page's files in it. A picture that
+they leave there, ``NAME.svg``, is the one of that name in ``docs/``. With --check nothing is written: exit 1 and a diff
+for each page and picture that is not current.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"^```(yaml|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(yaml|console|mermaid)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"# ([\w.-]+\.yml)\n")
+DRAWN = "%% $ "
 # The command as a user has it, whatever is installed here.
 SHELL = f'sluice() {{ "{sys.executable}" -m sluice "$@"; }}\n'
 
@@ -28,10 +31,11 @@ def pages() -> list[Path]:
     return sorted((ROOT / "docs").glob("*.md"))
 
 
-def current(text: str) -> str:
-    """The page ``text`` with what its commands print now."""
+def current(text: str) -> tuple[str, dict[str, str]]:
+    """The page ``text`` with what its commands print now, and the pictures that they make."""
     with tempfile.TemporaryDirectory() as folder:
-        return BLOCK.sub(lambda block: f"```{block[1]}\n{_block(block[1], block[2], Path(folder))}```", text)
+        page = BLOCK.sub(lambda block: f"```{block[1]}\n{_block(block[1], block[2], Path(folder))}```", text)
+        return page, {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).glob("*.svg"))}
 
 
 def _block(kind: str, body: str, folder: Path) -> str:
@@ -40,6 +44,9 @@ def _block(kind: str, body: str, folder: Path) -> str:
         if name:
             (folder / name[1]).write_text(body, encoding="utf-8")
         return body
+    if kind == "mermaid":
+        head, _newline, _rest = body.partition("\n")
+        return f"{head}\n{_printed(head[len(DRAWN) :], folder)}" if head.startswith(DRAWN) else body
     commands = [line for line in body.splitlines() if line.startswith("$ ")]
     return "".join(f"{command}\n{_printed(command[2:], folder)}" for command in commands)
 
@@ -69,19 +76,20 @@ def main() -> int:
     check = parser.parse_args().check
     stale = 0
     for page in pages():
-        old = page.read_text(encoding="utf-8")
-        new = current(old)
-        if new == old:
-            continue
-        stale += 1
-        if check:
-            name = str(page.relative_to(ROOT))
-            difference = difflib.unified_diff(
-                old.splitlines(), new.splitlines(), name, "what it prints now", lineterm=""
-            )
-            print("\n".join(difference), file=sys.stderr)
-        else:
-            page.write_text(new, encoding="utf-8")
+        text, pictures = current(page.read_text(encoding="utf-8"))
+        for path, new in ((page, text), *((page.with_name(name), drawn) for name, drawn in pictures.items())):
+            old = path.read_text(encoding="utf-8") if path.exists() else ""
+            if new == old:
+                continue
+            stale += 1
+            if check:
+                name = str(path.relative_to(ROOT))
+                difference = difflib.unified_diff(
+                    old.splitlines(), new.splitlines(), name, "what it prints now", lineterm=""
+                )
+                print("\n".join(difference), file=sys.stderr)
+            else:
+                path.write_text(new, encoding="utf-8")
     return 1 if check and stale else 0
 
 

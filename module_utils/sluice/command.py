@@ -239,7 +239,11 @@ def _parser() -> argparse.ArgumentParser:
     from_help = "the client's address: the node's own, an endpoint's, another one; default: one that no rule names"
     trace.add_argument("--from", dest="source", default="", metavar="ADDRESS", help=from_help)
     with_dumps(trace)
-    with_json(trace)
+    form = trace.add_mutually_exclusive_group()
+    with_json(form)
+    mermaid_help = "print a flowchart for a page of GitHub or GitLab, in Mermaid's language"
+    form.add_argument("--mermaid", action="store_true", help=mermaid_help)
+    form.add_argument("--svg", action="store_true", help="print a picture, for light and dark pages")
 
     explain = command("explain", _explain, "say which Services are in a node's rules, how many rules, and what is odd")
     with_dumps(explain)
@@ -576,6 +580,14 @@ def _trace(arguments: argparse.Namespace) -> int:
     if arguments.json:
         told = [each.fields() for each in found]
         _say(json.dumps(told[0] if trace.is_place(arguments.to) else told))
+    elif arguments.mermaid:
+        from .observe import trace_mermaid
+
+        _write(trace_mermaid.text(found))
+    elif arguments.svg:
+        from .observe import trace_svg
+
+        _write(trace_svg.text(found))
     else:
         _write(trace_text.text(found, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     lost = (outcomes.REJECT, outcomes.DROP)

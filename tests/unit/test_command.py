@@ -561,3 +561,14 @@ def test_how_long_top_waits(seconds: str) -> None:
     ran = Ran("top", "--interval", seconds)
     assert ran.code == 2
     assert ran.errors[-1].endswith(f"argument --interval: must be from 0.1 to 3600.0 seconds, is {seconds}")
+
+
+def test_a_trace_is_drawn_as_asked(good: Path, node: Path, tmp_path: Path) -> None:
+    assert Ran("render", "--settings", node, "--out", tmp_path / "node", good).code == 0
+    asked = ("trace", "--to", "10.96.0.1:80", "--dir", tmp_path / "node")
+    drawn = {form: Ran(*asked, f"--{form}") for form in ("json", "mermaid", "svg")}
+    assert {ran.code for ran in drawn.values()} == {1}, "it has no endpoints, however that is told"
+    assert json.loads(drawn["json"].output)["outcomes"][0]["verdict"] == "reject"
+    assert "\nflowchart TB\n" in drawn["mermaid"].output
+    assert drawn["svg"].output.startswith("<svg ")
+    assert Ran(*asked, "--svg", "--mermaid").code == 2

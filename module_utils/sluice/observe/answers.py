@@ -11,6 +11,9 @@ from .packets import Node, Packet
 _PAST = {"-g": "direct routing", "-i": "tunnelling"}
 """How IPVS sends on without rewriting (ipvsadm(8)); what it rewrites has -m."""
 
+_SENT_PAST = re.compile(r"-a -\S \S+ -r \S+ (-[gi]) ")
+"""Such a real server, as a trace tells it."""
+
 _UNASKED = {"tcp": "resets the connection", "sctp": "aborts it"}
 """What a client does with an answer of an address that it has not asked; of UDP it takes no notice."""
 
@@ -42,7 +45,7 @@ def refusal(packet: Packet, outcome: Outcome) -> str:
 def _of_endpoint(packet: Packet, outcome: Outcome, node: Node) -> str:
     asked = addresses.host_port(packet.destination, packet.port)
     host = addresses.split_port(outcome.endpoint)[0]
-    past = [_PAST[word] for step in outcome.path if step.table == "ipvs" for word in step.rule.split() if word in _PAST]
+    past = [_PAST[found[1]] for found in map(_SENT_PAST.match, (step.rule for step in outcome.path)) if found]
     restored = f"which puts {asked} back as the sender"
     if past:
         return f"the endpoint has {asked} itself ({past[0]}), and answers past this node"

@@ -30,16 +30,14 @@ class _Tree:
         self._colour = colour
 
     def lines(self) -> Iterator[str]:
-        packet = self._packet
-        where = addresses.host_port(packet.destination, packet.port)
-        yield self._in(_BOLD, f"{packet.protocol} to {where}, from {packet.source or 'a client elsewhere'}")
-        shared = _shared([outcome.path for outcome in self._outcomes])
-        yield from self._steps(self._outcomes[0].path[:shared], "")
+        yield self._in(_BOLD, ", ".join(packet_text(self._packet)))
+        common = shared([outcome.path for outcome in self._outcomes])
+        yield from self._steps(self._outcomes[0].path[:common], "")
         for number, outcome in enumerate(self._outcomes):
             last = number == len(self._outcomes) - 1
             yield f"{'└─' if last else '├─'} {self._end(outcome)}"
             if number < MOST:
-                yield from self._steps(outcome.path[shared:], "     " if last else "│    ")
+                yield from self._steps(outcome.path[common:], "     " if last else "│    ")
         yield from self._answers()
 
     def _end(self, outcome: Outcome) -> str:
@@ -50,11 +48,7 @@ class _Tree:
         return f"{chance}{self._in(_GREEN, outcome.endpoint)}, which {sees(self._packet, outcome)}"
 
     def _answers(self) -> Iterator[str]:
-        """The way back, once for all outcomes that have the same."""
-        told: dict[str, str] = {}
-        for outcome in self._outcomes:
-            short = sees(self._packet, outcome) if outcome.verdict == ENDPOINT else outcome.verdict
-            told.setdefault(self._traced.answer(outcome), short)
+        told = answers(self._traced)
         for answer, short in told.items():
             yield f"answer: {answer}" if len(told) == 1 else f"answer ({short}): {answer}"
 
@@ -62,23 +56,38 @@ class _Tree:
         before = ("", "")
         for step in steps:
             if (step.table, step.chain) != before:
-                yield f"{indent}{self._in(_BOLD, f'{step.table} {step.chain}')}"
+                yield f"{indent}{self._in(_BOLD, printable(f'{step.table} {step.chain}'))}"
                 before = step.table, step.chain
             for why, count in step.skipped.items():
-                yield self._in(_DIM, f"{indent}    {counts.several(count, 'rule')} passed over: {why}")
+                yield self._in(_DIM, f"{indent}    {counts.several(count, 'rule')} passed over: {printable(why)}")
             yield f"{indent}    {printable(step.rule)}"
-            yield self._in(_DIM, f"{indent}        {step.why}")
+            yield self._in(_DIM, f"{indent}        {printable(step.why)}")
 
     def _in(self, colour: str, said: str) -> str:
         return f"{colour}{said}{_PLAIN}" if self._colour else said
 
 
-def _shared(paths: Sequence[Sequence[Step]]) -> int:
+def shared(paths: Sequence[Sequence[Step]]) -> int:
     """How many steps all ways begin with; what is skipped on the way may differ."""
     for number, steps in enumerate(zip(*paths)):
         if len({(step.table, step.chain, step.rule) for step in steps}) > 1:
             return number
     return min(map(len, paths)) if len(paths) > 1 else len(paths[0])
+
+
+def packet_text(packet: Packet) -> tuple[str, str]:
+    """Where a packet goes, and where it is from."""
+    where = addresses.host_port(packet.destination, packet.port)
+    return f"{packet.protocol} to {where}", f"from {packet.source or 'a client elsewhere'}"
+
+
+def answers(traced: Traced) -> dict[str, str]:
+    """How answers come back, each once, with a word for the outcomes that have it."""
+    told: dict[str, str] = {}
+    for outcome in traced.outcomes:
+        short = sees(traced.packet, outcome) if outcome.verdict == ENDPOINT else outcome.verdict
+        told.setdefault(traced.answer(outcome), short)
+    return told
 
 
 def sees(packet: Packet, outcome: Outcome) -> str:

@@ -69,3 +69,8 @@ def test_of_many_ways_only_the_first_are_told_rule_by_rule() -> None:
     assert sum(line.startswith(("├─", "└─")) for line in lines) == count
     assert sum("-j " in line for line in lines) == trace_text.MOST
     assert sum(line.startswith("answer: ") for line in lines) == 1, "they all have the same"
+
+
+def test_nothing_moves_the_terminal_s_cursor() -> None:
+    step = Step("na\x1bt", "\rA", "-j \x1b[2J", "\x07", {"\x1b": 1})
+    assert not [line for line in _lines(Outcome(DROP, "", Fraction(1), False, (step,))) if not line.isprintable()]
