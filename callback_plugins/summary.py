@@ -13,6 +13,7 @@ short_description: What a run found and changed, in a line
 description:
   - Prints what is wrong or odd with settings and catalogue, each line once a run.
   - The last line says how many Services and endpoints there are, and what changed on which node.
+  - Of M(sluice.lb.trace) it says where nodes differ, and which way the packets take there.
   - The collection's playbooks have it without being configured.
     For playbooks of your own that use its roles, enable it.
 requirements:
@@ -29,6 +30,7 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import variable_files
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import fleet
 from ansible_collections.sluice.lb.plugins.plugin_utils import told
 
 _GROUP = "load_balancers"
@@ -55,6 +57,7 @@ class CallbackModule(CallbackBase):
         self._catalogue: dict[str, Any] = {}
         self._refused = False
         self._nodes: dict[str, str] = {}
+        self._traces: dict[str, fleet.Answer] = {}
         # Then the default callback shows no warning of a task that has changed nothing.
         shown = C.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name="default")
         self._are_hidden = not shown
@@ -95,6 +98,11 @@ class CallbackModule(CallbackBase):
         if self._refused:
             self._say("sluice: faults, see above: nothing was done", odd=True)
             return
+        if self._traces:
+            head, *trees = fleet.compared(self._traces)
+            self._say(f"sluice: {head}")
+            for line in trees:
+                self._say(line)
         parts = [self._of_catalogue()] if self._catalogue else []
         by_text: dict[str, list[str]] = {}
         for host in sorted(self._nodes):
@@ -125,6 +133,8 @@ class CallbackModule(CallbackBase):
             if values.get("msg"):  # what a rollback goes back to
                 self._say(f"{host.get_name()}: {values['msg']}")
             self._nodes[host.get_name()] = _of_node(values, check=bool(task.check_mode)) + _of_out(values)
+        elif action == "sluice.lb.trace" and "packets" in values:
+            self._traces[host.get_name()] = fleet.answer_of(values)
         elif values.get("taken_back"):
             self._nodes[host.get_name()] = "took its change back"
 

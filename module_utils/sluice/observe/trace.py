@@ -21,6 +21,10 @@ class QuestionError(ValueError):
     """What is asked cannot be; the message says why."""
 
 
+class UnknownError(QuestionError):
+    """The rules know nothing of the Service that is asked for."""
+
+
 class Traced(NamedTuple):
     """A packet, and all that may become of it on ``node``."""
 
@@ -76,7 +80,7 @@ def _packets(held: Snapshot, to: str) -> Iterator[Packet]:
         raise QuestionError(f"--to {to}: is neither ADDRESS:PORT[/PROTOCOL] nor NAMESPACE/NAME[:PORT]")
     found = [port for port in services(held) if to in (port.name, port.name.rpartition(":")[0])]
     if not found:
-        raise QuestionError(f"--to {to}: the rules name no such Service")
+        raise UnknownError(f"--to {to}: the rules name no such Service")
     ways = (way for port in found for way in ways_in(port, held.addresses))
     for address, number, protocol in dict.fromkeys(ways):
         yield Packet(address, number, protocol)
