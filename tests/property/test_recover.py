@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import compare
+import kube_proxy_nft
 import strategies
 import support
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import given
 from sluice import render, settings
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.iptables.text import FILES
+from sluice.backends.nftables.text import FILE
 from sluice.catalogue import sources
 from sluice.observe.recover import recover
 from sluice.observe.snapshot import snapshot
@@ -33,3 +35,28 @@ def test_an_import_is_rendered_to_the_same_rules(objects: list[dict[str, Any]], 
     for family, text in dumps:
         differences = compare.compare(text, texts[FILES[family]])
         assert not differences, "\n".join(differences)
+
+
+@given(strategies.catalogues(4), strategies.variables(), strategies.st.sampled_from(kube_proxy_nft.LAYOUTS))
+def test_an_import_of_kube_proxys_nftables_has_the_same_flat_tables(
+    objects: list[dict[str, Any]], variables: dict[str, Any], layout: str
+) -> None:
+    """Without affinity, of which ours keeps what terminates."""
+    variables |= {"sluice_compat": "1.36", "sluice_backend": "nftables", "sluice_localhost_nodeports": False}
+    node, _warnings = settings.from_variables(variables)
+    for entry in objects:
+        entry["spec"].pop("sessionAffinity", "") if entry["kind"] == "Service" else None
+    catalogue = support.catalogue(*(entry for entry in objects if entry["kind"] != "Pod"))
+    views = render.views(catalogue, node)
+    dumps = [(family, kube_proxy_nft.table(seen, node, layout)) for family, seen in views.items()]
+    found = recover(snapshot(dumps, node.node_addresses), node.node_name)
+    again, unknown = settings.from_variables(found.variables)
+    assert not unknown
+    recovered, _ = sources.catalogue_of(sources.read([], found.objects), (), render.checks_for([again]))
+    told = {"node_addresses", "node_ips", "nodeport_addresses", "masquerade_bit"}
+    if any(port.targets for seen in views.values() for port in seen.ports) or layout == kube_proxy_nft.LATE:
+        told.add("masquerade_all")
+    if layout == kube_proxy_nft.LATE and not node.masquerade_all:
+        told.add("cluster_cidrs")
+    again = node._replace(**{name: getattr(again, name) for name in told})
+    assert support.rendered(recovered, again)[FILE] == support.rendered(catalogue, node)[FILE]

@@ -6,13 +6,14 @@ that are not ready.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .. import addresses, settings
 from ..catalogue import yaml_text
 from ..view import LARGE_CLUSTER
-from . import recover_iptables, recover_ipvs, recovered
+from . import recover_iptables, recover_ipvs, recover_nftables, recover_ports, recovered
+from .nftables import Table
 from .recover_rules import Rules
 from .recovered import Object, Port, RecoverError
 from .snapshot import Snapshot
@@ -42,48 +43,123 @@ def recover(held: Snapshot, node: str) -> Recovered:
         raise RecoverError(f"a rule is damaged: {error}") from None
 
 
+class _Side(NamedTuple):
+    """What has the Services of one address family: rules of iptables, with their variant, or a table of nftables."""
+
+    family: str
+    program: str
+    of: Rules | Table
+    variant: str = ""
+
+
+def _sides(held: Snapshot) -> Iterator[_Side]:
+    for variant, tables in held.iptables.items():
+        if tables.chain("nat", "KUBE-SERVICES") is not None:
+            yield _Side(variant.family, "iptables", Rules(tables, variant.family), variant.name)
+    for table in held.nftables:
+        if recover_nftables.has(table):
+            yield _Side(recover_nftables.family_of(table), "kube-proxy's nftables", table)
+
+
 def _recover(held: Snapshot, node: str) -> Recovered:
-    sides = [
-        (variant.name, Rules(tables, variant.family))
-        for variant, tables in held.iptables.items()
-        if tables.chain("nat", "KUBE-SERVICES") is not None
-    ]
+    sides = list(_sides(held))
     for family in addresses.FAMILIES:
-        if len([rules for _name, rules in sides if rules.family == family]) > 1:
+        programs = list(dict.fromkeys(side.program for side in sides if side.family == family))
+        if len(programs) > 1:
+            raise RecoverError(f"{family}: {' and '.join(programs)} have rules of Services, give the dump of one")
+        if len([side for side in sides if side.family == family]) > 1:
             raise RecoverError(f"{family}: both variants of iptables have rules of Services, give the dump of one")
     if not sides:
         raise RecoverError("no dump has rules of kube-proxy")
+    if len({side.program for side in sides}) > 1:
+        raise RecoverError("the address families are not programmed by the same program, give the dump of one")
     ports: list[Port] = []
     said: dict[str, Any] = {
         "node_name": node,
         "takeover": True,
-        "ip_families": [rules.family for _name, rules in sides],
+        "ip_families": [side.family for side in sides],
     }
     warnings: list[str] = []
     own = set(held.addresses)
-    for name, rules in sides:
-        state = recover_ipvs.State(held.sets, held.servers, rules.family)
-        found = _of_ipvs(said, state, rules, own) if state.has("CLUSTER-IP") else _of_iptables(said, rules)
+    for family, _program, of, variant in sides:
+        if isinstance(of, Table):
+            found = _of_kube_proxys_table(said, of, warnings)
+        else:
+            state = recover_ipvs.State(held.sets, held.servers, family)
+            found = _of_ipvs(said, state, of, own) if state.has("CLUSTER-IP") else _of_iptables(said, of, warnings)
         ports += found
-        if name:
-            said["iptables_variant"] = name
-        warnings += _node_ip(said, rules.family, found, own)
-    if said.get("backend"):
-        ports = recover_ipvs.joined(ports)
-    named = set(said.get("nodeport_addresses", ())).difference(recover_iptables.NOWHERE.values())
-    said["node_addresses"] = sorted(own.union(each.partition("/")[0] for each in named))
+        if variant:
+            said["iptables_variant"] = variant
+        warnings += _node_ip(said, family, found, own.union(_named(said)))
+    for port in ports:
+        recover_ports.check(port)
+    ports = recover_ipvs.joined(ports)
+    if not all(_is_within(port.cluster_ip, said.get("service_cidrs", ())) for port in ports):
+        del said["service_cidrs"]
+    said["node_addresses"] = sorted(own.union(_named(said)))
     warnings += [
         f"{port.full_name}: no rule names its endpoints elsewhere; {recovered.STAND_IN[port.family]} stands for them"
         for port in ports
         if port.elsewhere
     ]
+    warnings += _of_health_checks(ports)
     variables = {settings.PREFIX + key: value for key, value in said.items() if value not in ([], "")}
     return Recovered(list(recovered.objects(ports, node)), variables, warnings)
 
 
-def _of_iptables(said: dict[str, Any], rules: Rules) -> list[Port]:
+def _named(said: dict[str, Any]) -> set[str]:
+    """The node's addresses that serve node ports, where rules name them."""
+    networks = set(said.get("nodeport_addresses", ())).difference(recover_ports.NOWHERE.values())
+    return {each.partition("/")[0] for each in networks}
+
+
+def _is_within(address: str, networks: Sequence[str]) -> bool:
+    own = [each for each in networks if addresses.family_of(each) == addresses.family_of(address)]
+    return not own or any(addresses.contains(each, address) for each in own)
+
+
+def _of_health_checks(ports: Sequence[Port]) -> list[str]:
+    """Load balancers that have a port for health checks which no rule tells."""
+    told = {port.full_name for port in ports if port.health_check_node_port}
+    names = {port.full_name for port in ports if port.external_local and port.ingress} - told
+    return [f"{_some(names)}: no rule has the health check node port, another one is given"] if names else []
+
+
+def _some(names: Collection[str]) -> str:
+    first = ", ".join(sorted(names)[:_NAMED])
+    return f"{first} and {len(names) - _NAMED} more" if len(names) > _NAMED else first
+
+
+_NAMED = 5
+"""Services that a warning names."""
+
+
+def _of_kube_proxys_table(said: dict[str, Any], table: Table, warnings: list[str]) -> list[Port]:
+    found, family = recover_nftables.ports(table), recover_nftables.family_of(table)
+    fenced = {port.full_name for port in found if port.source_ranges}
+    _merge(said, recover_nftables.variables(table))
+    lost = recover_nftables.nameless(table)
+    if lost:
+        warnings.append(f"{family}: {lost} addresses and node ports are left out, no rule tells whose they are")
+    if recover_nftables.by_interface(table):
+        warnings.append(f"{family}: {_BY_INTERFACE}")
+    unsure = {port.full_name for port in found if port.external_ips or port.ingress} - fenced
+    if unsure:
+        warnings.append(
+            f"{family}: {_some(unsure)}: nftables does not tell external IPs from addresses of load balancers, "
+            "with node ports they are taken for these"
+        )
+    return found
+
+
+_BY_INTERFACE = "an interface tells what comes from Pods, sluice_cluster_cidrs has to say which addresses do"
+
+
+def _of_iptables(said: dict[str, Any], rules: Rules, warnings: list[str]) -> list[Port]:
     found = recover_iptables.ports(rules)
     _merge(said, recover_iptables.variables(rules, found))
+    if recover_iptables.by_interface(rules, found):
+        warnings.append(f"{rules.family}: {_BY_INTERFACE}")
     commented = recover_iptables.comments_endpoints(rules, found)
     if commented != (sum(len(port.targets) for port in found) <= LARGE_CLUSTER):
         said["endpoint_comments"] = "always" if commented else "never"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from .. import addresses, names
+from .recover_ports import NOWHERE
 from .recover_rules import Rule, Rules, masquerade_bit
 from .recovered import Port, RecoverError
 
@@ -19,9 +20,6 @@ _ABOUT = re.compile(
 )
 _NAME = re.compile(r"(?P<namespace>[^/:\s]+)/(?P<service>[^/:\s]+)(?::(?P<name>[^/:\s]*))?")
 _NODE_PORTS = "kubernetes service nodeports"
-
-NOWHERE = {addresses.IPV4: "0.0.0.0/32", addresses.IPV6: "::/128"}
-"""The network of node ports where no address serves them."""
 
 
 def ports(rules: Rules) -> list[Port]:
@@ -168,17 +166,32 @@ def variables(rules: Rules, found: Sequence[Port]) -> dict[str, Any]:
 
 def _cluster_cidrs(rules: Rules, found: Sequence[Port]) -> Iterator[str]:
     """The sources that are not masqueraded; ``""`` where all are."""
+    for rule in _about_sources(rules, found):
+        if rule.target.name != "KUBE-MARK-MASQ":
+            yield rule.word("-s")
+        elif "-i" not in rule.matches:
+            yield rule.outside
+
+
+def by_interface(rules: Rules, found: Sequence[Port]) -> bool:
+    """Whether interfaces tell what is of the cluster, which no setting of ours says."""
+    return any("-i" in rule.matches for rule in _about_sources(rules, found))
+
+
+def _about_sources(rules: Rules, found: Sequence[Port]) -> Iterator[Rule]:
+    """The rules that tell Pods from others: by what masquerades on the way to cluster IPs, and by short cuts."""
     for port in found:
         name = _display_name(rules, port)
-        for chain in ("KUBE-SERVICES", *(names.chain_name(f"KUBE-{each}-", name, port.protocol) for each in _PREFIXES)):
-            for rule in rules.of("nat", chain) if chain != "KUBE-SERVICES" else ():
-                if rule.comment.startswith(("Redirect pods trying to reach", "pod traffic for ")) and rule.word("-s"):
-                    yield rule.word("-s")
-                elif rule.comment == f"{name} cluster IP" and rule.target.name == "KUBE-MARK-MASQ":
-                    yield rule.outside
-    for rule in rules.of("nat", "KUBE-SERVICES"):
-        if rule.comment.endswith(" cluster IP") and rule.target.name == "KUBE-MARK-MASQ":
-            yield rule.outside
+        for prefix in _PREFIXES:
+            for rule in rules.of("nat", names.chain_name(f"KUBE-{prefix}-", name, port.protocol)):
+                is_short_cut = rule.comment.startswith(("Redirect pods trying to reach", "pod traffic for "))
+                if (is_short_cut and rule.word("-s")) or _is_masquerading(rule, f"{name} cluster IP"):
+                    yield rule
+    yield from (rule for rule in rules.of("nat", "KUBE-SERVICES") if _is_masquerading(rule, rule.comment))
+
+
+def _is_masquerading(rule: Rule, about: str) -> bool:
+    return rule.comment == about and about.endswith(" cluster IP") and rule.target.name == "KUBE-MARK-MASQ"
 
 
 def comments_endpoints(rules: Rules, found: Sequence[Port]) -> bool:

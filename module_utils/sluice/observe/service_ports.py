@@ -38,6 +38,10 @@ class ServicePort(NamedTuple):
     any in nftables) stands with ``external_ips``. ``inside`` and ``outside``: why the cluster IP, or any other
     address, serves nobody. ``entries``: its rules (iptables, kube-proxy's nftables), virtual servers and real ones that
     get new connections (IPVS), or elements (Sluice's nftables).
+
+    The last three are for those who look for where rules come from. ``unsure_ips``: those of ``external_ips`` that may
+    be its load balancer's. ``node_may_enter``: the node may, by a source range. ``on_node``: endpoints that are known
+    to be there, besides ``local_endpoints``.
     """
 
     source: str
@@ -59,6 +63,9 @@ class ServicePort(NamedTuple):
     inside: str = ""
     outside: str = ""
     entries: int = 0
+    unsure_ips: tuple[str, ...] = ()
+    node_may_enter: bool = False
+    on_node: frozenset[str] = frozenset()
 
     @property
     def family(self) -> str:
@@ -80,12 +87,16 @@ class ServicePort(NamedTuple):
 
     def fields(self) -> dict[str, Any]:
         """As ``sluice explain --json`` prints it."""
+        told = {name: found for name, found in self._asdict().items() if name not in _NOT_PRINTED}
         return {
-            **self._asdict(),
+            **told,
             "type": self.kind,
             "endpoints": [_fields(each) for each in self.endpoints],
             "local_endpoints": [_fields(each) for each in self.local_endpoints],
         }
+
+
+_NOT_PRINTED = ("unsure_ips", "node_may_enter", "on_node")
 
 
 def _fields(endpoint: Endpoint) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..addresses import host_port
@@ -99,16 +100,20 @@ def ports(table: Table) -> Iterator[ServicePort]:
 def _ranges(table: Table) -> Mapping[int, list[str]]:
     found: dict[int, list[str]] = {}
     for (service, network), _data, _about in elements(table, "ranges"):
-        found.setdefault(service, []).extend(_networks(network))
+        found.setdefault(service, []).extend(networks(network))
     return found
 
 
-def _networks(network: Any) -> Iterable[str]:
-    if isinstance(network, dict) and "prefix" in network:
-        return [f"{network['prefix']['addr']}/{network['prefix']['len']}"]
-    if isinstance(network, dict) and "range" in network:
-        return ["-".join(network["range"])]
-    return [str(network)]
+def networks(listed: Any) -> Iterator[str]:
+    """A network, address or range of a set, as networks and addresses."""
+    if not isinstance(listed, dict):
+        yield str(listed)
+    elif "prefix" in listed:
+        yield f"{listed['prefix']['addr']}/{listed['prefix']['len']}"
+    elif "range" in listed:
+        # Neighbours have become one: what nft merges is no network any more.
+        low, high = map(ipaddress.ip_address, listed["range"])
+        yield from map(str, ipaddress.summarize_address_range(low, high))
 
 
 class _Found:
@@ -155,8 +160,8 @@ class _Found:
 
     def port(self, lists: Lists, ranges: Mapping[int, list[str]], own: tuple[str, ...]) -> ServicePort:
         cluster, local = self._number, self._number | layout.LOCAL
-        networks = ranges.get(cluster, []) if self._number else []
-        entries = self.entries + len(networks) + lists.keeping[cluster]
+        allowed = ranges.get(cluster, []) if self._number else []
+        entries = self.entries + len(allowed) + lists.keeping[cluster]
         for the_list in (cluster, local):
             if self._number and the_list in lists.ways:
                 entries += 1 + len(lists.slots.get(the_list, ()))
@@ -165,7 +170,7 @@ class _Found:
             endpoints=lists.endpoints(cluster) if self._number else (),
             local_endpoints=lists.endpoints(local) if self._number else (),
             affinity_seconds=lists.seconds(cluster) or lists.seconds(local),
-            source_ranges=tuple(each for each in networks if each not in vips),
+            source_ranges=tuple(each for each in allowed if each not in vips),
             node_addresses=own if self._port.node_port else (),
             entries=entries,
         )

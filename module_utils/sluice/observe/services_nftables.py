@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..addresses import host_port
@@ -19,10 +20,13 @@ from .service_ports import (
     ServicePort,
     evenly,
 )
-from .services_flat import elements
+from .services_flat import elements, networks
 
 TABLE = "kube-proxy"
-OF_A_SERVICE = re.compile(r"(service|local|external|firewall|endpoint|affinity)-(\w{8})-(.*)")
+OF_A_SERVICE = re.compile(r"(service|local|external|firewall|endpoint|affinity)-(\w+)-(.*)")
+WAYS = ("service-ips", "service-nodeports", "no-endpoint-services", "no-endpoint-nodeports", "firewall-ips")
+"""The maps that lead to Services, or refuse what is for them."""
+
 _NAME = re.compile(r"([^/]+)/([^/]+)/(tcp|udp|sctp)/([^_/]*)")
 
 
@@ -31,10 +35,11 @@ def ports(table: Table) -> Iterator[ServicePort]:
     if table.name != TABLE:
         return
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    inside = {key for key, _data, _about in elements(table, "cluster-ips")}
-    for kind in ("service-ips", "service-nodeports", "no-endpoint-services", "no-endpoint-nodeports", "firewall-ips"):
+    inside = _cluster_ips(table)
+    here = {host_port(key[0], key[3]) for key, _data, _about in elements(table, "hairpin-connections")}
+    for kind in WAYS:
         for key, data, about in elements(table, kind):
-            name, digest = _whose(data, about)
+            name, digest = whose(data, about)
             if name:
                 of = found.setdefault((name, key[-2]), {"digest": "", "ways": []})
                 of["digest"] = of["digest"] or digest
@@ -42,21 +47,50 @@ def ports(table: Table) -> Iterator[ServicePort]:
     own = tuple(sorted(map(str, (key for key, _data, _about in elements(table, "nodeport-ips")))))
     for (name, protocol), of in found.items():
         port = ServicePort(KUBE_PROXY, name, protocol, entries=len(of["ways"]))
+        ips = inside if "cluster-ips" in table.listed else _nearest(of["ways"], inside)
         for kind, key, data in of["ways"]:
-            port = _with_way(port, kind, key, _target(data), inside)
-        yield _with_chains(table, port, of["digest"])._replace(node_addresses=own if port.node_port else ())
+            port = _with_way(port, kind, key, leads_to(data), ips)
+        port = _with_chains(table, port, of["digest"])
+        yield port._replace(
+            node_addresses=own if port.node_port else (),
+            # A port with source ranges has them for all of its load balancer's addresses.
+            unsure_ips=() if port.source_ranges else port.external_ips,
+            on_node=frozenset(here.intersection(port.all_endpoints)) if here else frozenset(),
+        )
 
 
-def _target(data: Any) -> str:
+def _cluster_ips(table: Table) -> set[Value]:
+    """Of kube-proxy 1.29, which has no set of them, those that serve somebody."""
+    if "cluster-ips" in table.listed:
+        return {key for key, _data, _about in elements(table, "cluster-ips")}
+    ways = elements(table, "service-ips")
+    return {key[0] for key, data, _about in ways if leads_to(data).startswith(_INSIDE)}
+
+
+def _nearest(ways: Iterable[tuple[str, Any, Any]], known: Collection[Value]) -> set[Value]:
+    """The cluster IP of a service port, if only by its likeness to others: they are of one network."""
+    own: set[Value] = {key[0] for kind, key, _data in ways if kind in ("service-ips", "no-endpoint-services")}
+    served = own.intersection(known)
+    if served or not own or not known:
+        return served or set(sorted(own, key=str)[:1])
+    other = int(ipaddress.ip_address(str(min(known, key=str))))
+    return {min(own, key=lambda each: (int(ipaddress.ip_address(str(each))) ^ other, str(each)))}
+
+
+_INSIDE = ("service-", "local-")
+"""Chains that cluster IPs lead to."""
+
+
+def leads_to(data: Any) -> str:
     """The chain that a verdict leads to, or the verdict itself."""
     for kind, of in data.items():
         return str(of["target"]) if kind in ("goto", "jump") else str(kind)
     return ""
 
 
-def _whose(data: Any, about: str) -> tuple[str, str]:
+def whose(data: Any, about: str) -> tuple[str, str]:
     """The name of the service port, and what all of its chains end in."""
-    found = OF_A_SERVICE.match(_target(data))
+    found = OF_A_SERVICE.match(leads_to(data))
     name = _NAME.match(found[3]) if found else None
     if not found or not name:
         return about.rstrip(":"), ""
@@ -78,7 +112,7 @@ def _with_way(port: ServicePort, kind: str, key: tuple[Any, ...], target: str, i
             return port._replace(cluster_ip=key[0], inside=refusal, internal_policy=policy)
         policy = LOCAL if target == "drop" else port.external_policy
         port = port._replace(outside=refusal, external_policy=policy)
-    elif not of_node and (key[0] in inside or target.startswith(("service-", "local-"))):
+    elif not of_node and (key[0] in inside or target.startswith(_INSIDE)):
         return port._replace(cluster_ip=key[0], internal_policy=LOCAL if target.startswith("local-") else CLUSTER)
     if not of_node and key[0] not in (*port.external_ips, *port.load_balancer_ips):
         port = port._replace(external_ips=(*port.external_ips, key[0]))
@@ -92,22 +126,25 @@ def _with_chains(table: Table, port: ServicePort, digest: str) -> ServicePort:
     policy = port.external_policy
     if external and not policy:
         # Policy Cluster masquerades everybody; policy Local asks where a client is first.
-        policy = CLUSTER if any(_is_mark(rule[0]) for rule in external if rule) else LOCAL
+        policy = CLUSTER if any(is_mark(rule[0]) for rule in external if rule) else LOCAL
     ends = {end for part in ("service", "local") for rule in rules.get(part, ()) for end in _ends(table, rule)}
     timeouts = [table.listed.get(end.replace("endpoint-", "affinity-", 1), {}).get("timeout") for end in ends]
     vips = port.load_balancer_ips
-    ranges = [each for rule in rules.get("firewall", ()) for each in _ranges(rule) if each not in vips]
+    ranges = [each for rule in rules.get("firewall", ()) for each in _ranges(rule)]
     return port._replace(
         endpoints=_endpoints(table, rules.get("service", [])),
         local_endpoints=_endpoints(table, rules.get("local", [])),
         external_policy=policy,
         affinity_seconds=next((int(each) for each in timeouts if each), 0),
-        source_ranges=tuple(ranges),
+        # A node that may enter does so from the load balancer's own address.
+        source_ranges=tuple(each for each in ranges if each not in vips),
+        node_may_enter=any(each in vips for each in ranges),
         entries=port.entries + sum(map(len, rules.values())) + sum(len(table.rules.get(end, ())) for end in ends),
     )
 
 
-def _is_mark(statement: Mapping[str, Any]) -> bool:
+def is_mark(statement: Mapping[str, Any]) -> bool:
+    """Whether a statement marks what is to be masqueraded."""
     target = statement.get("jump", {}).get("target", "")
     return "mangle" in statement or target == "mark-for-masquerade"
 
@@ -129,7 +166,7 @@ def _slots(table: Table, rule: Iterable[Any]) -> Iterator[str]:
                     return
             elif kind == "vmap":
                 for _key, verdict in _inline(of["data"]):
-                    yield from _of_chain(table, _target(verdict))
+                    yield from _of_chain(table, leads_to(verdict))
             elif kind in ("goto", "jump") and of["target"].startswith("endpoint-"):
                 yield from _of_chain(table, of["target"])
             elif kind == "dnat":
@@ -142,7 +179,7 @@ def _ends(table: Table, rule: Iterable[Any]) -> Iterator[str]:
         for kind, of in statement.items():
             targets = [of["target"]] if kind in ("goto", "jump") else []
             if kind == "vmap":
-                targets = [_target(verdict) for _key, verdict in _inline(of["data"])]
+                targets = [leads_to(verdict) for _key, verdict in _inline(of["data"])]
             yield from (each for each in targets if each.startswith("endpoint-") and each in table.rules)
 
 
@@ -174,7 +211,4 @@ def _ranges(rule: Iterable[Any]) -> Iterator[str]:
         if match.get("op") == "!=" and match.get("left", {}).get("payload", {}).get("field") == "saddr":
             right = match["right"]
             for each in right["set"] if isinstance(right, dict) and "set" in right else [right]:
-                if isinstance(each, dict) and "prefix" in each:
-                    yield f"{each['prefix']['addr']}/{each['prefix']['len']}"
-                elif isinstance(each, str):
-                    yield each
+                yield from networks(each)

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import compare
+import kube_proxy_nft
 import pytest
+import support
 import test_ipvs
+import yaml
 
 from sluice import command, names, render, settings, view
 from sluice.addresses import IPV4, IPV6
+from sluice.backends.interface import Memo
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.ipvs import ipset_text
 from sluice.backends.ipvs import rules as ipvs_rules
 from sluice.backends.ipvs import text as ipvs_text
+from sluice.backends.nftables import text as nftables_text
+from sluice.backends.nftables.backend import BACKEND
 from sluice.catalogue import manifests, sources
+from sluice.catalogue.model import Catalogue
 from sluice.observe.recover import Recovered, recover
 from sluice.observe.recovered import RecoverError
 from sluice.observe.snapshot import snapshot
+from sluice.settings import Settings
 
 GOLDEN = Path(compare.__file__).parent
 SUFFIXES = {IPV4: ".rules", IPV6: ".rules6"}
@@ -86,6 +95,54 @@ def test_an_import_of_ipvs_is_the_same_state_again(path: Path) -> None:
     assert {name: sorted(each.members) for one in tables for name, each in one.sets.items()} == held
     bound = path.with_suffix(".addresses").read_text().split()
     assert sorted(address for each in tables for address in each.addresses) == sorted(bound)
+
+
+def _of_case(path: Path) -> tuple[Catalogue, Settings]:
+    """A golden case's, for kube-proxy's nftables mode: there a node port is by default at the node's own address."""
+    variables: dict[str, Any] = yaml.safe_load((GOLDEN / "settings.yaml").read_text())[path.stem]
+    variables |= variables.pop("per_version", {}).get("1.36", {})
+    variables = {"sluice_nodeport_addresses": ["primary"], **variables, "sluice_compat": "1.36"}
+    variables |= {"sluice_backend": "nftables", "sluice_localhost_nodeports": False}
+    node, _warnings = settings.from_variables(variables)
+    return sources.catalogue_of(sources.read([str(path)]), (), render.checks_for([node]))[0], node
+
+
+def _flat(catalogue: Catalogue, node: Settings) -> str:
+    return BACKEND.render(render.views(catalogue, node), node, Memo())[nftables_text.FILE]
+
+
+def _is_the_same_again(dumps: list[tuple[str, str]], catalogue: Catalogue, node: Settings) -> None:
+    found = recover(snapshot(dumps), "node1")
+    again, warnings = settings.from_variables(found.variables)
+    assert not warnings
+    recovered, _ = sources.catalogue_of(sources.read([], found.objects), (), render.checks_for([again]))
+    if not any(port.has_endpoints for seen in render.views(catalogue, node).values() for port in seen.ports):
+        again = again._replace(cluster_cidrs=node.cluster_cidrs)  # which 1.29 has in the chains of Services only
+    if node.masquerade_all:
+        again = again._replace(cluster_cidrs=node.cluster_cidrs)
+    assert _flat(recovered, again) == _flat(catalogue, node)
+
+
+@pytest.mark.parametrize("layout", kube_proxy_nft.LAYOUTS)
+@pytest.mark.parametrize("path", sorted((GOLDEN / "cases").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_import_of_kube_proxys_nftables_has_the_same_flat_tables(path: Path, layout: str) -> None:
+    catalogue, node = _of_case(path)
+    dumps = [(f, kube_proxy_nft.table(seen, node, layout)) for f, seen in render.views(catalogue, node).items()]
+    _is_the_same_again(dumps, catalogue, node)
+
+
+@pytest.mark.usefixtures("needs_root")
+@pytest.mark.parametrize("layout", kube_proxy_nft.LAYOUTS)
+def test_an_import_of_what_the_kernel_lists_of_kube_proxys_nftables(layout: str) -> None:
+    """In both forms of nft's."""
+    between = "=======\n"
+    for path in sorted((GOLDEN / "cases").glob("*.yaml")):
+        catalogue, node = _of_case(path)
+        views = render.views(catalogue, node)
+        text = "".join(kube_proxy_nft.table(seen, node, layout) for seen in views.values())
+        script = f"nft -f -; nft list ruleset; echo {between.strip()}; nft -j list ruleset"
+        for listed in support.in_a_namespace(script, text).split(between):
+            _is_the_same_again([("listed", listed)], catalogue, node)
 
 
 def test_the_files_are_read_as_manifests_and_settings(tmp_path: Path) -> None:

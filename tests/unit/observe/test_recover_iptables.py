@@ -126,3 +126,12 @@ def test_a_service_without_cluster_ip() -> None:
     text = '*nat\n-A KUBE-NODEPORTS -p tcp -m comment --comment "a/b:c" -m tcp --dport 30080 -j KUBE-EXT-X\n'
     with pytest.raises(RecoverError, match="a/b:c: no rule has its cluster IP"):
         recover_iptables.ports(Rules(Tables(text), IPV4))
+
+
+def test_interfaces_tell_no_networks() -> None:
+    text = support.rendered(support.catalogue(*_service()), support.node(cluster_cidrs=["10.244.0.0/16"]))[FILES[IPV4]]
+    asked = text.replace("! -s 10.244.0.0/16 ", "! -i cbr0 ")
+    rules = Rules(Tables(asked), IPV4)
+    found = recover_iptables.ports(rules)
+    assert recover_iptables.by_interface(rules, found)
+    assert recover_iptables.variables(rules, found) == {"cluster_cidrs": [], "compat": "1.36"}
