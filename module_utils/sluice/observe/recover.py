@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from .. import addresses, settings
 from ..catalogue import yaml_text
 from ..view import LARGE_CLUSTER
-from . import recover_iptables, recover_ipvs, recover_nftables, recover_ports, recovered
+from . import recover_host_ports, recover_iptables, recover_ipvs, recover_nftables, recover_ports, recovered
 from .nftables import Table
+from .recover_host_ports import HostPort
 from .recover_rules import Rules
 from .recovered import Object, Port, RecoverError
 from .snapshot import Snapshot
@@ -80,6 +81,7 @@ def _recover(held: Snapshot, node: str) -> Recovered:
         "ip_families": [side.family for side in sides],
     }
     warnings: list[str] = []
+    host_ports: list[HostPort] = []
     own = set(held.addresses)
     for family, _program, of, variant in sides:
         if isinstance(of, Table):
@@ -88,6 +90,7 @@ def _recover(held: Snapshot, node: str) -> Recovered:
             state = recover_ipvs.State(held.sets, held.servers, family)
             found = _of_ipvs(said, state, of, own) if state.has("CLUSTER-IP") else _of_iptables(said, of, warnings)
         ports += found
+        host_ports += recover_host_ports.of_rules(of) if isinstance(of, Rules) else ()
         if variant:
             said["iptables_variant"] = variant
         warnings += _node_ip(said, family, found, own.union(_named(said)))
@@ -103,8 +106,10 @@ def _recover(held: Snapshot, node: str) -> Recovered:
         if port.elsewhere
     ]
     warnings += _of_health_checks(ports)
+    warnings += _of_host_ports(held, host_ports)
     variables = {settings.PREFIX + key: value for key, value in said.items() if value not in ([], "")}
-    return Recovered(list(recovered.objects(ports, node)), variables, warnings)
+    objects = [*recovered.objects(ports, node), *recover_host_ports.pods(host_ports, node)]
+    return Recovered(objects, variables, warnings)
 
 
 def _named(said: dict[str, Any]) -> set[str]:
@@ -123,6 +128,20 @@ def _of_health_checks(ports: Sequence[Port]) -> list[str]:
     told = {port.full_name for port in ports if port.health_check_node_port}
     names = {port.full_name for port in ports if port.external_local and port.ingress} - told
     return [f"{_some(names)}: no rule has the health check node port, another one is given"] if names else []
+
+
+def _of_host_ports(held: Snapshot, found: Sequence[HostPort]) -> list[str]:
+    """What of host ports does not come again as it was."""
+    warnings = []
+    others, uids = (
+        recover_host_ports.of_others(held),
+        {f"{each.namespace}/{each.pod}" for each in found if each.has_uid},
+    )
+    if others:
+        warnings.append(f"{others} host ports of the CNI plugin portmap are left out: they are not Sluice's")
+    if uids:
+        warnings.append(f"{_some(uids)}: no rule tells a Pod's uid, after which its host ports' chains are called")
+    return warnings
 
 
 def _some(names: Collection[str]) -> str:

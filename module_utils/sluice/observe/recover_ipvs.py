@@ -15,10 +15,7 @@ from ..backends.ipvs.ipset_text import IpSet
 from ..backends.ipvs.tables import set_name
 from ..backends.ipvs.text import VirtualAddress, VirtualServer
 from .recover_rules import Rules, masquerade_bit
-from .recovered import Port, RecoverError
-
-NAMESPACE = "imported"
-"""That of all Services that have lost their names."""
+from .recovered import NAMESPACE, Port, RecoverError
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _HALVES = {addresses.IPV4: {"0.0.0.0/1", "128.0.0.0/1"}, addresses.IPV6: {"::/1", "8000::/1"}}

@@ -10,6 +10,9 @@ from .. import addresses
 
 Object = dict[str, Any]
 
+NAMESPACE = "imported"
+"""That of all Services and Pods that have lost their names."""
+
 STAND_IN = {addresses.IPV4: "192.0.2.1", addresses.IPV6: "2001:db8::1"}
 """For endpoints of other nodes of which rules say that there are some, and nothing else (RFC 5737, RFC 3849)."""
 

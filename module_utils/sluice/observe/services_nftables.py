@@ -27,6 +27,7 @@ OF_A_SERVICE = re.compile(r"(service|local|external|firewall|endpoint|affinity)-
 WAYS = ("service-ips", "service-nodeports", "no-endpoint-services", "no-endpoint-nodeports", "firewall-ips")
 """The maps that lead to Services, or refuse what is for them."""
 
+_NUMBERS: Mapping[Value, str] = {6: "tcp", 17: "udp", 132: "sctp"}
 _NAME = re.compile(r"([^/]+)/([^/]+)/(tcp|udp|sctp)/([^_/]*)")
 
 
@@ -41,7 +42,8 @@ def ports(table: Table) -> Iterator[ServicePort]:
         for key, data, about in elements(table, kind):
             name, digest = whose(data, about)
             if name:
-                of = found.setdefault((name, key[-2]), {"digest": "", "ways": []})
+                protocol = _NUMBERS.get(key[-2], key[-2])  # as nft -n lists it
+                of = found.setdefault((name, protocol), {"digest": "", "ways": []})
                 of["digest"] = of["digest"] or digest
                 of["ways"].append((kind, key, data))
     own = tuple(sorted(map(str, (key for key, _data, _about in elements(table, "nodeport-ips")))))
