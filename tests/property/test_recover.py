@@ -61,3 +61,18 @@ def test_an_import_of_kube_proxys_nftables_has_the_same_flat_tables(
         told.add("cluster_cidrs")
     again = node._replace(**{name: getattr(again, name) for name in told})
     assert support.rendered(recovered, again)[FILE] == support.rendered(catalogue, node)[FILE]
+
+
+@given(strategies.catalogues(4), strategies.variables())
+def test_an_import_of_sluices_nftables_is_rendered_to_the_same_tables(
+    objects: list[dict[str, Any]], variables: dict[str, Any]
+) -> None:
+    """Host ports have lost their names, and with these their order."""
+    node, _warnings = settings.from_variables({**variables, "sluice_compat": "1.36", "sluice_backend": "nftables"})
+    text = support.rendered(support.catalogue(*objects), node)[FILE]
+    found = recover(snapshot([("file", text)], node.node_addresses), node.node_name)
+    again, unknown = settings.from_variables(found.variables)
+    assert not unknown
+    recovered, _ = sources.catalogue_of(sources.read([], found.objects), (), render.checks_for([again]))
+    rendered = support.rendered(recovered, again)[FILE]
+    assert sorted(rendered.splitlines()) == sorted(text.splitlines())

@@ -168,6 +168,8 @@ def _property(of: Entry, line: Sequence[str]) -> None:
         of["type"] = parts[0] if len(parts) == 1 else parts
         if value:
             of["map"] = value
+    elif what == "size" and len(words) == 1 and words[0].isdigit():
+        of[what] = int(words[0])
     elif what == "timeout" and words:
         of[what] = seconds(words[0])
     elif what == "flags":

@@ -6,15 +6,25 @@ that are not ready.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .. import addresses, settings
 from ..catalogue import yaml_text
 from ..view import LARGE_CLUSTER
-from . import recover_host_ports, recover_iptables, recover_ipvs, recover_nftables, recover_ports, recovered
+from . import (
+    recover_flat,
+    recover_host_ports,
+    recover_iptables,
+    recover_ipvs,
+    recover_nftables,
+    recover_ports,
+    recovered,
+    services_flat,
+)
 from .nftables import Table
 from .recover_host_ports import HostPort
+from .recover_ports import BY_INTERFACE, Found, some
 from .recover_rules import Rules
 from .recovered import Object, Port, RecoverError
 from .snapshot import Snapshot
@@ -44,7 +54,7 @@ def recover(held: Snapshot, node: str) -> Recovered:
         raise RecoverError(f"a rule is damaged: {error}") from None
 
 
-class _Side(NamedTuple):
+class _Source(NamedTuple):
     """What has the Services of one address family: rules of iptables, with their variant, or a table of nftables."""
 
     family: str
@@ -53,47 +63,60 @@ class _Side(NamedTuple):
     variant: str = ""
 
 
-def _sides(held: Snapshot) -> Iterator[_Side]:
+_OWN = "Sluice's nftables"
+
+
+def _sources(held: Snapshot) -> Iterator[_Source]:
     for variant, tables in held.iptables.items():
         if tables.chain("nat", "KUBE-SERVICES") is not None:
-            yield _Side(variant.family, "iptables", Rules(tables, variant.family), variant.name)
+            yield _Source(variant.family, "iptables", Rules(tables, variant.family), variant.name)
     for table in held.nftables:
-        if recover_nftables.has(table):
-            yield _Side(recover_nftables.family_of(table), "kube-proxy's nftables", table)
+        family = recover_nftables.family_of(table)
+        if services_flat.has(table):
+            yield _Source(family, _OWN, table)
+        elif recover_nftables.has(table):
+            yield _Source(family, "kube-proxy's nftables", table)
+
+
+def _only(sources: Sequence[_Source]) -> None:
+    """Asks whether one program has made the rules, each family's once. Raises RecoverError."""
+    for family in addresses.FAMILIES:
+        programs = [source.program for source in sources if source.family == family]
+        if len(set(programs)) > 1:
+            raise RecoverError(f"{family}: {' and '.join(programs)} have rules of Services, give the dump of one")
+        if len(programs) > 1:
+            raise RecoverError(f"{family}: both variants of iptables have rules of Services, give the dump of one")
+    if not sources:
+        raise RecoverError("no dump has rules of kube-proxy or Sluice")
+    if len({source.program for source in sources}) > 1:
+        raise RecoverError("the address families have rules of different programs, give the dump of one")
 
 
 def _recover(held: Snapshot, node: str) -> Recovered:
-    sides = list(_sides(held))
-    for family in addresses.FAMILIES:
-        programs = list(dict.fromkeys(side.program for side in sides if side.family == family))
-        if len(programs) > 1:
-            raise RecoverError(f"{family}: {' and '.join(programs)} have rules of Services, give the dump of one")
-        if len([side for side in sides if side.family == family]) > 1:
-            raise RecoverError(f"{family}: both variants of iptables have rules of Services, give the dump of one")
-    if not sides:
-        raise RecoverError("no dump has rules of kube-proxy")
-    if len({side.program for side in sides}) > 1:
-        raise RecoverError("the address families are not programmed by the same program, give the dump of one")
+    sources = list(_sources(held))
+    _only(sources)
     ports: list[Port] = []
-    said: dict[str, Any] = {
-        "node_name": node,
-        "takeover": True,
-        "ip_families": [side.family for side in sides],
-    }
-    warnings: list[str] = []
     host_ports: list[HostPort] = []
+    said: dict[str, Any] = {"node_name": node, "ip_families": [each.family for each in sources]}
+    if sources[0].program != _OWN:
+        said["takeover"] = True
+    warnings: list[str] = []
     own = set(held.addresses)
-    for family, _program, of, variant in sides:
+    for family, _program, of, variant in sources:
+        state = recover_ipvs.State(held.sets, held.servers, family)
         if isinstance(of, Table):
-            found = _of_kube_proxys_table(said, of, warnings)
+            found = recover_flat.found(of) if services_flat.has(of) else recover_nftables.found(of)
+        elif state.has("CLUSTER-IP"):
+            found = _of_ipvs(state, of, own)
         else:
-            state = recover_ipvs.State(held.sets, held.servers, family)
-            found = _of_ipvs(said, state, of, own) if state.has("CLUSTER-IP") else _of_iptables(said, of, warnings)
-        ports += found
-        host_ports += recover_host_ports.of_rules(of) if isinstance(of, Rules) else ()
+            found = _of_iptables(of)
+        ports += found.ports
+        host_ports += found.host_ports
+        warnings += found.warnings
+        _merge(said, found.said)
         if variant:
             said["iptables_variant"] = variant
-        warnings += _node_ip(said, family, found, own.union(_named(said)))
+        warnings += _node_ip(said, family, found.ports, own.union(_named(said)))
     for port in ports:
         recover_ports.check(port)
     ports = recover_ipvs.joined(ports)
@@ -115,7 +138,8 @@ def _recover(held: Snapshot, node: str) -> Recovered:
 def _named(said: dict[str, Any]) -> set[str]:
     """The node's addresses that serve node ports, where rules name them."""
     networks = set(said.get("nodeport_addresses", ())).difference(recover_ports.NOWHERE.values())
-    return {each.partition("/")[0] for each in networks}
+    own = {each.partition("/")[0] for each in networks}
+    return {each for each in own if addresses.host_network(each) in networks}
 
 
 def _is_within(address: str, networks: Sequence[str]) -> bool:
@@ -127,7 +151,7 @@ def _of_health_checks(ports: Sequence[Port]) -> list[str]:
     """Load balancers that have a port for health checks which no rule tells."""
     told = {port.full_name for port in ports if port.health_check_node_port}
     names = {port.full_name for port in ports if port.external_local and port.ingress} - told
-    return [f"{_some(names)}: no rule has the health check node port, another one is given"] if names else []
+    return [f"{some(names)}: no rule has the health check node port, another one is given"] if names else []
 
 
 def _of_host_ports(held: Snapshot, found: Sequence[HostPort]) -> list[str]:
@@ -140,62 +164,30 @@ def _of_host_ports(held: Snapshot, found: Sequence[HostPort]) -> list[str]:
     if others:
         warnings.append(f"{others} host ports of the CNI plugin portmap are left out: they are not Sluice's")
     if uids:
-        warnings.append(f"{_some(uids)}: no rule tells a Pod's uid, after which its host ports' chains are called")
+        warnings.append(f"{some(uids)}: no rule tells a Pod's uid, after which its host ports' chains are called")
     return warnings
 
 
-def _some(names: Collection[str]) -> str:
-    first = ", ".join(sorted(names)[:_NAMED])
-    return f"{first} and {len(names) - _NAMED} more" if len(names) > _NAMED else first
-
-
-_NAMED = 5
-"""Services that a warning names."""
-
-
-def _of_kube_proxys_table(said: dict[str, Any], table: Table, warnings: list[str]) -> list[Port]:
-    found, family = recover_nftables.ports(table), recover_nftables.family_of(table)
-    fenced = {port.full_name for port in found if port.source_ranges}
-    _merge(said, recover_nftables.variables(table))
-    lost = recover_nftables.nameless(table)
-    if lost:
-        warnings.append(f"{family}: {lost} addresses and node ports are left out, no rule tells whose they are")
-    if recover_nftables.by_interface(table):
-        warnings.append(f"{family}: {_BY_INTERFACE}")
-    unsure = {port.full_name for port in found if port.external_ips or port.ingress} - fenced
-    if unsure:
-        warnings.append(
-            f"{family}: {_some(unsure)}: nftables does not tell external IPs from addresses of load balancers, "
-            "with node ports they are taken for these"
-        )
-    return found
-
-
-_BY_INTERFACE = "an interface tells what comes from Pods, sluice_cluster_cidrs has to say which addresses do"
-
-
-def _of_iptables(said: dict[str, Any], rules: Rules, warnings: list[str]) -> list[Port]:
-    found = recover_iptables.ports(rules)
-    _merge(said, recover_iptables.variables(rules, found))
-    if recover_iptables.by_interface(rules, found):
-        warnings.append(f"{rules.family}: {_BY_INTERFACE}")
-    commented = recover_iptables.comments_endpoints(rules, found)
-    if commented != (sum(len(port.targets) for port in found) <= LARGE_CLUSTER):
+def _of_iptables(rules: Rules) -> Found:
+    ports = recover_iptables.ports(rules)
+    said = recover_iptables.variables(rules, ports)
+    commented = recover_iptables.comments_endpoints(rules, ports)
+    if commented != (sum(len(port.targets) for port in ports) <= LARGE_CLUSTER):
         said["endpoint_comments"] = "always" if commented else "never"
-    return found
+    warnings = [f"{rules.family}: {BY_INTERFACE}"] if recover_iptables.by_interface(rules, ports) else []
+    return Found(ports, said, warnings, list(recover_host_ports.of_rules(rules)))
 
 
-def _of_ipvs(said: dict[str, Any], state: recover_ipvs.State, rules: Rules, own: set[str]) -> list[Port]:
+def _of_ipvs(state: recover_ipvs.State, rules: Rules, own: set[str]) -> Found:
     """Addresses of Services are the node's own as well, and count for none of it."""
-    said["backend"] = "ipvs"
-    _merge(said, recover_ipvs.variables(state, rules))
+    said = {"backend": "ipvs", **recover_ipvs.variables(state, rules)}
     own -= recover_ipvs.served(state)
     serving = recover_ipvs.node_port_addresses(state)
     known = {each for each in own if addresses.family_of(each) == state.family and not addresses.is_loopback(each)}
     if serving and known.difference(serving):
-        _merge(said, {"nodeport_addresses": list(map(addresses.host_network, serving))})
+        said["nodeport_addresses"] = list(map(addresses.host_network, serving))
     own.update(serving)
-    return recover_ipvs.ports(state)
+    return Found(recover_ipvs.ports(state), said, [], list(recover_host_ports.of_rules(rules)))
 
 
 def _merge(said: dict[str, Any], more: dict[str, Any]) -> None:

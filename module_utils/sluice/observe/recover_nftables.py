@@ -13,8 +13,7 @@ from .. import addresses
 from . import services_nftables
 from .nft_values import pattern
 from .nftables import Entry, Table
-from .recover_ports import NOWHERE, port_of
-from .recovered import Port
+from .recover_ports import BY_INTERFACE, NOWHERE, Found, port_of, unsure
 from .services_flat import elements, networks
 from .services_nftables import TABLE
 
@@ -31,37 +30,38 @@ def family_of(table: Table) -> str:
     return addresses.IPV4 if table.family == "ip" else addresses.IPV6
 
 
-def ports(table: Table) -> list[Port]:
-    """The service ports. An address of one with node ports is taken for its load balancer's. Raises RecoverError."""
-    found = [port_of(each) for each in services_nftables.ports(table)]
-    of_nodes = {port.full_name for port in found if port.node_port}
-    return [
-        port._replace(ingress=(*port.ingress, *port.refused), refused=()) if port.full_name in of_nodes else port
-        for port in found
-    ]
+def found(table: Table) -> Found:
+    """What the table tells. Raises RecoverError."""
+    family = family_of(table)
+    ports, warnings = unsure([port_of(each) for each in services_nftables.ports(table)], family)
+    lost = _nameless(table)
+    if lost:
+        warnings.append(f"{family}: {lost} addresses and node ports are left out, no rule tells whose they are")
+    if _asks_interfaces(table):
+        warnings.append(f"{family}: {BY_INTERFACE}")
+    return Found(ports, _variables(table), warnings)
 
 
-def nameless(table: Table) -> int:
+def _nameless(table: Table) -> int:
     """How many addresses and node ports are not known to be of a Service."""
     found = ((data, about) for kind in services_nftables.WAYS for _key, data, about in elements(table, kind))
     return sum(not services_nftables.whose(data, about)[0] for data, about in found)
 
 
-def variables(table: Table) -> dict[str, Any]:
-    """The settings of the node that are not as they are where nobody says so, by their names without the prefix."""
+def _variables(table: Table) -> dict[str, Any]:
     said: dict[str, Any] = {"backend": "nftables", "cluster_cidrs": list(dict.fromkeys(_cluster_cidrs(table)))}
     if any(_masquerades_all(rule) for rule in _masquerading(table)):
         said["masquerade_all"] = True
-    mark = next(_marks(table), 1 << 14)
+    mark = next(marks(table, ("mark-for-masquerade", "masquerading", "services")), 1 << 14)
     if mark != 1 << 14:
         said["masquerade_bit"] = mark.bit_length() - 1
     said.update(_of_node_ports(table))
     drops = [rule for rule in table.rules.get("cluster-ips-check", ()) if rule and "drop" in rule[-1]]
-    cidrs = [each for rule in drops for each in _matched(rule, "daddr", "==")]
+    cidrs = [each for rule in drops for each in matched(rule, "daddr", "==")]
     return {**said, "service_cidrs": cidrs}
 
 
-def by_interface(table: Table) -> bool:
+def _asks_interfaces(table: Table) -> bool:
     """Whether interfaces tell what is of the cluster, which no setting of ours says."""
     return any(
         match["left"].get("meta", {}).get("key") in _INTERFACES
@@ -88,7 +88,7 @@ def _matches(rule: Iterable[Entry]) -> Iterator[Entry]:
     return (each["match"] for each in rule if "match" in each)
 
 
-def _matched(rule: Iterable[Entry], field: str, operator: str) -> Iterator[str]:
+def matched(rule: Iterable[Entry], field: str, operator: str) -> Iterator[str]:
     """The networks and addresses to which a rule compares a field, sets of addresses aside."""
     for match in _matches(rule):
         if match["left"].get("payload", {}).get("field") != field or match["op"] not in _OPERATORS[operator]:
@@ -129,14 +129,14 @@ def _short_cuts(table: Table) -> Iterator[Sequence[Entry]]:
 def _cluster_cidrs(table: Table) -> Iterator[str]:
     """The sources that are not masqueraded."""
     for rule in _masquerading(table):
-        yield from _matched(rule, "saddr", "!=")
+        yield from matched(rule, "saddr", "!=")
     for rule in _short_cuts(table):
-        yield from _matched(rule, "saddr", "==")
+        yield from matched(rule, "saddr", "==")
 
 
-def _marks(table: Table) -> Iterator[int]:
+def marks(table: Table, chains: Iterable[str]) -> Iterator[int]:
     """The marks of what is masqueraded."""
-    for chain in ("mark-for-masquerade", "masquerading", "services"):
+    for chain in chains:
         for rule in table.rules.get(chain, ()):
             for statement in rule:
                 value = statement.get("mangle", {}).get("value", {})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .. import addresses
+from ..catalogue.reader import ANNOTATION_PREFIX
 
 Object = dict[str, Any]
 
@@ -32,7 +33,8 @@ class Port(NamedTuple):
     ``refused``: addresses from outside that have no endpoints, be they its load balancer's or not. ``targets``: its
     endpoints, as address and port; ``local``: those of them that are known to be on the node; ``ending``: those that
     terminate, and serve meanwhile; ``passed_over``: those that hints leave to other nodes. ``elsewhere``: there are
-    others, which no rule names.
+    others, which no rule names. ``hashed`` and ``weights``: how it is balanced where that is not by chance, or
+    not evenly among the addresses.
     """
 
     namespace: str
@@ -56,6 +58,8 @@ class Port(NamedTuple):
     ending: frozenset[tuple[str, int]] = frozenset()
     passed_over: frozenset[tuple[str, int]] = frozenset()
     elsewhere: bool = False
+    hashed: str = ""
+    weights: Mapping[str, int] = {}
 
     @property
     def family(self) -> str:
@@ -130,15 +134,30 @@ def _service(ports: list[Port]) -> Object:
     if seconds:
         spec["sessionAffinity"] = "ClientIP"
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": seconds}}
+    annotations = _annotations(ports)
     found = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": first.service, "namespace": first.namespace},
+        "metadata": {
+            "name": first.service,
+            "namespace": first.namespace,
+            **({"annotations": annotations} if annotations else {}),
+        },
         "spec": spec,
     }
     if ingress:
         found["status"] = {"loadBalancer": {"ingress": [{"ip": ip} for ip in ingress]}}
     return found
+
+
+def _annotations(ports: list[Port]) -> dict[str, str]:
+    """How the Service is balanced, where kube-proxy has no words for it."""
+    weights = {address: weight for port in ports for address, weight in port.weights.items()}
+    said = {
+        "hash": next(filter(None, (port.hashed for port in ports)), ""),
+        "weight": ", ".join(f"{address}={weight}" for address, weight in weights.items()),
+    }
+    return {f"{ANNOTATION_PREFIX}{name}": value for name, value in said.items() if value}
 
 
 def _ports(ports: list[Port]) -> list[Object]:

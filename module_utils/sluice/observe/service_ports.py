@@ -39,9 +39,10 @@ class ServicePort(NamedTuple):
     address, serves nobody. ``entries``: its rules (iptables, kube-proxy's nftables), virtual servers and real ones that
     get new connections (IPVS), or elements (Sluice's nftables).
 
-    The last three are for those who look for where rules come from. ``unsure_ips``: those of ``external_ips`` that may
+    The others are for those who look for where rules come from. ``unsure_ips``: those of ``external_ips`` that may
     be its load balancer's. ``node_may_enter``: the node may, by a source range. ``on_node``: endpoints that are known
-    to be there, besides ``local_endpoints``.
+    to be there, besides ``local_endpoints``. ``kept``: those that only keep clients that they have,
+    None where no rule tells. ``hashed``: what of a client decides where it goes, where chance does not.
     """
 
     source: str
@@ -66,6 +67,8 @@ class ServicePort(NamedTuple):
     unsure_ips: tuple[str, ...] = ()
     node_may_enter: bool = False
     on_node: frozenset[str] = frozenset()
+    kept: frozenset[str] | None = None
+    hashed: str = ""
 
     @property
     def family(self) -> str:
@@ -96,7 +99,7 @@ class ServicePort(NamedTuple):
         }
 
 
-_NOT_PRINTED = ("unsure_ips", "node_may_enter", "on_node")
+_NOT_PRINTED = ("unsure_ips", "node_may_enter", "on_node", "kept", "hashed")
 
 
 def _fields(endpoint: Endpoint) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .nftables import Table
 from .service_ports import CLUSTER, LOCAL, NO_ENDPOINTS, NO_LOCAL_ENDPOINTS, SLUICE, Endpoints, ServicePort, evenly
 
 _SECONDS = re.compile(r"-sticky(?:-local)?-(\d+)$")
+_HASHED = re.compile(r"(source|source-port)-\d+")
 _REFUSALS = {
     "refuse-inside": NO_ENDPOINTS,
     "drop-inside": NO_LOCAL_ENDPOINTS,
@@ -55,19 +56,32 @@ class Lists:
                 self.slots.setdefault(the_list, []).append(host_port(*pattern(data)))
         self.keeping: Counter[int] = Counter()
         """How many endpoints are kept by number for clients that have them, by the Service's register."""
+        self.kept: dict[int, set[str]] = {}
+        """These endpoints, by the list's register."""
         sticky = {
             local: {key: host_port(*pattern(data)) for key, data, _about in elements(table, name)}
             for local, name in ((0, "sticky"), (layout.LOCAL, "sticky-local"))
         }
-        for of in sticky.values():
+        for local, of in sticky.items():
             self.keeping.update(key & layout.SERVICE_MASK for key in of)
+            for key, text in of.items():
+                self.kept.setdefault(key & layout.SERVICE_MASK | local, set()).add(text)
         for (the_list, _index), data, _about in elements(table, "sticky-slots"):
-            text = sticky[the_list & layout.LOCAL].get(pattern(data))
-            if text:
-                self.slots.setdefault(the_list, []).append(text)
+            known = sticky[the_list & layout.LOCAL].get(pattern(data))
+            if known:
+                self.slots.setdefault(the_list, []).append(known)
 
     def endpoints(self, the_list: int) -> Endpoints:
         return evenly(self.slots.get(the_list, ()))
+
+    def only_kept(self, the_list: int) -> set[str]:
+        """The endpoints that get no new clients."""
+        return self.kept.get(the_list, set()).difference(self.slots.get(the_list, ()))
+
+    def hashed(self, the_list: int) -> str:
+        """What of a client decides where it goes, where chance does not."""
+        found = _HASHED.match(self.ways.get(the_list, ""))
+        return found[1] if found else ""
 
     def seconds(self, the_list: int) -> int:
         found = _SECONDS.search(self.ways.get(the_list, ""))
@@ -165,12 +179,20 @@ class _Found:
         for the_list in (cluster, local):
             if self._number and the_list in lists.ways:
                 entries += 1 + len(lists.slots.get(the_list, ()))
-        vips = self._port.load_balancer_ips
+        vips, kept = self._port.load_balancer_ips, lists.kept
+        seconds = lists.seconds(cluster) or lists.seconds(local) if self._number else 0
+        here = kept.get(local, set()) if self._number else set()
         return self._port._replace(
             endpoints=lists.endpoints(cluster) if self._number else (),
             local_endpoints=lists.endpoints(local) if self._number else (),
-            affinity_seconds=lists.seconds(cluster) or lists.seconds(local),
+            affinity_seconds=seconds,
+            # A node that may enter does so from the load balancer's own address.
             source_ranges=tuple(each for each in allowed if each not in vips),
+            node_may_enter=any(each in vips for each in allowed),
+            unsure_ips=() if allowed else self._port.external_ips,
+            on_node=frozenset(here),
+            kept=frozenset(lists.only_kept(cluster) | lists.only_kept(local)) if seconds else None,
+            hashed=lists.hashed(cluster) or lists.hashed(local),
             node_addresses=own if self._port.node_port else (),
             entries=entries,
         )

@@ -57,7 +57,10 @@ def ports(table: Table) -> Iterator[ServicePort]:
             node_addresses=own if port.node_port else (),
             # A port with source ranges has them for all of its load balancer's addresses.
             unsure_ips=() if port.source_ranges else port.external_ips,
-            on_node=frozenset(here.intersection(port.all_endpoints)) if here else frozenset(),
+            # With policy Local its own rules tell which they are.
+            on_node=frozenset(
+                () if LOCAL in (port.internal_policy, port.external_policy) else here.intersection(port.all_endpoints)
+            ),
         )
 
 

@@ -86,6 +86,7 @@ def test_a_listing() -> None:
                 "name": "late",
                 "type": ["ipv4_addr", "inet_service"],
                 "map": "verdict",
+                "size": 100,
                 "timeout": 3600,
                 "elem": [
                     [

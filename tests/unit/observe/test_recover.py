@@ -134,15 +134,31 @@ def test_an_import_of_kube_proxys_nftables_has_the_same_flat_tables(path: Path, 
 @pytest.mark.usefixtures("needs_root")
 @pytest.mark.parametrize("layout", kube_proxy_nft.LAYOUTS)
 def test_an_import_of_what_the_kernel_lists_of_kube_proxys_nftables(layout: str) -> None:
-    """In both forms of nft's."""
-    between = "=======\n"
     for path in sorted((GOLDEN / "cases").glob("*.yaml")):
         catalogue, node = _of_case(path)
         views = render.views(catalogue, node)
-        text = "".join(kube_proxy_nft.table(seen, node, layout) for seen in views.values())
-        script = f"nft -f -; nft list ruleset; echo {between.strip()}; nft -j list ruleset"
-        for listed in support.in_a_namespace(script, text).split(between):
+        for listed in _listed("".join(kube_proxy_nft.table(seen, node, layout) for seen in views.values())):
             _is_the_same_again([("listed", listed)], catalogue, node)
+
+
+def _listed(text: str) -> list[str]:
+    """What the kernel has of it, in both forms of nft's."""
+    between = "=======\n"
+    script = f"nft -f -; nft list ruleset; echo {between.strip()}; nft -j list ruleset"
+    return support.in_a_namespace(script, text).split(between)
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_an_import_of_what_the_kernel_lists_of_sluices_nftables() -> None:
+    for path in sorted((GOLDEN / "cases").glob("*.yaml")):
+        catalogue, node = _of_case(path)
+        text = _flat(catalogue, node)
+        for listed in (text, *_listed(text)):
+            found = recover(snapshot([("listed", listed)], node.node_addresses), "node1")
+            again, warnings = settings.from_variables(found.variables)
+            assert not warnings
+            recovered, _ = sources.catalogue_of(sources.read([], found.objects), (), render.checks_for([again]))
+            assert _flat(recovered, again) == text
 
 
 def test_the_files_are_read_as_manifests_and_settings(tmp_path: Path) -> None:
@@ -190,7 +206,7 @@ def test_what_no_rule_tells_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("dump", "said"),
     [
-        ("*nat\n:PREROUTING ACCEPT [0:0]\n", "no dump has rules of kube-proxy"),
+        ("*nat\n:PREROUTING ACCEPT [0:0]\n", "no dump has rules of kube-proxy or Sluice"),
         ("*nat\n:KUBE-SERVICES - [0:0]\n-A KUBE-MARK-MASQ -j MARK\n", "a rule is damaged: '--or-mark'"),
         (
             "".join(

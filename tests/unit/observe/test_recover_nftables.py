@@ -35,6 +35,10 @@ def _read(text: str) -> Table:
     return table
 
 
+def _ports(table: Table) -> list[Port]:
+    return recover_nftables.found(table).ports
+
+
 def _service(**spec: Any) -> list[dict[str, Any]]:
     port = {"port": 80, "protocol": "TCP", **({"nodePort": 30080} if spec.get("type") else {})}
     there = support.endpoint("10.244.0.1", node="node1"), support.endpoint("10.244.0.2", node="node2")
@@ -69,7 +73,7 @@ def _service(**spec: Any) -> list[dict[str, Any]]:
     ],
 )
 def test_a_port(spec: dict[str, Any], found: dict[str, Any], layout: str) -> None:
-    (port,) = recover_nftables.ports(_read(_text(*_service(**spec), layout=layout)))
+    (port,) = _ports(_read(_text(*_service(**spec), layout=layout)))
     if layout == kube_proxy_nft.EARLY and not {"external_local", "internal_local"} & found.keys():
         found = {**found, "local": frozenset()}  # no rule tells where endpoints are
     assert port == WEB._replace(**found)
@@ -77,18 +81,18 @@ def test_a_port(spec: dict[str, Any], found: dict[str, Any], layout: str) -> Non
 
 def test_what_has_no_endpoints() -> None:
     service = _service(type="LoadBalancer", ingress=["192.0.2.9"])[0]
-    (port,) = recover_nftables.ports(_read(_text(service)))
+    (port,) = _ports(_read(_text(service)))
     assert port == WEB._replace(targets=(), local=frozenset(), node_port=30080, ingress=("192.0.2.9",))
-    (port,) = recover_nftables.ports(_read(_text(*_service(internalTrafficPolicy="Local"), node_name="node3")))
+    (port,) = _ports(_read(_text(*_service(internalTrafficPolicy="Local"), node_name="node3")))
     assert port == WEB._replace(targets=(), local=frozenset(), internal_local=True, elsewhere=True)
 
 
 def test_cluster_ips_where_no_set_tells_them() -> None:
     other = support.service("none", ip="10.96.0.7", type="NodePort", externalIPs=["192.0.2.9"])
     text = _text(*_service(), other)
-    assert {port.cluster_ip for port in recover_nftables.ports(_read(text))} == {"10.96.0.1", "10.96.0.7"}
+    assert {port.cluster_ip for port in _ports(_read(text))} == {"10.96.0.1", "10.96.0.7"}
     without = text.replace("set cluster-ips", "set others")
-    assert recover_nftables.ports(_read(without)) == recover_nftables.ports(_read(text))
+    assert _ports(_read(without)) == _ports(_read(text))
 
 
 @LAYOUTS
@@ -110,13 +114,12 @@ def test_cluster_ips_where_no_set_tells_them() -> None:
 def test_settings(given: dict[str, Any], found: dict[str, Any], layout: str) -> None:
     table = _read(_text(*_service(), layout=layout, **given))
     plain = {"backend": "nftables", "cluster_cidrs": [], "service_cidrs": [], "nodeport_addresses": ["10.0.0.10/32"]}
-    assert recover_nftables.variables(table) == {**plain, **found}
-    assert not recover_nftables.by_interface(table)
+    assert recover_nftables.found(table).said == {**plain, **found}
 
 
 @pytest.mark.parametrize(("family", "found"), [(IPV4, {"localhost_nodeports": False}), (IPV6, {})])
 def test_node_ports_at_all_addresses(family: str, found: dict[str, Any]) -> None:
-    said = recover_nftables.variables(_read(_text(family=family, nodeport_addresses=[])))
+    said = recover_nftables.found(_read(_text(family=family, nodeport_addresses=[]))).said
     assert said == {"backend": "nftables", "cluster_cidrs": [], "service_cidrs": [], **found}
 
 
@@ -138,11 +141,11 @@ def test_what_no_rule_tells_is_a_warning() -> None:
         "map no-endpoint-nodeports {\ntype inet_proto . inet_service : verdict\nelements = { tcp . 30004 : drop }",
     )
     assert recover(snapshot([("dump", text)]), "node1").warnings == [
-        "IPv4: 1 addresses and node ports are left out, no rule tells whose they are",
         (
             "IPv4: shop/web: nftables does not tell external IPs from addresses of load balancers, "
-            "with node ports they are taken for these"
+            "with node ports they are the latter"
         ),
+        "IPv4: 1 addresses and node ports are left out, no rule tells whose they are",
         "shop/web: no rule has the health check node port, another one is given",
     ]
 
