@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sluice.observe.explain import explain
@@ -24,10 +26,44 @@ def without(text: str, part: str) -> str:
     return "".join(left)
 
 
+CASES = sorted({(path.stem, path.parent.name, path.parents[1].name) for path in GOLDEN.glob("[0-9]*/*/*.rules")})
+"""Every recorded node: case, mode and release."""
+
+
+def each_spoilt(
+    held: dict[str, str], how: Callable[[list[str], int], list[str] | None]
+) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """The dumps of a node with one line spoilt, for each line of rules that ``how`` spoils: suffix, line and dumps."""
+    for suffix, text in held.items():
+        lines = text.splitlines(keepends=True)
+        for at, line in enumerate(lines):
+            left = how(lines, at)
+            if left is not None:
+                yield suffix, line.rstrip("\n"), {**held, suffix: "".join(left)}
+
+
 def replaced(text: str, old: str, new: str) -> str:
     """A dump in which something else stands once."""
     assert old in text, old
     return text.replace(old, new, 1)
+
+
+def spoilt(text: str, pattern: str, new: str) -> str:
+    """A dump in which the first line that the pattern finds is another one; empty: it is gone."""
+    lines = text.splitlines(keepends=True)
+    at = next(at for at, line in enumerate(lines) if re.search(pattern, line))
+    changed = re.sub(pattern, new, lines[at]) if new else ""
+    assert changed != lines[at], "nothing was planted"
+    return "".join([*lines[:at], changed, *lines[at + 1 :]])
+
+
+def moved(text: str, pattern: str, behind: str) -> str:
+    """A dump in which the first line that the pattern finds stands behind the last one that ``behind`` finds."""
+    lines = text.splitlines(keepends=True)
+    line = lines.pop(next(at for at, line in enumerate(lines) if re.search(pattern, line)))
+    lines.insert(max(at for at, each in enumerate(lines) if re.search(behind, each)) + 1, line)
+    assert "".join(lines) != text, "nothing was planted"
+    return "".join(lines)
 
 
 def odd(*texts: str) -> list[Oddity]:

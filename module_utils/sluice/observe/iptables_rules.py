@@ -105,11 +105,18 @@ class Tables:
     def __init__(self, text: str) -> None:
         self.rules: dict[str, dict[str, list[str]]] = {}
         self.policies: dict[tuple[str, str], str] = {}
+        self.declared: dict[str, set[str]] = {}
+        """Chains with a line of their own, as ``iptables-save`` prints all of them."""
+        self.stray: list[str] = []
+        """Lines behind a table's end."""
         chains: dict[str, list[str]] = {}
-        table = ""
+        declared: set[str] = set()
+        table, ended = "", False
         for line in text.splitlines():
             first = line[:1]
-            if first == "-" or first == "[":
+            if ended and first in ("-", "[", ":"):
+                self.stray.append(line)
+            elif first == "-" or first == "[":
                 _counters, _a, rest = line.partition("-A ")
                 chain, _blank, rule = rest.partition(" ")
                 held = chains.get(chain)
@@ -119,11 +126,16 @@ class Tables:
             elif first == ":":
                 chain, _blank, policy = line[1:].partition(" ")
                 chains.setdefault(chain, [])
+                declared.add(chain)
                 if not policy.startswith("-"):
                     self.policies[table, chain] = policy.partition(" ")[0].lower()
             elif first == "*":
                 table = line[1:].strip()
                 chains = self.rules.setdefault(table, {})
+                declared = self.declared.setdefault(table, set())
+                ended = False
+            elif first == "C":
+                ended = True
 
     def chain(self, table: str, name: str) -> Sequence[str] | None:
         """The rules of a chain; None where it is not there."""

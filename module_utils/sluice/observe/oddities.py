@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from . import (
     oddities_before,
     oddities_chains,
+    oddities_dispatch,
+    oddities_endpoints,
     oddities_frame,
     oddities_ipvs,
+    oddities_ipvs_rules,
+    oddities_ipvs_sets,
     oddities_nft_before,
     oddities_nftables,
     oddities_node,
@@ -33,8 +37,14 @@ def oddities(snapshot: Snapshot, ports: Sequence[ServicePort], style: Style) -> 
         own = [port for port in ports if port.family == variant.family]
         found += oddities_chains.found(tables, jumps, where)
         found += oddities_frame.found(tables, jumps, where)
+        listed, others = oddities_dispatch.listed(tables)
+        found += oddities_dispatch.found(tables, jumps, where, listed)
+        found += oddities_dispatch.in_ours(others, where)
+        found += oddities_endpoints.found(tables, listed, where)
+        found += oddities_ipvs_rules.found(tables, variant.family, snapshot.sets, where)
         found += oddities_before.found(tables, jumps, where, own, snapshot)
     found += oddities_ipvs.found(snapshot, ports)
+    found += oddities_ipvs_sets.found(snapshot, ports)
     found += oddities_nftables.found(snapshot.nftables)
     found += oddities_nft_before.found(snapshot, ports)
     found += oddities_node.found(snapshot, ports)

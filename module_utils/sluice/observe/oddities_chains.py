@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from .iptables_chains import BUILT_IN, EXTENSIONS, Jumps
 from .iptables_rules import Tables
 from .oddity import Oddity, few
+from .rule_counts import OURS
 from .services_iptables import cascade, shares_of
 
 _PER_SERVICE = re.compile(r"KUBE-(SVC|SVL|EXT|FW|SEP)-")
@@ -23,9 +24,19 @@ _MASQUERADED = "KUBE-MARK-MASQ"
 
 def found(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
     """Those of one ``iptables-save``."""
+    if tables.stray:
+        yield Oddity(
+            "lines of no table",
+            f"{where}: behind COMMIT: {few(tables.stray)}",
+            "the dump is damaged: what they say is not known, and iptables-restore takes no such file",
+            "dump the rules again (iptables-save)",
+            True,
+        )
     for table, chains in tables.rules.items():
         yield from _dangling(table, jumps, where)
+        yield from _undeclared(table, chains, tables.declared.get(table, set()), where)
         yield from _orphans(table, jumps, where)
+        yield from _twice(table, chains, jumps, where)
         if table == "nat":
             for chain, rules in chains.items():
                 if chain.startswith(_CHOOSING):
@@ -48,6 +59,39 @@ def _dangling(table: str, jumps: Jumps, where: str) -> Iterator[Oddity]:
             "the rule does nothing, and packets that it is for go on unchanged; iptables-restore takes no such file",
             "have the proxy write all of its rules anew (sluice apply, or restart kube-proxy)",
             True,
+        )
+
+
+def _undeclared(table: str, chains: Iterable[str], declared: Collection[str], where: str) -> Iterator[Oddity]:
+    """Rules of a chain that is not among those that a dump names first. A piece may name none."""
+    own = [name for name in chains if name not in declared and name.startswith(OURS)] if declared else []
+    if own:
+        yield Oddity(
+            "rules of a chain that the dump does not list",
+            f"{where} {table}: {few(own)}",
+            "iptables-restore takes no such file; if the kernel has no such chain, packets go on unchanged",
+            "have the proxy write all of its rules anew (sluice apply, or restart kube-proxy)",
+            True,
+        )
+
+
+def _twice(table: str, chains: Mapping[str, Sequence[str]], jumps: Jumps, where: str) -> Iterator[Oddity]:
+    """Rules of a proxy that stand twice in a chain. Those of KUBE-FW come once for each load balancer's address."""
+    twice = []
+    for chain, rules in chains.items():
+        if len(rules) == len({*rules}) or chain.startswith(("KUBE-FW-", *_CHOOSING)):
+            continue
+        if chain.startswith(OURS) or any(
+            rules.count(text) > 1 and target.startswith(OURS) for text, target in zip(rules, jumps.of(table, chain))
+        ):
+            twice.append(chain)
+    if twice:
+        yield Oddity(
+            "the same rule twice in a chain",
+            f"{where} {table}: {few(twice)}",
+            "the second one does nothing, or undoes what the first one did",
+            "have the proxy write all of its rules anew (sluice apply, or restart kube-proxy)",
+            False,
         )
 
 

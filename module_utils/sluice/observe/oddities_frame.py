@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .iptables_chains import BUILT_IN, Jumps
@@ -22,6 +22,7 @@ class _Needed(NamedTuple):
 
 _REFUSES = "clients of a Service without endpoints wait for an answer instead of being refused"
 _FENCES = "loadBalancerSourceRanges keep nobody out"
+_GUARDS = "what a kubelet or a proxy marks to be dropped passes, and neighbours may reach what listens on loopback"
 _NEEDED = (
     _Needed("nat", "PREROUTING", "KUBE-SERVICES", "no client outside reaches any Service"),
     _Needed("nat", "OUTPUT", "KUBE-SERVICES", "the node itself reaches no Service"),
@@ -32,6 +33,8 @@ _NEEDED = (
     _Needed("filter", "INPUT", "KUBE-EXTERNAL-SERVICES", _REFUSES),
     _Needed("filter", "INPUT", "KUBE-PROXY-FIREWALL", _FENCES),
     _Needed("filter", "FORWARD", "KUBE-PROXY-FIREWALL", _FENCES),
+    _Needed("filter", "INPUT", "KUBE-FIREWALL", _GUARDS),
+    _Needed("filter", "OUTPUT", "KUBE-FIREWALL", _GUARDS),
     _Needed("filter", "INPUT", "KUBE-NODEPORTS", "a firewall may drop the health checks of load balancers"),
     _Needed("filter", "INPUT", "KUBE-NODE-PORT", "a firewall may drop the health checks of load balancers"),
     _Needed("filter", "INPUT", "KUBE-IPVS-FILTER", "every port of a Service's address reaches the node's own programs"),
@@ -58,12 +61,18 @@ def _jumps(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
     for table, built_in, chain, effect in _NEEDED:
         there = tables.chain(table, chain) is not None
         if there and not jumps.reaches(table, built_in, chain):
-            yield Oddity(f"{built_in} does not jump to {chain}", f"{where} {table}", effect, _ANEW, True)
+            hurts = chain != "KUBE-FIREWALL" or any(" --mark " in text for text in tables.chain(table, chain) or ())
+            yield Oddity(f"{built_in} does not jump to {chain}", f"{where} {table}", effect, _ANEW, hurts)
+        elif there and table == "nat":
+            yield from _narrow(tables, jumps, built_in, chain, where)
+    if tables.chain("filter", "KUBE-EXTERNAL-SERVICES") is not None:
+        yield from _jumps_since_120(tables, jumps, where)
     services = jumps.of("nat", "KUBE-SERVICES")
     for chain in ("KUBE-NODEPORTS", "KUBE-NODE-PORT"):
-        if tables.chain("nat", chain) and chain not in services:
-            effect = "no node port answers"
-            yield Oddity(f"KUBE-SERVICES does not jump to {chain}", f"{where} nat", effect, _ANEW, True)
+        rules = tables.chain("nat", chain)
+        if rules is not None and chain not in services and tables.chain("nat", "KUBE-SERVICES") is not None:
+            effect = "no node port answers" if rules else "no node port will answer, once a Service has one"
+            yield Oddity(f"KUBE-SERVICES does not jump to {chain}", f"{where} nat", effect, _ANEW, bool(rules))
     if "KUBE-NODEPORTS" in services and services[-1] != "KUBE-NODEPORTS":
         at = len(services) - 1 - services[::-1].index("KUBE-NODEPORTS")
         effect = "a Service's address that is one of the node's own may be taken for a node port"
@@ -81,6 +90,29 @@ def _jumps(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
                 yield Oddity(f"there is no chain {chain}", f"{where} {table}", effect, _ANEW, True)
 
 
+def _jumps_since_120(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
+    """Before, INPUT led to KUBE-SERVICES as well, and FORWARD to that alone (kubernetes#95252)."""
+    wanted = [("FORWARD", "KUBE-EXTERNAL-SERVICES", _REFUSES)]
+    if tables.chain("filter", "KUBE-PROXY-FIREWALL") is not None:
+        wanted.append(("OUTPUT", "KUBE-PROXY-FIREWALL", "loadBalancerSourceRanges do not keep the node itself out"))
+    is_older = jumps.reaches("filter", "INPUT", "KUBE-SERVICES")
+    for built_in, chain, effect in wanted:
+        if not is_older and not jumps.reaches("filter", built_in, chain):
+            yield Oddity(f"{built_in} does not jump to {chain}", f"{where} filter", effect, _ANEW, True)
+
+
+def _narrow(tables: Tables, jumps: Jumps, built_in: str, chain: str, where: str) -> Iterator[Oddity]:
+    """A jump that is for some packets only, where no other one is for all."""
+    own = [
+        text for text, target in zip(tables.chain("nat", built_in) or (), jumps.of("nat", built_in)) if target == chain
+    ]
+    asked = [[match.option for match in taken_apart(text)[0]] for text in own]
+    if own and all(asked):
+        effect = "packets that the rule is not for do not come to the rules of Services"
+        place = f"{where} nat: {built_in}: {own[0]}"
+        yield Oddity(f"{built_in} jumps to {chain} for some packets only", place, effect, _ANEW, True)
+
+
 def _is_of_a_kubelet(chains: Iterable[str]) -> bool:
     """Whether a table has what a kubelet makes, and nothing of a proxy."""
     ours = {name for name in chains if name.startswith("KUBE-")}
@@ -94,9 +126,8 @@ def _masquerading(tables: Tables, where: str) -> Iterator[Oddity]:
     if post is not None and not last:
         effect = "answers go past this node, and clients do not take them for answers"
         yield Oddity("KUBE-POSTROUTING masquerades nothing", f"{where} nat", effect, _ANEW, True)
-    elif last and " --mark " not in last[0] and not any(text.endswith("-j RETURN") for text in post or ()):
-        effect = "everything that leaves the node gets its address, marked or not"
-        yield Oddity("KUBE-POSTROUTING masquerades all packets", f"{where} nat", effect, _ANEW, True)
+    elif post is not None and last and " --mark " not in last[0]:
+        yield from _marked_ones(post, post.index(last[0]), where)
     if mark is None or post is None:
         return
     bits = _bits(tables)
@@ -110,6 +141,24 @@ def _masquerading(tables: Tables, where: str) -> Iterator[Oddity]:
             what = f"{chain} asks for mark {asked[0]:#x}, KUBE-MARK-MASQ sets {bits:#x}"
             effect = "what is marked is not masqueraded" if table == "nat" else "FORWARD may drop what is masqueraded"
             yield Oddity(what, f"{where} {table}", effect, _ANEW, True)
+
+
+def _marked_ones(rules: Sequence[str], last: int, where: str) -> Iterator[Oddity]:
+    """Before the rule that masquerades, one sends back what is not marked, and one takes the mark away."""
+    back = [at for at, text in enumerate(rules) if text.endswith("-j RETURN") and " ! --mark " in text]
+    cleared = [at for at, text in enumerate(rules) if "-j MARK " in text]
+    if not back or back[0] > last or any(at < back[0] for at in cleared):
+        effect = "everything that leaves the node gets its address, marked or not"
+        yield Oddity("KUBE-POSTROUTING masquerades all packets", f"{where} nat", effect, _ANEW, True)
+    elif not cleared or cleared[0] > last:
+        effect = "where an overlay network sends them through the node again, they are masqueraded once more"
+        yield Oddity("KUBE-POSTROUTING leaves packets their mark", f"{where} nat", effect, _ANEW, False)
+    for text in rules[:last]:
+        target = taken_apart(text)[1].name
+        if target not in ("RETURN", "MARK", "MASQUERADE", "LOG", "NFLOG", "TRACE"):
+            effect = "what it is for is not masqueraded, so answers go past this node"
+            place = f"{where} nat: KUBE-POSTROUTING: {text}"
+            yield Oddity("a rule in KUBE-POSTROUTING that no proxy writes", place, effect, _ANEW, True)
 
 
 def _bits(tables: Tables) -> int:
@@ -153,6 +202,7 @@ def _set_bits(target: Target) -> tuple[int, int]:
 
 def _forwarding(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
     rules = tables.chain("filter", "KUBE-FORWARD")
+    yield from _forward_rules(tables, rules or (), where)
     if tables.policies.get(("filter", "FORWARD")) != "drop":
         for what, asks in (("is masqueraded", " --mark "), ("belongs to a connection", "ESTABLISHED")):
             if rules is not None and not any(asks in text and text.endswith("-j ACCEPT") for text in rules):
@@ -173,6 +223,27 @@ def _forwarding(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
         _ANEW,
         True,
     )
+
+
+def _forward_rules(tables: Tables, rules: Sequence[str], where: str) -> Iterator[Oddity]:
+    pair = [name for name in ("pod source rule", "pod destination rule") if any(name in text for text in rules)]
+    if len(pair) == 1:
+        effect = (
+            "where they ask for the cluster's network, a rule or a policy that drops in FORWARD drops one direction"
+        )
+        what = f"KUBE-FORWARD has the {pair[0]}, and not the other one of the two"
+        yield Oddity(what, f"{where} filter", effect, _ANEW, False)
+    in_iptables_mode = tables.chain("filter", "KUBE-EXTERNAL-SERVICES") is not None  # IPVS drops none
+    if rules and in_iptables_mode and not any("--ctstate INVALID" in text for text in rules):
+        effect = "an answer that conntrack has lost goes to the client from the endpoint's own address, and resets it"
+        remedy = f"nothing, if net.netfilter.nf_conntrack_tcp_be_liberal is 1; else {_ANEW}"
+        yield Oddity("KUBE-FORWARD does not drop what is INVALID", f"{where} filter", effect, remedy, False)
+    for number, text in enumerate(rules, 1):
+        target = taken_apart(text)[1].name
+        if target in ("DROP", "REJECT", "RETURN") and "--ctstate INVALID" not in text:
+            effect = "packets of Services that it is for are dropped, or do not pass as they should"
+            place = f"{where} filter: KUBE-FORWARD rule {number}: {text}"
+            yield Oddity(f"a rule in KUBE-FORWARD that no proxy writes: {target}", place, effect, _ANEW, True)
 
 
 def _marks(tables: Tables, where: str) -> Iterator[Oddity]:

@@ -28,10 +28,12 @@ def found(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:
 def _addresses(snapshot: Snapshot, is_of: dict[VirtualAddress, str]) -> Iterator[Oddity]:
     if not snapshot.bound:
         return
+    # Without sets only all addresses of the node tell which are node ports.
+    told = bool(not snapshot.sets and snapshot.networks)
     homeless = [
         _text(at)
         for at, kind in is_of.items()
-        if kind != NODE_PORT and at.address not in snapshot.addresses and (kind or not snapshot.sets)
+        if kind != NODE_PORT and at.address not in snapshot.addresses and (kind or told)
     ]
     if homeless:
         yield Oddity(

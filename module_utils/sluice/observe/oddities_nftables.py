@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from ..backends.nftables import layout
+from . import oddities_nft_flat, oddities_nft_proxy
 from .nft_values import pattern
 from .nftables import Table
+from .oddities_nft_proxy import targets
 from .oddity import Oddity, few
 from .services_flat import Lists, elements, has
 from .services_nftables import OF_A_SERVICE, TABLE
@@ -31,28 +32,22 @@ def found(tables: Sequence[Table]) -> Iterator[Oddity]:
             yield from _base_chains(table, where)
         if table.name == TABLE:
             yield from _orphans(table, where)
+            yield from oddities_nft_proxy.found(table, where)
         if has(table):
+            yield from oddities_nft_proxy.unasked(table, _from_bases(table), where)
+            yield from oddities_nft_flat.found(table, where)
             yield from _lists(table, where)
 
 
-def _targets(of: Any) -> Iterator[str]:
-    """Every chain that a verdict somewhere in a listing leads to."""
-    if isinstance(of, dict):
-        for kind, inner in of.items():
-            if kind in ("jump", "goto") and isinstance(inner, dict) and "target" in inner:
-                yield str(inner["target"])
-            else:
-                yield from _targets(inner)
-    elif isinstance(of, list):
-        for inner in of:
-            yield from _targets(inner)
+def _from_bases(table: Table) -> set[str]:
+    return oddities_nft_proxy.reached_from(table, [base["name"] for base in table.base])
 
 
 def _dangling(table: Table, where: str) -> Iterator[Oddity]:
     listed = [(f"chain {name}", rules) for name, rules in table.rules.items()]
     listed += [(f"map {name}", of.get("elem", [])) for name, of in table.listed.items() if of.get("map") == "verdict"]
     for place, of in listed:
-        for target in dict.fromkeys(_targets(of)):
+        for target in dict.fromkeys(targets(of)):
             if target not in table.rules:
                 effect = "packets that it is for go on unchanged"
                 yield Oddity(f"jump to a chain that is not there: {target}", f"{where}: {place}", effect, _ANEW, True)
@@ -88,24 +83,25 @@ def _reached(table: Table, starts: Iterable[str]) -> Iterator[str]:
     while waiting:
         name = waiting.pop()
         yield name
-        for target in _targets(table.rules.get(name, [])):
+        for target in targets(table.rules.get(name, [])):
             if target not in seen:
                 seen.add(target)
                 waiting.append(target)
 
 
 def _orphans(table: Table, where: str) -> Iterator[Oddity]:
-    reached = set(_targets(list(table.rules.values())))
+    reached = set(targets(list(table.rules.values())))
     for of in table.listed.values():
         if of.get("map") == "verdict":
-            reached.update(_targets(of.get("elem", [])))
+            reached.update(targets(of.get("elem", [])))
     # What has no rules either is a chain that kube-proxy deletes a second later.
     orphans = [
         name for name, rules in table.rules.items() if rules and name not in reached and OF_A_SERVICE.match(name)
     ]
     if orphans:
-        effect = "no packet comes there: if its Service is still wanted, an address or an endpoint is not served"
-        yield Oddity("chains to which no rule jumps", f"{where}: {few(orphans)}", effect, _ANEW, False)
+        # kube-proxy empties what it does not need any more at once: what has rules is wanted.
+        effect = "no packet comes there: an address or an endpoint of its Service is not served, or not fenced"
+        yield Oddity("chains to which no rule jumps", f"{where}: {few(orphans)}", effect, _ANEW, True)
 
 
 def _lists(table: Table, where: str) -> Iterator[Oddity]:

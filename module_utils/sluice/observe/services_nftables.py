@@ -102,23 +102,23 @@ def whose(data: Any, about: str) -> tuple[str, str]:
     return f"{name[1]}/{name[2]}" + (f":{name[4]}" if name[4] else ""), f"{found[2]}-{found[3]}"
 
 
-def _with_way(port: ServicePort, kind: str, key: tuple[Any, ...], target: str, inside: set[Value]) -> ServicePort:
+def _with_way(port: ServicePort, kind: str, key: tuple[Any, ...], to: str, inside: set[Value]) -> ServicePort:
     if kind == "firewall-ips":
         vips = (*port.load_balancer_ips, key[0])
         return port._replace(
             load_balancer_ips=vips, external_ips=tuple(each for each in port.external_ips if each not in vips)
         )
-    refusal = NO_LOCAL_ENDPOINTS if target == "drop" else NO_ENDPOINTS
+    refusal = NO_LOCAL_ENDPOINTS if to == "drop" else NO_ENDPOINTS
     of_node = kind.endswith("nodeports")
     port = port._replace(node_port=key[-1]) if of_node else port._replace(port=key[-1])
     if kind.startswith("no-"):
         if not of_node and key[0] in inside:
-            policy = LOCAL if target == "drop" else port.internal_policy
+            policy = LOCAL if to == "drop" else port.internal_policy
             return port._replace(cluster_ip=key[0], inside=refusal, internal_policy=policy)
-        policy = LOCAL if target == "drop" else port.external_policy
+        policy = LOCAL if to == "drop" else port.external_policy
         port = port._replace(outside=refusal, external_policy=policy)
-    elif not of_node and (key[0] in inside or target.startswith(_INSIDE)):
-        return port._replace(cluster_ip=key[0], internal_policy=LOCAL if target.startswith("local-") else CLUSTER)
+    elif not of_node and (key[0] in inside or to.startswith(_INSIDE)):
+        return port._replace(cluster_ip=key[0], internal_policy=LOCAL if to.startswith("local-") else CLUSTER)
     if not of_node and key[0] not in (*port.external_ips, *port.load_balancer_ips):
         port = port._replace(external_ips=(*port.external_ips, key[0]))
     return port
@@ -170,12 +170,12 @@ def _slots(table: Table, rule: Iterable[Any]) -> Iterator[str]:
                 if isinstance(of["right"], str) and of["right"].startswith("@affinity-"):
                     return
             elif kind == "vmap":
-                for _key, verdict in _inline(of["data"]):
+                for _key, verdict in inline(of["data"]):
                     yield from _of_chain(table, leads_to(verdict))
             elif kind in ("goto", "jump") and of["target"].startswith("endpoint-"):
                 yield from _of_chain(table, of["target"])
             elif kind == "dnat":
-                yield from _destinations(of)
+                yield from destinations(of)
 
 
 def _ends(table: Table, rule: Iterable[Any]) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _ends(table: Table, rule: Iterable[Any]) -> Iterator[str]:
         for kind, of in statement.items():
             targets = [of["target"]] if kind in ("goto", "jump") else []
             if kind == "vmap":
-                targets = [leads_to(verdict) for _key, verdict in _inline(of["data"])]
+                targets = [leads_to(verdict) for _key, verdict in inline(of["data"])]
             yield from (each for each in targets if each.startswith("endpoint-") and each in table.rules)
 
 
@@ -192,19 +192,20 @@ def _of_chain(table: Table, chain: str) -> Iterator[str]:
     for rule in table.rules.get(chain, ()):
         for statement in rule:
             if "dnat" in statement:
-                yield from _destinations(statement["dnat"])
+                yield from destinations(statement["dnat"])
 
 
-def _destinations(of: Mapping[str, Any]) -> Iterator[str]:
+def destinations(of: Mapping[str, Any]) -> Iterator[str]:
+    """Where a ``dnat`` sends to."""
     where = of["addr"]
     if isinstance(where, dict) and "map" in where:
-        for _key, data in _inline(where["map"]["data"]):
+        for _key, data in inline(where["map"]["data"]):
             yield host_port(*pattern(data))
     elif "port" in of:
         yield host_port(str(pattern(where)), int(pattern(of["port"])))
 
 
-def _inline(data: Any) -> Iterable[Any]:
+def inline(data: Any) -> Iterable[Any]:
     """The pairs of a map that stands in a rule."""
     return data["set"] if isinstance(data, dict) else ()
 

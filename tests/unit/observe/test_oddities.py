@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import support
-from planted import GOLDEN, odd, recorded, replaced, said, without
+from planted import CASES, each_spoilt, odd, recorded, replaced, said, without
 
 from sluice import render
 from sluice.backends.interface import Memo
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.text import FILE
+from sluice.observe.snapshot import DumpError
 
-CASES = sorted({(path.stem, path.parent.name, path.parents[1].name) for path in GOLDEN.glob("[0-9]*/*/*.rules")})
+LARGE = "52-large-cluster-1005-endpoints"
+SMALL = [case for case in CASES if case[0] != LARGE]
 
 
 @pytest.mark.parametrize(("case", "mode", "version"), CASES)
@@ -103,3 +106,52 @@ def test_what_hurts_comes_first() -> None:
 def test_a_table_that_was_not_dumped_is_not_missed() -> None:
     nat = recorded("16-loadbalancer")[".rules"].partition("*nat")
     assert not odd("*nat" + nat[2])
+
+
+UNTOLD = re.compile(
+    r"""-A\ KUBE-FW-\S+\ -s\ .*                                  # one range of several, or the only one
+    | -A\ KUBE-S.*\ cluster\ IP".*-j\ KUBE-MARK-MASQ           # as without a cluster CIDR, if no other rule tells of it
+    | .*\ has\ no\ (local\ )?endpoints".*                      # the only rule of that address
+    | -A\ KUBE-(SERVICES|NODEPORTS)\ .*-j\ KUBE-EXT-\S+        # one address of several; the chain is still jumped to
+    | -A\ KUBE-SV[CL]-\S+\ .*--probability.*                   # an endpoint that the other chain still has
+    | -A\ KUBE-FIREWALL\ .*                                    # as without node ports on loopback
+    | add\ KUBE-(6-)?(LOAD-BALANCER-SOURCE-CID|LOOP-BACK).*     # one network of several; an endpoint that may be away
+    | add\ KUBE-(6-)?HEALTH-CHECK-NODE-PORT\ .*                 # IPVS does not tell whose it is
+    | add\ KUBE-(6-)?NODE-PORT-LOCAL-\S+\ .*                   # as of policy Cluster, where no endpoint tells
+    | -a\ .*                                                   # an endpoint less
+    | -A\ -[tu]\ .*                                            # an address less, in no IP set: a node port's
+    | [0-9a-f.:]+/\d+                                          # the only address
+    | create\ .*                                               # a set that is empty, and that no rule asks for
+    | :KUBE-(MARK-DROP|FORWARD)\ .*                             # empty, or the only chain of its table
+    """,
+    re.VERBOSE,
+)
+"""Lines without which the dump is one of a healthy node as well, in one of the cases at least."""
+
+
+def _gone(lines: list[str], at: int) -> list[str] | None:
+    return None if lines[at].startswith(("#", "*", "COMMIT")) else lines[:at] + lines[at + 1 :]
+
+
+def _twice(lines: list[str], at: int) -> list[str] | None:
+    return lines[: at + 1] + lines[at:] if lines[at].startswith("-A KUBE-") or " -j KUBE-" in lines[at] else None
+
+
+@pytest.mark.parametrize(("case", "mode", "version"), SMALL)
+def test_no_line_goes_missing_unnoticed(case: str, mode: str, version: str) -> None:
+    unnoticed = []
+    for suffix, line, dumps in each_spoilt(recorded(case, mode, version), _gone):
+        try:
+            found = odd(*dumps.values())
+        except DumpError:
+            continue  # it is no dump any more, and that is said
+        if not found and not UNTOLD.fullmatch(line):
+            unnoticed.append(f"{suffix}: {line}")
+    assert not unnoticed
+
+
+@pytest.mark.parametrize(("case", "mode", "version"), SMALL)
+def test_no_rule_of_a_proxy_stands_twice_unnoticed(case: str, mode: str, version: str) -> None:
+    found = {line: odd(*dumps.values()) for _, line, dumps in each_spoilt(recorded(case, mode, version), _twice)}
+    assert found
+    assert not [line for line, oddities in found.items() if not oddities and "-A KUBE-FW-" not in line]

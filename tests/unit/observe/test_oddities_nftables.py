@@ -61,7 +61,7 @@ def test_set_that_is_not_there(theirs: str) -> None:
 
 def test_chain_to_which_no_rule_jumps(theirs: str) -> None:
     text = _without(theirs, lambda kind, of: kind == "rule" and of["chain"].startswith("service-BBBBBBBB"))
-    assert "- chains to which no rule jumps" in said(text)
+    assert "! chains to which no rule jumps" in said(text)
 
 
 def _with_elements(listed: str, name: str, elements: list[Any]) -> str:
