@@ -47,3 +47,14 @@ def test_host_port_chain_counts_protocol_and_pod() -> None:
 )
 def test_probability(left: int, text: str) -> None:
     assert names.probability(left) == text
+
+
+def test_hash_is_known_by_its_name() -> None:
+    for text in ("", "default/web:httptcp", "shop/ü"):
+        name = names.hashed(text)
+        assert names.is_hash_of(text, name)
+        assert not names.is_hash_of(f"{text}x", name)
+    # Digits of no base32, or digits that int() would take.
+    assert not any(
+        names.is_hash_of("", other) for other in ("", "0" * 16, name.lower(), f" {name[1:]}", f"{name[:-2]}_A")
+    )

@@ -48,7 +48,10 @@ def found(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
 def _dangling(table: str, jumps: Jumps, where: str) -> Iterator[Oddity]:
     chains = jumps.targets[table]
     missing: dict[str, list[str]] = {}
+    known = {"", *chains, *EXTENSIONS}
     for chain, targets in chains.items():
+        if known.issuperset(targets):
+            continue
         for number, target in enumerate(targets, 1):
             if target and target not in chains and target not in EXTENSIONS:
                 missing.setdefault(target, []).append(f"{chain} rule {number}")
@@ -164,6 +167,8 @@ def _is_even(text: str, left: int) -> bool:
 
 def _endpoint(chain: str, rules: Sequence[str], jumps: Jumps, where: str) -> Iterator[Oddity]:
     targets = jumps.of("nat", chain)
+    if targets == [_MASQUERADED, "DNAT"]:
+        return
     if "DNAT" not in targets:
         yield Oddity(
             "endpoint chain without DNAT",

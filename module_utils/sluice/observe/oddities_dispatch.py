@@ -9,7 +9,7 @@ from .. import names
 from .iptables_chains import EXTENSIONS, Jumps
 from .iptables_rules import Tables, target_name
 from .oddity import Oddity, few
-from .services_iptables import DISPATCH, OF_A_SERVICE, Dispatch
+from .services_iptables import OF_A_SERVICE, Dispatch, dispatch
 
 ANEW = "have the proxy write all of its rules anew (sluice apply, or restart kube-proxy)"
 _MASQUERADE = "KUBE-MARK-MASQ"
@@ -30,11 +30,11 @@ class ServiceRules:
 
     def add(self, table: str, chain: str, rule: Dispatch) -> None:
         self.rules.append((table, chain, rule))
-        part = OF_A_SERVICE.match(rule.target) if table == "nat" else None
-        if part and not self.hashed:
+        part = OF_A_SERVICE.match(rule.target) if table == "nat" and not self.hashed else None
+        if part:
             self.digest = self.digest or part[2]
             for name in (self.name, f"{self.name}:"):  # up to 1.18 a port without a name left its colon
-                if names.hashed(name + self.protocol) == part[2]:
+                if names.is_hash_of(name + self.protocol, part[2]):
                     self.hashed, self.digest = name, part[2]
 
     @property
@@ -52,17 +52,17 @@ def listed(tables: Tables) -> tuple[list[ServiceRules], list[tuple[str, str, str
     found: dict[tuple[str, str], ServiceRules] = {}
     others: list[tuple[str, str, str]] = []
     checked: set[str] = set()
-    for table, chain in DISPATCH:
-        for text in tables.chain(table, chain) or ():
-            rule = Dispatch(text)
-            if not rule.is_of_a_service:
-                others.append((table, chain, text))
-            elif table == "filter" and chain == "KUBE-NODEPORTS":
-                checked.add(rule.name)
-            else:
-                key = rule.name, rule.protocol
-                of = found.get(key) or found.setdefault(key, ServiceRules(*key))
-                of.add(table, chain, rule)
+    for table, chain, rule in dispatch(tables):
+        if not rule.is_of_a_service:
+            others.append((table, chain, rule.text))
+        elif table == "filter" and chain == "KUBE-NODEPORTS":
+            checked.add(rule.name)
+        else:
+            key = rule.name, rule.protocol
+            of = found.get(key)
+            if of is None:
+                of = found[key] = ServiceRules(*key)
+            of.add(table, chain, rule)
     for of in found.values():
         of.has_health_check = of.name in checked
     return list(found.values()), others

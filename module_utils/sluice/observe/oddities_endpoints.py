@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .. import names
-from ..addresses import split_port
 from .iptables_rules import Tables, target_name
 from .oddities_dispatch import ANEW, ServiceRules
 from .oddity import Oddity, few
 
 _SEP = "KUBE-SEP-"
-_TO = re.compile(r" --to-destination (\S+)")
-_SOURCE = re.compile(r"-s ([^\s/]+)(?:/32|/128)? ")
+_JUMP = f" -j {_SEP}"
+_TO = " --to-destination "
 _SAID = re.compile(r' -> (\S+)" ')
 _NAME = re.compile(r" --name (\S+)")
 _MASQUERADE = "KUBE-MARK-MASQ"
@@ -26,21 +25,29 @@ def found(tables: Tables, services: Sequence[ServiceRules], where: str) -> Itera
     """Those of one ``iptables-save``."""
     chains = tables.rules.get("nat", {})
     place = f"{where} nat"
-    yield from _elsewhere(chains, services, place)
-    yield from _itself(chains, place)
+    ends = _destinations(chains)
+    yield from _elsewhere(chains, ends, services, place)
+    yield from _itself(chains, ends, place)
     yield from _affinity(chains, place)
     yield from _foreign(chains, place)
 
 
-def _destination(rules: Sequence[str]) -> str:
-    for text in rules:
-        to = _TO.search(text)
-        if to:
-            return to[1]
-    return ""
+def _destinations(chains: _Chains) -> dict[str, str]:
+    """Where the chain of each endpoint sends to. There are tens of thousands: no regular expressions here."""
+    found = {}
+    for name, rules in chains.items():
+        if name.startswith(_SEP):
+            for text in reversed(rules):  # it is the last one, as a rule
+                _before, option, rest = text.partition(_TO)
+                if option:
+                    found[name] = rest.partition(" ")[0]
+                    break
+    return found
 
 
-def _elsewhere(chains: _Chains, services: Sequence[ServiceRules], place: str) -> Iterator[Oddity]:
+def _elsewhere(
+    chains: _Chains, ends: Mapping[str, str], services: Sequence[ServiceRules], place: str
+) -> Iterator[Oddity]:
     """An endpoint's chain is named after its Service, its address and its port; the rule to it may say both."""
     wrong: dict[str, str] = {}
     sure: dict[str, str] = {}
@@ -48,24 +55,22 @@ def _elsewhere(chains: _Chains, services: Sequence[ServiceRules], place: str) ->
     for service in services:
         if not service.hashed:
             continue
-        start = service.hashed + service.protocol
         asked: dict[str, None] = {}
         for part in _CHOOSING:
             for text in chains.get(part + service.digest, ()):
-                at = text.rfind(_SEP)
-                if at < 0:
-                    continue
-                end = text[at:].partition(" ")[0]
-                asked[end] = None
-                said = _SAID.search(text)
-                to = _destination(chains.get(end, ())) if said else ""
-                if said and to and said[1] != to:
-                    sure[end] = f"{service.name}: {end} is for {said[1]} and sends to {to}"
+                _before, jump, rest = text.rpartition(_JUMP)
+                if jump:
+                    end = _SEP + rest
+                    asked[end] = None
+                    said = _SAID.search(text) if " -> " in text else None
+                    if said and said[1] != ends.get(end, said[1]):
+                        sure[end] = f"{service.name}: {end} is for {said[1]} and sends to {ends[end]}"
+        start = service.hashed + service.protocol
         for end in asked:
-            to = _destination(chains.get(end, ()))
+            to = ends.get(end)
             if not to:
                 continue
-            if names.hashed(start + to) == end[len(_SEP) :]:
+            if names.is_hash_of(start + to, end[len(_SEP) :]):
                 right += 1
             else:
                 wrong[end] = f"{service.name}: {end} sends to {to}, and its name was made for something else"
@@ -76,14 +81,12 @@ def _elsewhere(chains: _Chains, services: Sequence[ServiceRules], place: str) ->
         yield Oddity("endpoint chain that sends elsewhere", f"{place}: {few(list(told.values()))}", effect, ANEW, True)
 
 
-def _itself(chains: _Chains, place: str) -> Iterator[Oddity]:
+def _itself(chains: _Chains, ends: Mapping[str, str], place: str) -> Iterator[Oddity]:
     wrong = []
-    for name, rules in chains.items():
-        if not name.startswith(_SEP):
-            continue
-        source = next((found[1] for found in map(_SOURCE.match, rules[:1]) if found), "")
-        to = _destination(rules)
-        if source and to and not to.startswith((f"{source}:", f"[{source}]:")) and split_port(to)[0] != source:
+    for name, to in ends.items():
+        first = chains[name][0]
+        source = first[3:].partition(" ")[0].partition("/")[0] if first.startswith("-s ") else ""
+        if source and not to.startswith((f"{source}:", f"[{source}]")) and to != source:
             wrong.append(f"{name} masquerades {source} and sends to {to}")
     if wrong:
         effect = "connections go to the wrong endpoint, or an endpoint that calls its own Service gets no answer"
@@ -153,7 +156,7 @@ def _foreign(chains: _Chains, place: str) -> Iterator[Oddity]:
         if not wanted:
             continue
         for text in rules:
-            if _MASQUERADE in text or _SEP in text:
+            if _MASQUERADE in text or _SEP in text or _TO in text:
                 continue
             target = target_name(text)
             if target and not target.startswith((*wanted, "SLUICE-")) and target not in ("LOG", "NFLOG", "TRACE"):

@@ -30,9 +30,9 @@ _DESTINATION = re.compile(r"(?:^| )-d (\S+?)(?:/32|/128)?(?: |$)")
 _SOURCE = re.compile(r"^-s (\S+) ")
 _PROTOCOL = re.compile(r"(?:^| )-p (\S+)")
 _PORT = re.compile(r" --dport (\d+)")
-_PROBABILITY = re.compile(r" --probability (\S+)")
+_PROBABILITY = " --probability "
 _SECONDS = re.compile(r" --seconds (\d+)")
-_TO = re.compile(r" --to-destination (\S+)")
+_TO = " --to-destination "
 _SAID = re.compile(
     r"^(\S+?):? (cluster IP|external IP|loadbalancer IP|has no endpoints|has no local endpoints"
     r"|health check node port|traffic not accepted by \S+)$"
@@ -76,29 +76,30 @@ DISPATCH = (
 """The chains that list all Services."""
 
 
-def dispatched(tables: Tables) -> Iterator[tuple[str, str, Dispatch]]:
-    """The rules that lead to service ports or refuse them, with their table and chain.
+@functools.lru_cache(maxsize=4)  # a node has two families in two variants, and who asks asks again
+def dispatch(tables: Tables) -> Sequence[tuple[str, str, Dispatch]]:
+    """Every rule of those chains, with its table and chain.
 
     A tree of prefix chains stands for the chain that its trunk is in.
     """
+    found = []
     for table, chain in DISPATCH:
         names = [chain]
         if chain == "KUBE-SERVICES":
             names += [name for name in tables.rules.get(table, ()) if name.startswith(PREFIX_CHAIN)]
-        for name in names:
-            for text in tables.chain(table, name) or ():
-                rule = Dispatch(text)
-                if rule.is_of_a_service:
-                    yield table, chain, rule
+        rules = (Dispatch(text) for name in names for text in tables.chain(table, name) or ())
+        found += [(table, chain, rule) for rule in rules if not rule.target.startswith(PREFIX_CHAIN)]
+    return found
 
 
 def ports(tables: Tables, variant: str) -> Iterator[ServicePort]:
     """The service ports in the tables of one family."""
     found: dict[tuple[str, str], list[tuple[str, str, Dispatch]]] = {}
-    for table, chain, rule in dispatched(tables):
-        # The port that says how a node's endpoints are is of TCP, whatever the Service's protocol.
-        key = rule.name, "" if chain == "KUBE-NODEPORTS" and table == "filter" else rule.protocol
-        found.setdefault(key, []).append((table, chain, rule))
+    for table, chain, rule in dispatch(tables):
+        if rule.is_of_a_service:
+            # The port that says how a node's endpoints are is of TCP, whatever the Service's protocol.
+            key = rule.name, "" if chain == "KUBE-NODEPORTS" and table == "filter" else rule.protocol
+            found.setdefault(key, []).append((table, chain, rule))
     checks = {name: rules[0][2].port for (name, protocol), rules in found.items() if not protocol}
     own = tuple(_node_addresses(tables.chain("nat", "KUBE-SERVICES") or ()))
     source = f"{IPTABLES}-{variant}" if variant else IPTABLES
@@ -206,9 +207,10 @@ def _balanced(rules: Iterable[str], chains: _Chains) -> Endpoints:
     together: dict[str, Fraction] = {}
     for (end, _probability), share in zip(found, shares):
         for text in chains.get(end, ()):
-            to = _TO.search(text)
-            if to:
-                together[to[1]] = together[to[1]] + share if to[1] in together else share
+            _before, option, rest = text.partition(_TO)
+            if option:
+                to = rest.partition(" ")[0]
+                together[to] = together[to] + share if to in together else share
                 break
     return tuple(Endpoint(text, share) for text, share in sorted(together.items()))
 
@@ -218,8 +220,7 @@ def cascade(rules: Iterable[str]) -> Iterator[tuple[str, str]]:
     for text in rules:
         place = text.rfind("KUBE-SEP-")
         if place >= 0 and " --rcheck " not in text:
-            chance = _PROBABILITY.search(text)
-            yield text[place:].partition(" ")[0], chance[1] if chance else ""
+            yield text[place:].partition(" ")[0], text.partition(_PROBABILITY)[2].partition(" ")[0]
 
 
 @functools.lru_cache(maxsize=4096)
