@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .. import addresses
+from ..system import conntrack
 from . import hooks
 from .iptables_chains import Jumps
 from .oddity import Oddity, few
@@ -35,8 +36,6 @@ _LOCALHOST, _UNUSED = "127.0.0.1", 9
 """Loopback, and a port that no node port has: below the range of all of them."""
 
 _MOST = 3
-_FULL = 0.9
-"""The part of conntrack's room from which on a burst fills it."""
 
 
 def found(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:
@@ -107,7 +106,7 @@ def _bridges(snapshot: Snapshot, family: str) -> Iterator[Oddity]:
 
 def _conntrack(snapshot: Snapshot) -> Iterator[Oddity]:
     count, room = snapshot.conntrack
-    if room and count >= _FULL * room:
+    if conntrack.is_nearly_full(count, room):
         yield Oddity(
             "conntrack is full" if count >= room else "conntrack is nearly full",
             f"net.netfilter.nf_conntrack_count = {count}, net.netfilter.nf_conntrack_max = {room}",

@@ -65,9 +65,14 @@ def fill() -> tuple[int, int]:
     return (int(count), int(size)) if count and size else (0, 0)
 
 
+def is_nearly_full(count: int, size: int) -> bool:
+    """Whether an operator should know; no room at all is a kernel without conntrack."""
+    return size > 0 and count >= NEARLY_FULL * size
+
+
 def nearly_full(count: int, size: int) -> str:
     """The line that says so, ``""`` where there is room yet."""
-    if not size or count < NEARLY_FULL * size:
+    if not is_nearly_full(count, size):
         return ""
     return (
         f"conntrack has {count} connections and room for {size}: a full table loses new ones; sluice_conntrack_max "

@@ -69,7 +69,7 @@ def one(held: Snapshot | str, sysctls: Mapping[str, str] | None = None, **more: 
 
 def test_nothing_is_odd_on_a_node_that_is_well() -> None:
     for held in (rules(), ipvs(), six()):
-        assert not odd(held, conntrack=(89, 100), bridges=("cni0",))
+        assert not odd(held, conntrack=(79, 100), bridges=("cni0",))
 
 
 def test_what_is_looked_at_is_read() -> None:
@@ -137,7 +137,7 @@ def test_bridge_that_rules_do_not_see(family: int, value: str, remedy: str) -> N
     assert not odd(held, {name: value}), "there is no bridge"
 
 
-@pytest.mark.parametrize(("count", "what"), [(90, "conntrack is nearly full"), (100, "conntrack is full")])
+@pytest.mark.parametrize(("count", "what"), [(80, "conntrack is nearly full"), (100, "conntrack is full")])
 def test_conntrack_that_is_full(count: int, what: str) -> None:
     found = one(rules(), conntrack=(count, 100))
     assert (found.what, found.hurts) == (what, True)
