@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Union
 
@@ -49,9 +49,15 @@ def statistic(counts: Sequence[int], weights: Weights) -> float:
 
 def weighted_p(counts: Sequence[int], weights: Weights) -> float:
     """The p-value of the hypothesis that each count came about with a probability that is as its weight."""
-    if len(counts) < 2 or not sum(counts):
+    return pooled_p([(counts, weights)])
+
+
+def pooled_p(samples: Iterable[tuple[Sequence[int], Weights]]) -> float:
+    """The p-value of many such hypotheses together: counts and weights of each. Sums of chi-squares are one, too."""
+    tested = [(counts, weights) for counts, weights in samples if len(counts) > 1 and sum(counts)]
+    if not tested:
         return 1.0
-    return survival(statistic(counts, weights), len(counts) - 1)
+    return survival(sum(statistic(*each) for each in tested), sum(len(counts) - 1 for counts, _weights in tested))
 
 
 def uniform_p(counts: Sequence[int]) -> float:

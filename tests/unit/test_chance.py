@@ -65,3 +65,14 @@ def test_weights_may_be_probabilities() -> None:
 def test_no_count_and_one_cell_are_as_expected() -> None:
     assert chance.weighted_p([0, 0], [1, 1]) == 1
     assert chance.weighted_p([7], [1]) == 1
+
+
+def test_pooled_p() -> None:
+    assert chance.pooled_p([]) == 1
+    assert chance.pooled_p([([300], [1]), ([0, 0], [1, 1])]) == 1
+    # 10² / 100 * 2 of one degree of freedom; 5² / 200 + 10² / 75 + 15² / 25 of two
+    thirds = [Fraction(2, 3), Fraction(1, 4), Fraction(1, 12)]
+    pooled = chance.pooled_p([([90, 110], [1, 1]), ([205, 85, 10], thirds)])
+    assert pooled == pytest.approx(chance.survival(2 + 0.125 + 4 / 3 + 9, 3), rel=1e-9)
+    # What the published walkthrough says of its three endpoints, and what they get.
+    assert chance.pooled_p([([100, 100, 100], [3, 2, 1])]) < 1e-10
