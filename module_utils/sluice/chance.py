@@ -54,7 +54,7 @@ def weighted_p(counts: Sequence[int], weights: Weights) -> float:
 
 def pooled_p(samples: Iterable[tuple[Sequence[int], Weights]]) -> float:
     """The p-value of many such hypotheses together: counts and weights of each. Sums of chi-squares are one, too."""
-    tested = [(counts, weights) for counts, weights in samples if len(counts) > 1 and sum(counts)]
+    tested = [(counts, weights) for counts, weights in samples if len(counts) > 1 and any(counts)]
     if not tested:
         return 1.0
     return survival(sum(statistic(*each) for each in tested), sum(len(counts) - 1 for counts, _weights in tested))
