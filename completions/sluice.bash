@@ -77,7 +77,7 @@ _sluice() {
             health) words='--json --metrics --supervise --check --help' ;;
             history) words='--json --help' ;;
             rollback) words='--to --unconfirmed --check --dir --help' ;;
-            trace) words='--to --from --dump --dir --live --node-address --json --mermaid --svg --help' ;;
+            trace) words='--to --from --dump --dir --live --node-address --ask --json --mermaid --svg --help' ;;
             explain) words='--dump --dir --live --node-address --json --help' ;;
             import) words='--dump --out --node-name --help' ;;
             diff) words='--dir --force --help' ;;

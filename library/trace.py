@@ -74,7 +74,7 @@ reason:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import fleet, live, trace
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import fleet, live, notes, trace
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe.nft_values import DAMAGED
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
@@ -87,7 +87,7 @@ def main() -> None:
     gc.disable()  # builds large trees, and ends
     try:
         held, to = live.dump(), module.params["to"]
-        found = trace.traced(held, to, module.params["from"])
+        found = notes.noted(held, trace.traced(held, to, module.params["from"]))
         packets = [each.fields() for each in fleet.told(held, found, to)]
     except trace.UnknownError as error:
         module.exit_json(changed=False, packets=[], reason=str(error).replace("--to ", ""))

@@ -37,6 +37,9 @@ _OF_AN_INVENTORY = ("hosts.yml", "hosts.yaml", "hosts.ini", "group_vars", "host_
 SHORTEST, LONGEST = 0.1, 3600.0
 """Seconds between two looks of ``sluice top``."""
 
+_PATIENCE = 2.0
+"""Seconds in which an endpoint that is asked has to answer."""
+
 FINE, NO, FAILED = 0, 1, 2
 """Exit codes: fine; the answer is no (invalid, differs, dropped); it could not be asked or done."""
 
@@ -239,6 +242,8 @@ def _parser() -> argparse.ArgumentParser:
     from_help = "the client's address: the node's own, an endpoint's, another one; default: one that no rule names"
     trace.add_argument("--from", dest="source", default="", metavar="ADDRESS", help=from_help)
     with_dumps(trace)
+    ask_help = "also ask each endpoint for a TCP connection from this node: who is dead"
+    trace.add_argument("--ask", action="store_true", help=ask_help)
     form = trace.add_mutually_exclusive_group()
     with_json(form)
     mermaid_help = "print a flowchart for a page of GitHub or GitLab, in Mermaid's language"
@@ -570,13 +575,18 @@ def _history(arguments: argparse.Namespace) -> int:
 
 
 def _trace(arguments: argparse.Namespace) -> int:
-    from .observe import outcomes, trace, trace_text
+    from .observe import notes, outcomes, trace, trace_text
+    from .system import connecting
 
+    if arguments.ask and (arguments.dump or arguments.dir):
+        raise NodeError("trace --ask: asks from this node, and does not go with --dump or --dir")
     held = _snapshot(arguments)
     if held is None:
         return FAILED
     with _sound(trace.QuestionError):
         found = trace.traced(held, arguments.to, arguments.source)
+        refusals = (lambda places: connecting.refusals(places, _PATIENCE)) if arguments.ask else None
+        found = notes.noted(held, found, refusals)
     if arguments.json:
         told = [each.fields() for each in found]
         _say(json.dumps(told[0] if trace.is_place(arguments.to) else told))

@@ -132,6 +132,7 @@ USAGES = {
             ("sluice trace --to 10.96.0.10:80", "of this node, as root: endpoints, chances, and each rule on the way"),
             ("sluice trace --to shop/web:http --from 192.0.2.7", "every address of a Service, for one client"),
             ("sluice trace --to 192.0.2.1:30080/udp --dump rules.txt addresses.txt --json", "of any node, as JSON"),
+            ("sluice trace --to 203.0.113.10:80 --from 192.0.2.7 --ask", "and which endpoints take no connection"),
             ("sluice trace --to shop/web --svg", "a picture; with --mermaid: for a page of GitHub"),
         ),
         {

@@ -25,8 +25,8 @@ _MOST = 3
 class Told(NamedTuple):
     """What becomes of one packet on a node. ``where``: the packet, in words that are the same on all nodes.
 
-    ``ends``: each with its chance. ``by``: the rule that refuses or drops it. ``is_local``: nodes may differ, as the
-    Service's policy is Local for it. ``tree``: all of it, for people.
+    ``ends``: each with its chance; notes come before. ``by``: the rule that refuses or drops it. ``is_local``: nodes
+    may differ, as the Service's policy is Local for it. ``tree``: all of it, for people.
     """
 
     where: str
@@ -83,7 +83,8 @@ def _told(traced: Traced, places: frozenset[str], local: set[tuple[str, int, str
             last = outcome.path[-1]
             by = f"{last.table} {last.chain}: {last.rule}"
     way = packet.destination, packet.port, packet.protocol
-    return Told(where, tuple(sorted(ends)), by, way in local, text([traced]))
+    notes = [f"{note.partition(': ')[0]}" for note in traced.notes]
+    return Told(where, (*notes, *sorted(ends)), by, way in local, text([traced]))
 
 
 class _Group(NamedTuple):

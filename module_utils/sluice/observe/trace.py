@@ -26,11 +26,12 @@ class UnknownError(QuestionError):
 
 
 class Traced(NamedTuple):
-    """A packet, and all that may become of it on ``node``."""
+    """A packet, and all that may become of it on ``node``. ``notes``: what else to know of it."""
 
     packet: Packet
     outcomes: Sequence[Outcome]
     node: Node = Node()
+    notes: tuple[str, ...] = ()
 
     def answer(self, outcome: Outcome) -> str:
         """How the answer comes back to the client."""
@@ -41,7 +42,7 @@ class Traced(NamedTuple):
         packet = self.packet._asdict()
         packet["source"] = self.packet.source or None
         told = [{**outcome.fields(), "answer": self.answer(outcome)} for outcome in self.outcomes]
-        return {"packet": packet, "outcomes": told}
+        return {"packet": packet, "outcomes": told, "notes": list(self.notes)}
 
 
 def traced(held: Snapshot, to: str, source: str = "") -> list[Traced]:

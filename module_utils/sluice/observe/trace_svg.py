@@ -69,9 +69,8 @@ class _Rows:
     """
 
     def __init__(self, drawn: Graph) -> None:
-        self._graph = drawn
         depth = _depths(drawn)
-        self._rows: list[list[int]] = [[] for _ in range(max(depth.values()) + 1)]
+        self._rows: list[list[int]] = [[] for _row in range(max(depth.values()) + 1)]
         for place in range(len(drawn.places)):
             self._rows[depth[place]].append(place)
         self._links: list[tuple[int, int, Fraction | None]] = []
@@ -84,8 +83,7 @@ class _Rows:
                 self._links.append((before, count, told))
                 before, told, count = count, None, count + 1
             self._links.append((before, target, told))
-        for _ in range(2):
-            self._order()
+        self._order()
         self._boxes = {
             place: _box(drawn.places[place], is_alone=len(row) == 1)
             for row in self._rows
@@ -159,7 +157,7 @@ class _Rows:
 def _depths(drawn: Graph) -> dict[int, int]:
     """How many places lie before each, by the longest way; endpoints are all in the row of the last one."""
     found = dict.fromkeys(range(len(drawn.places)), 0)
-    for _ in drawn.places:
+    for _longest in drawn.places:
         for source, target in drawn.edges:
             found[target] = max(found[target], found[source] + 1)
     ends = [place for place in found if drawn.places[place].kind in (ENDPOINT, OTHERS)]

@@ -39,6 +39,8 @@ class _Tree:
             if number < MOST:
                 yield from self._steps(outcome.path[common:], "     " if last else "│    ")
         yield from self._answers()
+        for note in self._traced.notes:
+            yield self._in(_BOLD, "note: ") + printable(note)
 
     def _end(self, outcome: Outcome) -> str:
         chance = "" if outcome.probability == 1 else f"{fraction(outcome.probability)}  "

@@ -105,9 +105,17 @@ def walk(chains: Chains, start: str, policy: str, walker: Walker) -> Iterator[Wa
             if there is not None:
                 waiting.append((there, on))
             elif on.verdict == GO_ON:
-                yield on._replace(verdict=policy)
+                yield _by_policy(chains, start, policy, on)
             else:
                 yield on
+
+
+def _by_policy(chains: Chains, start: str, policy: str, walker: Walker) -> Walker:
+    """A policy that takes a packet is a step of its way; one that lets it on is none."""
+    if policy == ACCEPT:
+        return walker._replace(verdict=policy)
+    step = Step(chains.table, start, f"policy {policy}", "no rule of the chain has decided")
+    return walker._replace(verdict=policy, trail=Trail(walker.trail, step))
 
 
 def _steps(chains: Chains, place: _Place, walker: Walker) -> Iterator[tuple[_Place | None, Walker]]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.observe.outcomes import Step
 from sluice.observe.packets import Node, Packet, State
 from sluice.observe.walk import ACCEPT, DROP, GO_ON, REJECT, RETURN, Act, Chains, CircleError, Met, Walker, walk
 
@@ -68,7 +69,14 @@ def test_where_a_walk_ends(chains: dict[str, list[Ruled]], verdict: str) -> None
 
 
 def test_a_policy_decides_where_no_rule_does() -> None:
-    assert [end.verdict for end in _walked({"start": [Ruled(DROP, chance=Fraction(0))]}, DROP)] == [DROP]
+    rules = {"start": [Ruled(GO_ON), Ruled(DROP, chance=Fraction(0))]}
+    (end,) = _walked(rules, DROP)
+    assert (end.verdict, end.path[-1]) == (
+        DROP,
+        Step("nat", "start", "policy drop", "no rule of the chain has decided"),
+    )
+    (end,) = _walked(rules, ACCEPT)
+    assert [step.rule for step in end.path] == ["go on"], "one that lets it on is nobody's step"
 
 
 def test_chance_goes_both_ways() -> None:
