@@ -7,6 +7,8 @@ Service that has such ports and endpoints. What is programmed is the same whosev
 from __future__ import annotations
 
 import ipaddress
+import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Callable
 
@@ -83,7 +85,8 @@ def ports(state: State) -> list[Port]:
         for key in state.keys(name):
             outside.setdefault(key[0], []).append(key)
         for ip, keys in outside.items():
-            for key, own in zip(keys, _owner(state, found, by_ip, keys)):
+            local = name.endswith("LOCAL") or keys[0] in state.keys("LOAD-BALANCER-LOCAL")
+            for key, own in zip(keys, _owner(state, found, by_ip, keys, local=local)):
                 found[own] = _entered(state, found[own], name, ip, key)
     local_ports = set(state.node_ports(local=True))
     not_of_nodes = served(state)
@@ -117,17 +120,38 @@ def _port(state: State, key: _Key, *, alone: bool) -> Port:
     )
 
 
-def _owner(state: State, found: Mapping[_Key, Port], by_ip: Mapping[str, list[_Key]], keys: list[_Key]) -> list[_Key]:
+def _owner(
+    state: State, found: Mapping[_Key, Port], by_ip: Mapping[str, list[_Key]], keys: list[_Key], *, local: bool
+) -> list[_Key]:
     """The ports of the Service whose these keys are: one that has the same ports, and the endpoints besides."""
     wanted = sorted(key[1:] for key in keys)
     alike = [own for own in by_ip.values() if sorted(key[1:] for key in own) == wanted]
-    for fits in _FITS:
+    for is_wanted, fits in itertools.product((_agrees, _any), _FITS):
         for own in alike:
             pairs = list(zip(sorted(keys, key=lambda key: key[1:]), sorted(own, key=lambda key: key[1:])))
-            if all(fits(state.targets(key), frozenset(found[each].targets)) for key, each in pairs):
+            if all(
+                is_wanted(found[each], _seconds(state, key), local=local)
+                and fits(state.targets(key), frozenset(found[each].targets))
+                for key, each in pairs
+            ):
                 by_pair = {each[1:]: each for each in own}
                 return [by_pair[key[1:]] for key in keys]
     raise RecoverError(f"{keys[0][0]}: no cluster IP has its ports and endpoints")
+
+
+def _seconds(state: State, key: _Key) -> int:
+    server = state.servers.get(key)
+    return server.persistent if server else 0
+
+
+def _agrees(port: Port, seconds: int, *, local: bool) -> bool:
+    """Whether a port may have one more address: affinity and the policy outside are the same for all it has."""
+    outer = port.external_ips or port.ingress or port.node_port
+    return port.affinity_seconds == seconds and (not outer or port.external_local == local)
+
+
+def _any(_of: Port, _for: int, *, local: bool) -> bool:
+    return True
 
 
 _FITS: tuple[Callable[[frozenset[Any], frozenset[Any]], bool], ...] = (
@@ -184,11 +208,23 @@ _SERVED = ("CLUSTER-IP", "EXTERNAL-IP", "EXTERNAL-IP-LOCAL", "LOAD-BALANCER")
 def _owner_of_node_port(state: State, found: Mapping[_Key, Port], key: _Key, *, local: bool) -> _Key:
     targets = state.targets(key)
     free = [own for own, port in found.items() if own[1] == key[1] and not port.node_port]
-    # A load balancer most often has node ports, and policy Local of one is that of the other.
-    free.sort(key=lambda own: (found[own].external_local != local, not found[own].ingress))
-    for fits in _FITS:
+    missing: Counter[str] = Counter(own[0] for own, port in found.items() if not port.node_port)
+    begun = {own[0] for own, port in found.items() if port.node_port}
+    # A load balancer most often has node ports, and policy Local of one is that of the other. All ports of a Service
+    # have one, or none.
+    free.sort(
+        key=lambda own: (
+            found[own].external_local != local,
+            own[0] not in begun,
+            not found[own].ingress,
+            missing[own[0]],
+        )
+    )
+    for is_wanted, fits in itertools.product((_agrees, _any), _FITS):
         for own in free:
-            if fits(targets, frozenset(found[own].targets)):
+            if is_wanted(found[own], _seconds(state, key), local=local) and fits(
+                targets, frozenset(found[own].targets)
+            ):
                 return own
     raise RecoverError(f"node port {key[2]}: no cluster IP has its endpoints")
 

@@ -109,7 +109,8 @@ def _service(ports: list[Port]) -> Object:
         ip for ip in _all(port.refused for port in ports) if ip not in (*ingress, *external_ips)
     )
     kind = "LoadBalancer" if ingress else "NodePort" if node_ports else "ClusterIP"
-    if health or (external_local and not node_ports and not external_ips):
+    some_have_none = node_ports and not all(port.node_port for port in ports)
+    if health or some_have_none or (external_local and not node_ports and not external_ips):
         kind = "LoadBalancer"
     spec: Object = {
         "type": kind,
@@ -124,7 +125,7 @@ def _service(ports: list[Port]) -> Object:
         spec["externalTrafficPolicy"] = "Local"
     if any(port.internal_local for port in ports):
         spec["internalTrafficPolicy"] = "Local"
-    if kind == "LoadBalancer" and not node_ports:
+    if kind == "LoadBalancer" and (some_have_none or not node_ports):
         spec["allocateLoadBalancerNodePorts"] = False
     if health:
         spec["healthCheckNodePort"] = health

@@ -86,6 +86,15 @@ def test_addresses_go_to_the_service_that_has_their_endpoints() -> None:
     assert found == {"10.96.0.2": (), "10.96.0.1": ("192.0.2.9",)}
 
 
+def test_a_node_port_goes_to_the_service_that_has_its_affinity_and_policy() -> None:
+    other = support.service("db", ip="10.96.0.2", externalIPs=["192.0.2.9"])
+    sticky = support.service(
+        "web", ports=[{"port": 81, "nodePort": 30081}], type="NodePort", sessionAffinity="ClientIP"
+    )
+    ports = {port.cluster_ip: port for port in recover_ipvs.ports(_held(other, sticky)[0])}
+    assert (ports["10.96.0.2"].node_port, ports["10.96.0.1"].node_port) == (0, 30081)
+
+
 def test_an_address_of_nobody() -> None:
     state, _rules = _held(*_service(externalIPs=["192.0.2.9"]))
     sets = {name: each for name, each in state._sets.items() if name != "KUBE-CLUSTER-IP"}

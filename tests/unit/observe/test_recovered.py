@@ -109,3 +109,16 @@ def test_all_else_of_a_service() -> None:
     assert (said["externalTrafficPolicy"], said["internalTrafficPolicy"]) == ("Local", "Local")
     assert said["healthCheckNodePort"] == 32000
     assert said["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 600}}
+
+
+def test_node_ports_of_some_ports_only() -> None:
+    service = next(objects([WEB._replace(node_port=30080), WEB._replace(name="tls", number=443)], "n"))
+    assert (service["spec"]["type"], service["spec"]["allocateLoadBalancerNodePorts"]) == ("LoadBalancer", False)
+
+
+def test_weights_and_hashes_are_annotations() -> None:
+    service = next(objects([WEB._replace(hashed="source", weights={"10.244.0.1": 1, "10.244.0.2": 3})], "n"))
+    assert service["metadata"]["annotations"] == {
+        "sluice.io/hash": "source",
+        "sluice.io/weight": "10.244.0.1=1, 10.244.0.2=3",
+    }
