@@ -634,11 +634,16 @@ def _sound(*told: type[Exception]) -> Iterator[None]:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
+    from .node import outage
     from .observe import explain, explain_text
 
     held = _snapshot(arguments)
     if held is None:
         return FAILED
+    if not (arguments.dump or arguments.dir):
+        asked = outage.current().down
+        down = (addresses.host_port(address, port) if port else address for address, port, _question in asked)
+        held = held._replace(dead=held.dead.union(down))
     with _sound():
         found = explain.explain(held)
     if arguments.json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from . import laws, rule_counts
@@ -40,6 +40,8 @@ class Explanation(NamedTuple):
     now: Size
     then: Size
     oddities: Sequence[Oddity]
+    untold: Sequence[str] = ()
+    """What the dumps do not hold, though such a node has it: a line for each."""
 
     @property
     def is_well(self) -> bool:
@@ -54,6 +56,7 @@ class Explanation(NamedTuple):
             "laws": [each._asdict() for each in self.laws],
             "sizes": {"now": self.now._asdict(), f"times_{TIMES}": self.then._asdict()},
             "oddities": [each._asdict() for each in self.oddities],
+            "untold": list(self.untold),
         }
 
 
@@ -71,7 +74,25 @@ def explain(snapshot: Snapshot) -> Explanation:
         now,
         Size(*(TIMES * number for number in now)),
         oddities(snapshot, ports, style),
+        list(_untold(snapshot)),
     )
+
+
+def _untold(snapshot: Snapshot) -> Iterator[str]:
+    for variant, tables in snapshot.iptables.items():
+        where = f"{IPTABLES}{f'-{variant.name}' if variant.name else ''} {variant.family}"
+        if tables.is_piece:
+            yield f"{where}: this is a piece of nat, not a whole dump: nothing is said of what may be missing"
+            continue
+        has = tables.rules.keys()
+        if tables.chain("nat", "KUBE-SERVICES") is not None and "filter" not in has:
+            yield f"{where}: there is no table filter: nothing is said of what is forwarded, refused or fenced"
+        elif tables.chain("filter", "KUBE-FORWARD") is not None and "nat" not in has:
+            yield f"{where}: there is no table nat: nothing is said of Services' addresses and endpoints"
+    if snapshot.servers and not snapshot.sets:
+        yield "IPVS: there are no IP sets (ipset save): nothing is said of what is masqueraded or fenced"
+    if snapshot.servers and not snapshot.iptables:
+        yield "IPVS: there are no rules (iptables-save): nothing is said of what is masqueraded or fenced"
 
 
 def _laws(ports: Sequence[ServicePort], style: Style) -> list[Law]:

@@ -100,5 +100,6 @@ def _oddities(found: Explanation) -> Iterator[str]:
     for each in found.oddities:
         yield f"{'!' if each.hurts else '-'} {each.what} ({each.where})"
         yield f"  {each.effect}; {each.remedy}"
+    yield from found.untold
     if not found.oddities:
         yield "nothing is odd"

@@ -100,9 +100,13 @@ def _options(left: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 class Tables:
-    """The tables of one ``iptables-save``: the text of each chain's rules, and the policies of built-in ones."""
+    """The tables of one ``iptables-save``: the text of each chain's rules, and the policies of built-in ones.
 
-    def __init__(self, text: str) -> None:
+    ``is_piece``: it is a part of a table that somebody has cut out, so that what is not in it may be there.
+    """
+
+    def __init__(self, text: str, *, is_piece: bool = False) -> None:
+        self.is_piece = is_piece
         self.rules: dict[str, dict[str, list[str]]] = {}
         self.policies: dict[tuple[str, str], str] = {}
         self.declared: dict[str, set[str]] = {}

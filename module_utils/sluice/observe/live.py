@@ -19,6 +19,7 @@ _DUMPS = (
     ("ipvsadm", "-Sn"),
     ("nft", "-j", "list", "ruleset"),
     ("ip", "-o", "address"),
+    ("ip", "neighbour", "show", "nud", "failed"),
 )
 _HOLDS = {"iptables-legacy-save": "/proc/net/ip_tables_names", "ip6tables-legacy-save": "/proc/net/ip6_tables_names"}
 _NEEDS = {"ipset": "/sys/module/ip_set", "ipvsadm": "/proc/net/ip_vs"}
@@ -34,7 +35,9 @@ def dump(own: Iterable[str] = ()) -> Snapshot:
     except DumpError as error:
         raise NodeError(str(error)) from None
     bridges = links.bridges() if tools.find("ip") else ()
-    return held._replace(sysctls=dict(_sysctls()), conntrack=conntrack.fill(), bridges=bridges)
+    return held._replace(
+        sysctls=dict(_sysctls()), conntrack=conntrack.fill(), bridges=bridges, modules=linux.modules_present()
+    )
 
 
 def _texts() -> Iterator[tuple[str, str]]:

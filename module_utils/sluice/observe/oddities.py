@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from . import (
     oddities_before,
     oddities_chains,
+    oddities_dead,
     oddities_dispatch,
     oddities_endpoints,
     oddities_frame,
     oddities_ipvs,
     oddities_ipvs_rules,
     oddities_ipvs_sets,
+    oddities_modules,
     oddities_nft_before,
     oddities_nftables,
     oddities_node,
@@ -35,19 +37,23 @@ def oddities(snapshot: Snapshot, ports: Sequence[ServicePort], style: Style) -> 
             where += f" {variant.family}"
         jumps = Jumps(tables)
         own = [port for port in ports if port.family == variant.family]
-        found += oddities_chains.found(tables, jumps, where)
-        found += oddities_frame.found(tables, jumps, where)
         listed, others = oddities_dispatch.listed(tables)
+        found += oddities_chains.found(tables, jumps, where)
         found += oddities_dispatch.found(tables, jumps, where, listed)
         found += oddities_dispatch.in_ours(others, where)
         found += oddities_endpoints.found(tables, listed, where)
-        found += oddities_ipvs_rules.found(tables, variant.family, snapshot.sets, where)
-        found += oddities_before.found(tables, jumps, where, own, snapshot)
+        if not tables.is_piece:
+            found += oddities_frame.found(tables, jumps, where)
+            found += oddities_ipvs_rules.found(tables, variant.family, snapshot.sets, where)
+            found += oddities_before.found(tables, jumps, where, own, snapshot)
     found += oddities_ipvs.found(snapshot, ports)
     found += oddities_ipvs_sets.found(snapshot, ports)
     found += oddities_nftables.found(snapshot.nftables)
     found += oddities_nft_before.found(snapshot, ports)
     found += oddities_node.found(snapshot, ports)
+    found += oddities_modules.found(snapshot)
+    found += oddities_dead.found(snapshot, ports)
     found += oddities_proxies.found(snapshot, ports)
-    found += oddities_services.found(ports, style)
+    if not any(tables.is_piece for tables in snapshot.iptables.values()):
+        found += oddities_services.found(ports, style)
     return sorted(found, key=lambda each: not each.hurts)

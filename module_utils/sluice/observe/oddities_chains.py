@@ -33,9 +33,10 @@ def found(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
             True,
         )
     for table, chains in tables.rules.items():
-        yield from _dangling(table, jumps, where)
-        yield from _undeclared(table, chains, tables.declared.get(table, set()), where)
-        yield from _orphans(table, jumps, where)
+        if not tables.is_piece:
+            yield from _dangling(table, jumps, where)
+            yield from _undeclared(table, chains, tables.declared.get(table, set()), where)
+            yield from _orphans(table, jumps, where)
         yield from _twice(table, chains, jumps, where)
         if table == "nat":
             for chain, rules in chains.items():

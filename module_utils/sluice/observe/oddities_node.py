@@ -62,7 +62,7 @@ class _Devices:
         self._values: dict[str, dict[str, int]] = {}
         for name, value in sysctls.items():
             taken = _DEVICE.fullmatch(name)
-            if taken and taken[1] not in ("lo", "kube-ipvs0"):
+            if taken and taken[1] not in ("lo", "kube-ipvs0") and value.isdecimal():
                 self._values.setdefault(taken[2], {})[taken[1].replace("/", ".")] = int(value)
 
     def effective(self, name: str) -> dict[str, int]:
@@ -93,7 +93,7 @@ def _forwarding(snapshot: Snapshot, family: str, devices: _Devices) -> Iterator[
 def _bridges(snapshot: Snapshot, family: str) -> Iterator[Oddity]:
     name = _BRIDGED[family]
     value = snapshot.sysctls.get(name, "")
-    if snapshot.bridges and value != "1":
+    if snapshot.bridges and snapshot.sysctls and value != "1":
         yield Oddity(
             "bridged packets do not come to the rules",
             f"{name} = {value}" if value else f"no {name}: the module br_netfilter is not loaded",

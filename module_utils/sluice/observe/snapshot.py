@@ -1,7 +1,8 @@
 """What a node held when it was dumped: all that kernel's tools have printed, whatever program made the rules.
 
 The kind of a dump is told by what is in it: ``iptables-save`` and ``ip6tables-save`` (of either variant, one behind the
-other as well), ``ipset save``, ``ipvsadm -Sn``, ``ip address``, ``nft list ruleset`` with ``-j`` and without.
+other as well), ``iptables -S``, ``ipset save``, ``ipvsadm -Sn``, ``ip address``, ``nft list ruleset`` with ``-j`` and
+without; ``sysctl -a``, ``lsmod``, ``ip neighbour``.
 A piece of ``iptables-save`` as people paste it, without a line that says its table, is of nat if all of its chains are.
 """
 
@@ -19,7 +20,7 @@ from ..backends.ipvs import ipset_text
 from ..backends.ipvs import text as ipvs_text
 from ..backends.ipvs.ipset_text import IpSet, Sets
 from ..backends.ipvs.text import Servers, VirtualAddress, VirtualServer
-from . import iptables, ipvs, nft_parse, nftables
+from . import iptables, ipvs, nft_parse, nftables, node_texts
 from .hooks import Station
 from .iptables_rules import Tables
 from .nft_values import DAMAGED
@@ -49,7 +50,8 @@ _PREFIX = re.compile(r"^[0-9a-f.:]+/\d+$")
 
 _IPTABLES, _IPSET, _IPVS, _NFT_JSON = "iptables-save", "ipset save", "ipvsadm -Sn", "nft -j list ruleset"
 _NFT_TEXT, _ADDRESSES, _NOTHING, _UNKNOWN = "nft list ruleset", "ip address", "nothing", "unknown"
-_PIECE = "piece of nat"
+_PIECE, _LISTED = "piece of nat", "iptables -S"
+_SYSCTLS, _MODULES, _NEIGHBOURS = "sysctl -a", "lsmod", "ip neighbour"
 """What a text may be."""
 
 
@@ -70,8 +72,10 @@ class Snapshot(NamedTuple):
     ``bound``: those of them that are on kube-ipvs0, so that the node takes in what virtual servers are for.
     ``networks``: those that the node's other interfaces are in, as prefixes.
 
-    What only a live node tells: ``sysctls``, by their names; ``conntrack``, how many connections there are and how many
-    there is room for; ``bridges``, interfaces that are one. A dump leaves them empty.
+    ``sysctls``: by their names; ``conntrack``: how many connections there are and how many there is room for;
+    ``modules``: those that are loaded, None where nobody has said so; ``bridges``: interfaces that are one, which only
+    a live node tells; ``dead``: addresses, or endpoints with their ports, of which the node knows that they do not
+    answer.
     """
 
     iptables: Mapping[Variant, Tables] = {}
@@ -84,6 +88,8 @@ class Snapshot(NamedTuple):
     sysctls: Mapping[str, str] = {}
     conntrack: tuple[int, int] = (0, 0)
     bridges: tuple[str, ...] = ()
+    modules: frozenset[str] | None = None
+    dead: frozenset[str] = frozenset()
 
     @property
     def node(self) -> Node:
@@ -111,13 +117,28 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
     held = set(own)
     bound: set[str] = set()
     networks: set[str] = set()
+    sysctls: dict[str, str] = {}
+    modules: frozenset[str] | None = None
+    dead: frozenset[str] = frozenset()
+    pieces: set[Variant] = set()
     for name, text in dumps:
         try:
             kind = _kind(text)
+            if kind == _LISTED:
+                text = node_texts.saved(text)
+                kind = _kind(text)
             if kind in (_IPTABLES, _PIECE):
                 whole = f"*nat\n{text}" if kind == _PIECE else text
                 for variant, part in _parts(whole, addresses.IPV6 if _NAMED_SIX.search(name) else addresses.IPV4):
                     tables.setdefault(variant, []).append(part)
+                    if kind == _PIECE:
+                        pieces.add(variant)
+            elif kind == _SYSCTLS:
+                sysctls.update(node_texts.sysctls(text))
+            elif kind == _MODULES:
+                modules = node_texts.modules(text)
+            elif kind == _NEIGHBOURS:
+                dead |= node_texts.dead_neighbours(text)
             elif kind == _IPSET:
                 sets.update(ipset_text.parse(text))
             elif kind == _IPVS:
@@ -137,8 +158,14 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
                 raise DumpError(f"none of {', '.join(_TOOLS)} has printed this")
         except (ValueError, KeyError, TypeError, LookupError) as error:
             raise DumpError(f"{name}: {error}") from None
-    read = {variant: Tables("".join(parts)) for variant, parts in tables.items()}
-    return Snapshot(read, sets, servers, tuple(listed), frozenset(held), frozenset(bound), frozenset(networks))
+    read = {variant: Tables("".join(parts), is_piece=variant in pieces) for variant, parts in tables.items()}
+    found = Snapshot(read, sets, servers, tuple(listed), frozenset(held), frozenset(bound), frozenset(networks))
+    return found._replace(sysctls=sysctls, conntrack=_filled(sysctls), modules=modules, dead=dead)
+
+
+def _filled(sysctls: Mapping[str, str]) -> tuple[int, int]:
+    count, room = (sysctls.get(f"net.netfilter.nf_conntrack_{name}", "") for name in ("count", "max"))
+    return (int(count), int(room)) if count.isdecimal() and room.isdecimal() else (0, 0)
 
 
 def _listed(text: str) -> list[Table]:
@@ -151,7 +178,17 @@ def _listed(text: str) -> list[Table]:
         raise DumpError("is JSON, but nft -j list ruleset has not printed it") from None
 
 
-_TOOLS = ("iptables-save", "ip6tables-save", "ipset save", "ipvsadm -Sn", "ip address", "nft list ruleset")
+_TOOLS = (
+    *("iptables-save", "ip6tables-save", "iptables -S", "ipset save", "ipvsadm -Sn", "ip address", "nft list ruleset"),
+    *("sysctl -a", "lsmod", "ip neighbour"),
+)
+
+
+_NODES = (
+    (_SYSCTLS, node_texts.SYSCTL),
+    (_MODULES, node_texts.MODULES),
+    (_NEIGHBOURS, node_texts.NEIGHBOUR),
+)
 
 
 def _kind(text: str) -> str:
@@ -172,6 +209,11 @@ def _kind(text: str) -> str:
         return _IPSET
     if re.match(r"-[Aa] (-|--)(t|u|f|tcp|udp|sctp|fwmark)", first):
         return _IPVS
+    if node_texts.LISTED.match(first):
+        return _LISTED
+    for kind, pattern in _NODES:
+        if all(pattern.fullmatch(line.strip()) for line in lines):
+            return kind
     if _PREFIX.match(first) or any(_INET.search(line) for line in lines):
         return _ADDRESSES
     return _UNKNOWN

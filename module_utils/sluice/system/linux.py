@@ -185,6 +185,16 @@ def module_present(name: str) -> bool:
     return os.path.isdir(f"{_SYS_MODULE}/{name}") or name in _built_in()
 
 
+def modules_present() -> frozenset[str] | None:
+    """Every module that is loaded or built in; None where the kernel does not list those that are built in."""
+    if not _built_in():
+        return None
+    try:
+        return _built_in().union(os.listdir(_SYS_MODULE))
+    except OSError:
+        return None
+
+
 def module_loadable(name: str) -> bool:
     """Whether a kernel module is there, or could be loaded."""
     return module_present(name) or _modprobe("--dry-run", name)

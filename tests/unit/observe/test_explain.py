@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from planted import recorded, without
 
 from sluice.observe.explain import Explanation, explain
@@ -42,7 +43,7 @@ def test_a_service_of_two_programs_is_reckoned_once() -> None:
 
 def test_json() -> None:
     fields = json.loads(json.dumps(_explained(RULES).fields()))
-    assert sorted(fields) == ["counts", "laws", "oddities", "services", "sizes"]
+    assert sorted(fields) == ["counts", "laws", "oddities", "services", "sizes", "untold"]
     assert fields["services"][0]["name"] == "default/web"
     assert fields["sizes"]["times_10"]["rules"] == 110
 
@@ -51,3 +52,18 @@ def test_nothing_at_all() -> None:
     found = _explained("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n")
     assert found.is_well
     assert not found.ports
+
+
+@pytest.mark.parametrize(
+    ("dumps", "untold"),
+    [
+        ([RULES], []),
+        (["*nat" + RULES.partition("*nat")[2]], ["iptables IPv4: there is no table filter"]),
+        ([RULES.partition("*nat")[0]], ["iptables IPv4: there is no table nat"]),
+        (["-A -t 10.96.0.1:80 -s rr\n"], ["IPVS: there are no IP sets (ipset save)", "IPVS: there are no rules"]),
+    ],
+)
+def test_what_was_not_dumped_is_told(dumps: list[str], untold: list[str]) -> None:
+    found = explain(snapshot((f"dump{number}", text) for number, text in enumerate(dumps)))
+    assert [line.startswith(begin) for line, begin in zip(found.untold, untold)] == [True] * len(found.untold)
+    assert len(found.untold) == len(untold)
