@@ -162,7 +162,10 @@ def _is_even(text: str, left: int) -> bool:
     """Whether a probability is that of one among so many; up to 1.17 kube-proxy wrote five digits."""
     if not text:
         return left == 1
-    value = Fraction(text)
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        return False  # what is no probability takes nothing, as in a walk
     return any(abs(value - wanted) <= _ROUNDED for wanted in (Fraction(1, left), Fraction(round(10**5 / left), 10**5)))
 
 

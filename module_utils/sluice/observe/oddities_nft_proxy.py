@@ -255,7 +255,7 @@ def _draws(rule: Sequence[Any]) -> Iterator[tuple[int, list[Any], list[str]]]:
             pairs = list(inline(of["data"]))
             yield (
                 draw["numgen"].get("mod", 0),
-                sorted(pattern(key) for key, _data in pairs),
+                sorted((pattern(key) for key, _data in pairs), key=lambda each: (str(type(each)), each)),
                 [leads_to(data) if is_verdict else json.dumps(data) for _key, data in pairs],
             )
 

@@ -65,3 +65,8 @@ def test_endpoint_that_cannot_call_itself() -> None:
 def test_service_chain_without_endpoints() -> None:
     text = without(without(without(RULES, "-j KUBE-SEP-"), "-A KUBE-SEP-"), ":KUBE-SEP-")
     assert "! Service chain without endpoints" in said(text)
+
+
+def test_probability_that_is_none() -> None:
+    found = said(RULES.replace("0.33333333349", "0.3/0", 1))
+    assert "! endpoints that do not get the same share" in found
