@@ -19,6 +19,9 @@ _ANEW = "have the proxy write its table anew (sluice apply, or restart kube-prox
 _SET = re.compile(r'"@([^"]+)"')
 _PART = re.compile(r"(service|local|external|firewall|endpoint)-")
 
+_NOTES = ("made-of",)
+"""Sets that Sluice reads, and no packet meets."""
+
 _REACHED = (
     (
         "service-endpoints-check",
@@ -78,7 +81,7 @@ def unasked(table: Table, reached: Iterable[str], where: str) -> Iterator[Oddity
     idle = [
         name
         for name, of in table.listed.items()
-        if of.get("elem") and name not in asked and not name.startswith("affinity-")
+        if of.get("elem") and name not in asked and not name.startswith("affinity-") and name not in _NOTES
     ]
     if idle:
         effect = "what is in it is not served, refused or kept out as it should be"

@@ -86,3 +86,9 @@ def test_list_that_no_chain_chooses_from(listed: list[dict[str, Any]]) -> None:
         if entry.get("map", {}).get("name") == "ways":
             entry["map"]["elem"] = entry["map"]["elem"][:1]
     assert "! list of endpoints that no chain chooses from" in said(json.dumps({"nftables": spoilt}))
+
+
+def test_what_sluice_notes_for_itself_is_asked_by_no_rule(listed: list[dict[str, Any]]) -> None:
+    note = {"family": "ip", "table": "sluice", "name": "made-of", "type": "mark", "handle": 9999, "elem": [1]}
+    left = [entry for entry in listed if entry.get("set", {}).get("name") != "made-of"]
+    assert not said(json.dumps({"nftables": [*left, {"set": note}]}))
