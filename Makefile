@@ -12,7 +12,7 @@ MACHINES := $(filter ipvs,$(BACKEND))
 LAB      := -i inventory/lab/hosts.yml $(if $(MACHINES),-i inventory/lab-machines/hosts.yml)
 
 PACKAGES     := python3-venv iproute2 iptables ipset nftables conntrack procps kmod
-DEV_PACKAGES := $(PACKAGES) podman runc mmdebstrap shellcheck
+DEV_PACKAGES := $(PACKAGES) podman runc mmdebstrap shellcheck chromium chromium-driver
 VM_PACKAGES  := qemu-system-x86 mmdebstrap busybox-static cpio openssh-client e2fsprogs
 
 # A stamp is named after the contents it was made from, so neither a checkout nor a touched file reinstalls.
@@ -54,11 +54,11 @@ lab-down: $(RUNTIME) ## remove the lab
 
 ##### Checks
 
-.PHONY: test unit golden property kernel pytest compat molecule bench
+.PHONY: test unit page golden property kernel pytest compat molecule bench
 # Side by side, as a virtual machine uses one of two processors.
 test: $(DEV) ## all checks; ends with the time of each, what was skipped and why, and which failed
 	$(BIN)/python tools/run_steps.py \
-		"$(LINTERS) sanity docs compat unit golden property molecule-default molecule-nftables kernel" molecule-ipvs
+		"$(LINTERS) sanity docs compat unit page golden property molecule-default molecule-nftables kernel" molecule-ipvs
 
 LINTERS := ruff format mypy yamllint shellcheck ansible-lint antsibull-docs fragments
 ruff           = ruff check .
@@ -80,11 +80,11 @@ $(LINTERS): $(DEV)
 sanity: $(DEV) ## ansible-test's sanity tests, on the tree that is released
 	$(STEP) sanity $(BIN)/python tools/sanity.py
 
-unit golden property kernel: $(DEV) ## one part of the tests
+unit page golden property kernel: $(DEV) ## one part of the tests
 	pytest tests/$@
 
-pytest: $(DEV) ## unit, golden, property and kernel tests in one run
-	pytest tests/unit tests/golden tests/property tests/kernel
+pytest: $(DEV) ## unit, page, golden, property and kernel tests in one run
+	pytest tests/unit tests/page tests/golden tests/property tests/kernel
 
 compat: $(DEV) ## controllers as users install them, and the collection on a namespace, with each ansible-core it is for
 	$(STEP) compat pytest tests/compat

@@ -58,6 +58,7 @@ class CallbackModule(CallbackBase):
         self._refused = False
         self._nodes: dict[str, str] = {}
         self._traces: dict[str, fleet.Answer] = {}
+        self._page = ""
         # Then the default callback shows no warning of a task that has changed nothing.
         shown = C.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name="default")
         self._are_hidden = not shown
@@ -104,6 +105,7 @@ class CallbackModule(CallbackBase):
             for line in trees:
                 self._say(line)
         parts = [self._of_catalogue()] if self._catalogue else []
+        parts += [self._page] if self._page else []
         by_text: dict[str, list[str]] = {}
         for host in sorted(self._nodes):
             by_text.setdefault(self._nodes[host], []).append(host)
@@ -125,6 +127,8 @@ class CallbackModule(CallbackBase):
                 self._told[warning] = None  # Ansible says it
         if action == "sluice.lb.catalogue" and "services" in values:
             self._catalogue = values
+        elif action == "sluice.lb.report" and "path" in values:
+            self._page = f"{values['path']} tells of {_number(values['told'], 'node')}"
         elif action == "sluice.lb.node_facts" and task.check_mode and values.get("node", {}).get("missing_packages"):
             # Check mode ends here for the node: without its tools it cannot say what would change.
             lacking = ", ".join(values["node"]["missing_packages"])

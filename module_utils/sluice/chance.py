@@ -14,7 +14,7 @@ FEWEST = 5
 """What a cell of the test has to be expected to have at least, for its distribution to be that of chi-square (Cochran,
 Some Methods for Strengthening the Common chi-square Tests, 1954)."""
 
-Weights = Sequence[Union[int, Fraction]]
+Weights = Sequence[Union[int, float, Fraction]]
 """Of each cell, as large as its probability is beside the others'. None is 0."""
 
 

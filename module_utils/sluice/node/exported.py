@@ -15,18 +15,19 @@ from .status import Status
 
 def text(found: Status, directory: str) -> str:
     """The metrics of a node that is as ``found``, with its files in ``directory``."""
-    catalogue = _catalogue(directory)
-    return metrics.text(found, _contents(directory), catalogue, _traffic(catalogue) if catalogue else {})
+    held = catalogue(directory)
+    return metrics.text(found, contents(directory), held, _traffic(held) if held else {})
 
 
-def _catalogue(directory: str) -> Catalogue | None:
+def catalogue(directory: str) -> Catalogue | None:
+    """That among a node's files; None where it cannot be read."""
     try:
         return sources.compiled(os.path.join(directory, files.CATALOGUE_FILE))
     except InputError:
         return None
 
 
-def _contents(directory: str) -> dict[str, str]:
+def contents(directory: str) -> dict[str, str]:
     """The files that have rules."""
     found = {}
     for name in set(files.names()).difference(metrics.WITHOUT_RULES):
@@ -39,9 +40,9 @@ def _contents(directory: str) -> dict[str, str]:
     return found
 
 
-def _traffic(catalogue: Catalogue) -> traffic.Traffic:
+def _traffic(held: Catalogue) -> traffic.Traffic:
     """What cannot be read, such as rules that another program changes just now, is missing this time."""
     try:
-        return traffic.by_service(catalogue, traffic.read())
+        return traffic.by_service(held, traffic.read())
     except NodeError:
         return {}

@@ -60,11 +60,14 @@ def _of_node(found: Status) -> Iterator[Metric]:
     yield metric("connections_max", "Connections that conntrack has room for.", room or None)
 
 
+def rule_counts(contents: Files) -> dict[str, int]:
+    """How many rules, and elements of sets, each of a node's files has."""
+    names = sorted(set(contents).difference(WITHOUT_RULES))
+    return {name: len(_RULE.findall(contents[name])) for name in names}
+
+
 def _of_rules(contents: Files) -> Iterator[Metric]:
-    rules: Values = {
-        (("file", name),): len(_RULE.findall(contents[name])) or None
-        for name in sorted(set(contents).difference(WITHOUT_RULES))
-    }
+    rules: Values = {(("file", name),): count or None for name, count in rule_counts(contents).items()}
     yield Metric("rules", GAUGE, "Rules, and elements of sets, by the node's file that has them.", rules)
 
 

@@ -50,26 +50,26 @@ def by_service(catalogue: Catalogue, counters: Iterable[Counters]) -> dict[Servi
 
     What no Service of the catalogue has is left out: another program's, or a Pod's host port.
     """
-    ways = _ways(catalogue)
+    entries = ways(catalogue)
     totals: dict[ServicePort, Count] = {}
     endpoints: dict[ServicePort, dict[str, Count]] = {}
     whole: set[ServicePort] = set()
     for found in counters:
         for entry, count in found.entries.items():
-            port = _port_at(ways, entry)
+            port = port_at(entries, entry)
             if port:
                 totals[port] = totals.get(port, NO_COUNT).plus(count)
                 whole.update([port] if found.whole else ())
         for (entry, where), count in found.endpoints.items():
-            port = _port_at(ways, entry)
+            port = port_at(entries, entry)
             if port:
                 own = endpoints.setdefault(port, {})
                 own[where] = own.get(where, NO_COUNT).plus(count)
-    order = [port for port in dict.fromkeys(ways.values()) if port in totals]
+    order = [port for port in dict.fromkeys(entries.values()) if port in totals]
     return {port: Counted(totals[port], endpoints.get(port, {}), port in whole) for port in order}
 
 
-def _ways(catalogue: Catalogue) -> dict[Entry, ServicePort]:
+def ways(catalogue: Catalogue) -> dict[Entry, ServicePort]:
     """Where connections to each service port come in."""
     found: dict[Entry, ServicePort] = {}
     for service in catalogue.services:
@@ -83,6 +83,6 @@ def _ways(catalogue: Catalogue) -> dict[Entry, ServicePort]:
     return found
 
 
-def _port_at(ways: Mapping[Entry, ServicePort], entry: Entry) -> ServicePort | None:
+def port_at(entries: Mapping[Entry, ServicePort], entry: Entry) -> ServicePort | None:
     """Whose an entry is; IPVS has one for each address of the node that serves a node port."""
-    return ways.get(entry) or ways.get(entry._replace(address=""))
+    return entries.get(entry) or entries.get(entry._replace(address=""))

@@ -9,10 +9,10 @@ from .. import names
 from .iptables_rules import Tables, target_name
 from .oddities_dispatch import ANEW, ServiceRules
 from .oddity import Oddity, few
+from .services_iptables import TO, destination
 
 _SEP = "KUBE-SEP-"
 _JUMP = f" -j {_SEP}"
-_TO = " --to-destination "
 _SAID = re.compile(r' -> (\S+)" ')
 _NAME = re.compile(r" --name (\S+)")
 _MASQUERADE = "KUBE-MARK-MASQ"
@@ -25,24 +25,12 @@ def found(tables: Tables, services: Sequence[ServiceRules], where: str) -> Itera
     """Those of one ``iptables-save``."""
     chains = tables.rules.get("nat", {})
     place = f"{where} nat"
-    ends = _destinations(chains)
+    sent = ((name, destination(rules)) for name, rules in chains.items() if name.startswith(_SEP))
+    ends = {name: to for name, to in sent if to}
     yield from _elsewhere(chains, ends, services, place)
     yield from _itself(chains, ends, place)
     yield from _affinity(chains, place)
     yield from _foreign(chains, place)
-
-
-def _destinations(chains: _Chains) -> dict[str, str]:
-    """Where the chain of each endpoint sends to. There are tens of thousands: no regular expressions here."""
-    found = {}
-    for name, rules in chains.items():
-        if name.startswith(_SEP):
-            for text in reversed(rules):  # it is the last one, as a rule
-                _before, option, rest = text.partition(_TO)
-                if option:
-                    found[name] = rest.partition(" ")[0]
-                    break
-    return found
 
 
 def _elsewhere(
@@ -156,7 +144,7 @@ def _foreign(chains: _Chains, place: str) -> Iterator[Oddity]:
         if not wanted:
             continue
         for text in rules:
-            if _MASQUERADE in text or _SEP in text or _TO in text:
+            if _MASQUERADE in text or _SEP in text or TO in text:
                 continue
             target = target_name(text)
             if target and not target.startswith((*wanted, "SLUICE-")) and target not in ("LOG", "NFLOG", "TRACE"):

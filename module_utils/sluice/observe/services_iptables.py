@@ -32,7 +32,7 @@ _PROTOCOL = re.compile(r"(?:^| )-p (\S+)")
 _PORT = re.compile(r" --dport (\d+)")
 _PROBABILITY = " --probability "
 _SECONDS = re.compile(r" --seconds (\d+)")
-_TO = " --to-destination "
+TO = " --to-destination "
 _SAID = re.compile(
     r"^(\S+?):? (cluster IP|external IP|loadbalancer IP|has no endpoints|has no local endpoints"
     r"|health check node port|traffic not accepted by \S+)$"
@@ -206,13 +206,19 @@ def _balanced(rules: Iterable[str], chains: _Chains) -> Endpoints:
     shares = shares_of(tuple(probability for _end, probability in found))
     together: dict[str, Fraction] = {}
     for (end, _probability), share in zip(found, shares):
-        for text in chains.get(end, ()):
-            _before, option, rest = text.partition(_TO)
-            if option:
-                to = rest.partition(" ")[0]
-                together[to] = together[to] + share if to in together else share
-                break
+        to = destination(chains.get(end, ()))
+        if to:
+            together[to] = together[to] + share if to in together else share
     return tuple(Endpoint(text, share) for text, share in sorted(together.items()))
+
+
+def destination(rules: Sequence[str]) -> str:
+    """Where the chain of an endpoint sends to; there are tens of thousands: no regular expressions here."""
+    for text in reversed(rules):  # it is the last one, as a rule
+        _before, option, rest = text.partition(TO)
+        if option:
+            return rest.partition(" ")[0]
+    return ""
 
 
 def cascade(rules: Iterable[str]) -> Iterator[tuple[str, str]]:
