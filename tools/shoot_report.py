@@ -20,13 +20,13 @@ def main() -> None:
 
     from sluice.outages import Outages
 
+    drift = {"drift": True, "drift_lines": 4}
     nodes = [
         fleets.Node("lb1"),
         fleets.Node("lb2", out=Outages(frozenset(["10.64.0.11"])), generation=9),
-        fleets.Node("lb3", "ipvs", trouble=["drift: 4 lines of difference (sluice diff)"]),
+        fleets.Node("lb3", "ipvs", trouble=["drift: 4 lines of difference (sluice diff)"], more=drift),
         fleets.Node("lb4", "nftables"),
     ]
-    nodes[2] = nodes[2]._replace(more={"drift": True, "drift_lines": 4})
     options = webdriver.ChromeOptions()
     for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(word)
