@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
@@ -66,6 +67,11 @@ def value(listed: Any) -> Value:
     """A listed number, word or address. Traffic classes (``8005:3001``) are numbers, as nft has two names for them."""
     if not isinstance(listed, str):
         return int(listed) if isinstance(listed, (int, bool)) else str(listed)
+    return _word(listed)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _word(listed: str) -> Value:
     if listed == "none":
         return 0
     high, colon, low = listed.partition(":")

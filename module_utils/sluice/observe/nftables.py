@@ -252,7 +252,7 @@ class _Statement:
         if kind == "concat":
             found: list[tuple[Fraction, tuple[Any, ...]]] = [(CERTAIN, ())]
             for part in it:
-                found = [(c * d, (*head, each)) for c, head in found for d, each in self.values(part)]
+                found = [(_both(c, d), (*head, each)) for c, head in found for d, each in self.values(part)]
             return found
         if kind in _OPERATIONS:
             (first, left), *_more = self.values(it[0])
@@ -265,6 +265,7 @@ class _Statement:
         raise MissError(f"no dump tells {kind}")
 
     def _mapped(self, of: Entry) -> Values:
+        counted: dict[tuple[Value, Fraction], int] = {}
         together: dict[Value, Fraction] = {}
         found = self._elements(of["data"], mapped=True)
         for chance, key in self.values(of["key"]):
@@ -272,7 +273,9 @@ class _Statement:
                 each = pattern(found.find(key, _name(of["data"])))
             except MissError:
                 continue
-            together[each] = together.get(each, Fraction(0)) + chance
+            counted[each, chance] = counted.get((each, chance), 0) + 1
+        for (each, chance), times in counted.items():
+            together[each] = together.get(each, Fraction(0)) + chance * times
         if not together:
             raise MissError(f"not in {_name(of['data'])}")
         return [(chance, each) for each, chance in together.items()]
@@ -319,8 +322,13 @@ def _by_chance(kind: str, of: Entry) -> Values:
     """Which client has which hash is certain; of clients of whom nobody said which, all have the same chance."""
     if of["mod"] > _MOST_WAYS:
         raise MissError(f"no dump tells the {kind} of a client")
-    first = of.get("offset", 0)
-    return [(Fraction(1, of["mod"]), first + each) for each in range(of["mod"])]
+    first, chance = of.get("offset", 0), Fraction(1, of["mod"])
+    return [(chance, first + each) for each in range(of["mod"])]
+
+
+def _both(one: Fraction, other: Fraction) -> Fraction:
+    """The product: fractions are slow, and a map of hashes has thousands of elements."""
+    return one if other is CERTAIN else other if one is CERTAIN else one * other
 
 
 def _payload(of: Entry, state: State) -> Value:
