@@ -24,6 +24,9 @@ CLIENTS = {
     IPV4: ("192.0.2.2", "192.0.2.3", "198.51.100.5", "198.51.100.200"),
     IPV6: ("fd00:c::2", "fd00:c::3", "fd00:d::5", "fd00:d::1:5"),
 }
+CROWD = {IPV4: "198.18.{}.{}", IPV6: "2001:db8:c::{:x}:{:x}"}
+"""Addresses of ``client`` besides, many of them, each with two numbers."""
+
 PODS = {IPV4: ("10.1.0.11", "10.1.0.12", "10.1.0.13"), IPV6: ("fd00:1::11", "fd00:1::12", "fd00:1::13")}
 GATEWAY = {IPV4: "169.254.1.1", IPV6: "fe80::1"}
 _LENGTH = {IPV4: (24, 32), IPV6: (64, 128)}
@@ -111,6 +114,7 @@ def _wire(found: Mapping[str, hosts.Host], family: str) -> None:
     nodad = "nodad" if family == IPV6 else ""
     node.ip(*(f"address add {address}/{network} dev client {nodad}" for address in NODE[family]))
     client.ip(*(f"address add {address}/{network} dev eth0 {nodad}" for address in CLIENTS[family]))
+    client.ip(f"route add local {'198.18.0.0/15' if family == IPV4 else '2001:db8:c::/64'} dev lo")
     everywhere = "default" if family == IPV4 else "::/0"
     client.ip(f"route add {everywhere} via {NODE[family][0]}")
     node.ip(f"route add {everywhere} via {CLIENTS[family][0]}")

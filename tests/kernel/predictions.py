@@ -9,7 +9,9 @@ from fractions import Fraction
 from probes import Probe, Seen
 
 from sluice import chance
+from sluice.addresses import FAMILIES
 from sluice.observe import hooks
+from sluice.observe.outcomes import Outcome
 from sluice.observe.packets import Packet
 from sluice.observe.snapshot import Snapshot
 
@@ -27,21 +29,32 @@ Ask = Callable[[Sequence[Probe], float], Mapping[Probe, collections.Counter[Seen
 """Send packets and wait so many seconds: how often what was seen of each."""
 
 
-def prediction(held: Snapshot, probe: Probe) -> Prediction:
-    packet = Packet(probe.address, probe.port, probe.protocol, probe.source)
-    found = hooks.trace(held.stations(packet.family), held.servers, packet, held.node)
-    assert sum(each.probability for each in found) == 1
-    return {Seen(each.verdict, each.endpoint, each.masquerade): each.probability for each in found}
+class Oracle:
+    """What a trace of one dump says of packets."""
+
+    def __init__(self, held: Snapshot) -> None:
+        self._held = held
+        self._stations = {family: held.stations(family) for family in FAMILIES}
+
+    def outcomes(self, packet: Packet) -> list[Outcome]:
+        found = hooks.trace(self._stations[packet.family], self._held.servers, packet, self._held.node)
+        assert sum(each.probability for each in found) == 1
+        return found
+
+    def prediction(self, probe: Probe) -> Prediction:
+        """In the words of ``probes``."""
+        found = self.outcomes(Packet(probe.address, probe.port, probe.protocol, probe.source))
+        return {Seen(each.verdict, each.endpoint, each.masquerade): each.probability for each in found}
 
 
 def faults(
-    held: Snapshot, probes: Sequence[Probe], ask: Ask, is_sticky: Callable[[Probe], bool] = lambda _probe: False
+    oracle: Oracle, probes: Sequence[Probe], ask: Ask, is_sticky: Callable[[Probe], bool] = lambda _probe: False
 ) -> list[str]:
     """Where packets did what was not predicted, not all of it, or not as often. What is odd is asked once again.
 
     ``is_sticky``: a client that comes again goes where it was sent first.
     """
-    predicted = {probe: prediction(held, probe) for probe in probes}
+    predicted = {probe: oracle.prediction(probe) for probe in probes}
     found: dict[Probe, collections.Counter[Seen]] = {}
     odd: Iterable[Probe] = predicted
     for seconds in (0.2, 1.5):

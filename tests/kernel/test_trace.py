@@ -2,25 +2,30 @@
 
 A node's rules are loaded, dumped by the kernel's own tools, and traced from that dump. Then clients in and out of
 source ranges, endpoints, the node itself and loopback ask for real. Every answer is one that was predicted, and all
-that was predicted is seen. SLUICE_TRACE_SEED repeats a run, SLUICE_TRACE says how many catalogues per family.
+that was predicted is seen. How often is judged by conntrack: shares are those that were predicted.
+SLUICE_TRACE_SEED repeats a run, SLUICE_TRACE says how many catalogues per family.
 """
 
 from __future__ import annotations
 
+import collections
 import itertools
 import json
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Union
 
 import cases
 import crossing
 import hosts
+import probes
 import pytest
 import support
-from crossing import DROPPED, GATEWAY, NODE, PODS, PORT, REFUSED, Answers, Crossing, Request
-from test_differential import OF_STICKY, SERVICES, _pod, _requests, _service, _settings
+from crossing import CROWD, DROPPED, GATEWAY, NODE, PODS, PORT, REFUSED, Answers, Crossing, Request
+from predictions import P_MINIMUM, Oracle, Prediction, agree, samples
+from probes import Probe
+from test_differential import OF_STICKY, SERVICES, TIMES, _pod, _requests, _service, _settings
 
 from sluice import addresses, render
 from sluice.addresses import FAMILIES, IPV4
@@ -29,7 +34,6 @@ from sluice.backends.iptables.text import FILES
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.text import FILE
 from sluice.catalogue.model import Catalogue
-from sluice.observe import hooks as netfilter
 from sluice.observe import outcomes
 from sluice.observe.outcomes import Outcome
 from sluice.observe.packets import Packet
@@ -39,9 +43,16 @@ from sluice.settings import Settings
 THE_NODE, NOWHERE = "the node", "goes on, to an address that nobody has"
 CATALOGUES = int(os.environ.get("SLUICE_TRACE", "1"))
 SEED = int(os.environ.get("SLUICE_TRACE_SEED", "0")) or random.randrange(1, 2**32)
-PLANES = ("1.36 legacy", "1.36 nft", "1.20 legacy", "nftables")
+PLANES = ("1.36 legacy", "1.36 nft", "1.20 legacy", "1.18 nft", "nftables")
 SEEN_WITH = 96
 """So often a request is made of which something predicted was not seen: chance misses one of six once in 10^7."""
+
+SHARED, PLACES, CROWDED = 240, 10, 5
+"""So many connections are shared out at so many places; at these, which know their clients again, by that many."""
+
+
+Owners = Mapping[Union[str, int], str]
+"""The Services' names, by their addresses and node ports."""
 
 
 @pytest.fixture(scope="module")
@@ -57,27 +68,27 @@ def test_what_is_predicted_is_what_becomes(family: str, number: int, plane: str,
     print(f"test_trace.py: seed {SEED}", flush=True)
     source = random.Random(f"{SEED} {family} {number}")
     settings = _settings(source, family)
-    if plane.startswith("1.20"):
-        settings = settings._replace(compat="1.20")
+    settings = settings._replace(compat=plane.split()[0] if plane != "nftables" else settings.compat)
     services = [_service(source, family, index) for index in range(1, SERVICES + 1)]
-    catalogue = support.catalogue(*itertools.chain(*services), _pod(source, family))
-    requests = _requests(catalogue, family)
+    pod = _pod(source, family)
+    hashed = _annotate(source, services, family) if plane == "nftables" else set()
+    catalogue = support.catalogue(*itertools.chain(*services), pod)
+    owners = _owners(catalogue)
+    requests = [
+        each._replace(times=OF_STICKY) if _owner(owners, each) in hashed else each
+        for each in _requests(catalogue, family)
+    ]
     unload = _load(network, plane, catalogue, settings, family)
     try:
-        held = _dumped(network, plane, family)
-        predicted = {request: _predicted(held, request, _source(network, request, family)) for request in requests}
-        asked = requests
-        for times in (0, SEEN_WITH):
-            again = {
-                each: each._replace(times=times if times and each.times != OF_STICKY else each.times) for each in asked
-            }
-            found = _asked(network, list(again.values()), 3.0 if times else 1.0)
-            seen = {
-                each: {_said(answer, predicted[each], family) for answer in found[as_asked]}
-                for each, as_asked in again.items()
-            }
-            asked = [each for each in asked if not _agree(predicted[each], seen[each], each)]
-        faults = [f"{each}: predicted {sorted(predicted[each])}, seen {sorted(seen[each])}" for each in asked]
+        oracle = Oracle(_dumped(network, plane, family))
+        predicted = {}
+        for request in requests:
+            said = _predicted(oracle, request, _source(network, request, family))
+            # Who gets no answer is not remembered either.
+            predicted[request._replace(times=TIMES) if said <= {DROPPED, REFUSED} else request] = said
+        faults = _odd(network, owners, predicted, family)
+        even = [each for each in predicted if _owner(owners, each) not in hashed]
+        faults += _shares(network, oracle, predicted, even, source, family)
         assert not faults, "\n".join(faults)
     finally:
         unload()
@@ -97,6 +108,91 @@ def test_a_node_is_asked(where: str, node: hosts.Node) -> None:
     assert (lost.returncode, lost.stderr) == (2, "sluice: --to default/s2: the rules name no such Service\n")
 
 
+def _annotate(source: random.Random, services: Sequence[list[dict[str, Any]]], family: str) -> set[str]:
+    """Give some Services weights, and some a hash of their clients; the names of the latter."""
+    hashed = set()
+    for service, _slice in services:
+        said = source.choice([{}, {"weight": f"1, {PODS[family][0]}=3"}, {"scheduler": "maglev"}, {"hash": "source"}])
+        service["metadata"]["annotations"] = {f"sluice.io/{name}": value for name, value in said.items()}
+        if said and "weight" not in said:
+            hashed.add(service["metadata"]["name"])
+    return hashed
+
+
+def _shares(
+    network: Crossing,
+    oracle: Oracle,
+    requests: Collection[Request],
+    even: Collection[Request],
+    source: random.Random,
+    family: str,
+) -> list[str]:
+    """Where connections are not shared out as predicted: by chance, or by who asks.
+
+    ``even``: requests whose shares are exact, not those of some clients' hashes.
+    """
+    # What leaves ::1 does leave the node: conntrack says nothing of the answer, which is what is dropped.
+    drawn = [
+        Probe(each.host, _source(network, each, family), *each[2:5])
+        for each in requests
+        if each.times != OF_STICKY and each.address != "::1"
+    ]
+    places = dict.fromkeys(each[2:5] for each in requests if each.times == OF_STICKY and each.host == "client")
+    crowds = [
+        [Probe("client", CROWD[family].format(number, client), *place) for client in range(1, SHARED + 1)]
+        for number, place in enumerate(places, 1)
+    ]
+    groups = _some(source, oracle, [[each] * SHARED for each in drawn], PLACES) + _some(
+        source, oracle, crowds, CROWDED
+    )
+    found = probes.seen(network.hosts, [each for group in groups for each in group], 0.3)
+    became = [
+        (oracle.prediction(group[0]), sum((found[each] for each in set(group)), collections.Counter()))
+        for group in groups
+    ]
+    faults = [
+        f"{len(set(group))} such as {group[0]}: predicted {was}, seen {dict(seen)}"
+        for group, (was, seen) in zip(groups, became)
+        if not agree(was, seen)
+    ]
+    exact = {each[2:5] for each in even}
+    judged = [each for group, each in zip(groups, became) if group[0][2:5] in exact]
+    p = chance.pooled_p(samples(judged))
+    print(f"{len(judged)} of {len(groups)} places, p = {p:.4f}")
+    wrong = chance.pooled_p(samples((_amiss(was), seen) for was, seen in judged))
+    assert not judged or wrong < P_MINIMUM, "a wrong prediction would pass for right"
+    return faults if p >= P_MINIMUM else [*faults, f"shares are not as predicted: p = {p:.1e} at {judged}"]
+
+
+def _some(source: random.Random, oracle: Oracle, groups: Sequence[list[Probe]], most: int) -> list[list[Probe]]:
+    """Some of those who may come to several ends."""
+    found = [each for each in groups if len(oracle.prediction(each[0])) > 1]
+    return source.sample(found, min(most, len(found)))
+
+
+def _amiss(predicted: Prediction) -> Prediction:
+    """A prediction that is wrong: one outcome has half of another one's share."""
+    first, second, *_others = predicted
+    half = predicted[second] / 2
+    return {**predicted, first: predicted[first] + half, second: half}
+
+
+def _odd(network: Crossing, owners: Owners, predicted: Mapping[Request, set[str]], family: str) -> list[str]:
+    """Where something else becomes of requests. What seems odd is asked once more, more often and more patiently."""
+    asked = list(predicted)
+    for times in (0, SEEN_WITH):
+        again = {
+            each: each._replace(times=times if times and each.times != OF_STICKY else each.times) for each in asked
+        }
+        found = _asked(network, owners, list(again.values()), 3.0 if times else 1.0)
+        seen = {
+            each: {_said(answer, predicted[each], family) for answer in found[as_asked]}
+            for each, as_asked in again.items()
+        }
+        asked = [each for each in asked if not _agree(predicted[each], seen[each], each)]
+    return [f"{each}: predicted {sorted(predicted[each])}, seen {sorted(seen[each])}" for each in asked]
+
+
 def _agree(predicted: set[str], seen: set[str], request: Request) -> bool:
     """Not all that is predicted is seen where a client stays with what it got, and where it gave up after two drops."""
     if request.times == OF_STICKY or (len(predicted) > 1 and seen == {DROPPED}):
@@ -104,28 +200,40 @@ def _agree(predicted: set[str], seen: set[str], request: Request) -> bool:
     return seen == predicted
 
 
-def _asked(network: Crossing, requests: Sequence[Request], patience: float) -> Answers:
+def _asked(network: Crossing, owners: Owners, requests: Sequence[Request], patience: float) -> Answers:
     """What becomes of requests, of clients that no session affinity knows: what is predicted is of such ones.
 
     A client that has asked a Service at one address would be sent where it went before at each other one.
     """
     found = dict(network.ask([each for each in requests if each.times != OF_STICKY], patience))
-    sticky = [each for each in requests if each.times == OF_STICKY]
-    for place in dict.fromkeys((each.protocol, each.address, each.port) for each in sticky):
+    places: dict[str, dict[tuple[str, int], list[Request]]] = {}
+    for each in requests:
+        if each.times == OF_STICKY:
+            places.setdefault(_owner(owners, each), {}).setdefault((each.address, each.port), []).append(each)
+    for one_of_each in itertools.zip_longest(*(of_one.values() for of_one in places.values()), fillvalue=[]):
         for table in ("ip sluice", "ip6 sluice"):
             network.node.run("nft", "flush", "map", *table.split(), "affinity", check=False)
         network.node.shell("for seen in /proc/net/xt_recent/*; do [ ! -e $seen ] || echo / > $seen; done")
-        here = [each for each in sticky if (each.protocol, each.address, each.port) == place]
-        found.update(network.ask(here, patience))  # each of another client
+        found.update(network.ask(list(itertools.chain(*one_of_each)), patience))  # each of another client
     return found
 
 
-def _predicted(held: Snapshot, request: Request, source: str) -> set[str]:
+def _owners(catalogue: Catalogue) -> Owners:
+    found: dict[str | int, str] = {}
+    for each in catalogue.services:
+        known = [*each.cluster_ips, *each.external_ips, *(entry.address for entry in each.ingress)]
+        found |= dict.fromkeys([*known, *(port.node_port for port in each.ports)], each.name)
+    return found
+
+
+def _owner(owners: Owners, asked: Request | Probe) -> str:
+    return owners.get(asked.port) or owners.get(asked.address, "")
+
+
+def _predicted(oracle: Oracle, request: Request, source: str) -> set[str]:
     """The answers that may come, in the words of ``crossing``."""
     packet = Packet(request.address, request.port, request.protocol, source)
-    found = netfilter.trace(held.stations(packet.family), held.servers, packet, held.node)
-    assert sum(each.probability for each in found) == Fraction(1)
-    return {_answer(each, packet, packet.family) for each in found}
+    return {_answer(each, packet, packet.family) for each in oracle.outcomes(packet)}
 
 
 def _source(network: Crossing, request: Request, family: str) -> str:

@@ -17,7 +17,7 @@ import kube_proxy_tables
 import predictions
 import probes
 import pytest
-from predictions import agree, prediction
+from predictions import Oracle, agree
 from probes import NODE, Probe, Stage
 
 from sluice import addresses
@@ -93,7 +93,7 @@ def test_recorded_session_affinity(release: str, stage: Stage) -> None:
     ]
     with _holding(stage, path, text):
         found = sum(stage.seen(crowd).values(), start=collections.Counter())
-    predicted = prediction(snapshot([(path.name, text)], NODE[IPV4]), crowd[0])
+    predicted = Oracle(snapshot([(path.name, text)], NODE[IPV4])).prediction(crowd[0])
     assert agree(predicted, found)
 
 
@@ -105,8 +105,8 @@ def test_kube_proxys_nftables(family: str, stage: Stage) -> None:
     stage.node.run("nft", "-f", "-", text=text)
     try:
         for dump in ("nft -j list ruleset", "nft list ruleset"):
-            held = snapshot([(dump, stage.node.shell(dump))], NODE[family])
-            faults = predictions.faults(held, list(asked(known, ends, family)), stage.seen, _is_sticky)
+            oracle = Oracle(snapshot([(dump, stage.node.shell(dump))], NODE[family]))
+            faults = predictions.faults(oracle, list(asked(known, ends, family)), stage.seen, _is_sticky)
             assert not faults, "\n".join(faults)
     finally:
         stage.node.run("nft", "delete", "table", "ip" if family == IPV4 else "ip6", "kube-proxy")
@@ -120,10 +120,10 @@ def _faults(stage: Stage, path: Path, traced: str, loaded: str) -> list[str]:
     """Where packets do something else with rules that are loaded than is traced in a text."""
     family = _family(path)
     ends = sorted({addresses.split_port(each)[0] for each in _ENDPOINT.findall(traced)})[:2]
-    held = snapshot([(path.name, traced)], NODE[family])
+    oracle = Oracle(snapshot([(path.name, traced)], NODE[family]))
     with _holding(stage, path, loaded):
         packets = list(asked(places(traced), ends, family))
-        return predictions.faults(held, packets, stage.seen, lambda _probe: "--rcheck" in traced)
+        return predictions.faults(oracle, packets, stage.seen, lambda _probe: "--rcheck" in traced)
 
 
 @contextlib.contextmanager
