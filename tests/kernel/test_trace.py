@@ -27,7 +27,7 @@ from predictions import P_MINIMUM, Oracle, Prediction, agree, samples
 from probes import Probe
 from test_differential import OF_STICKY, SERVICES, TIMES, _pod, _requests, _service, _settings
 
-from sluice import addresses, render
+from sluice import addresses, chance, render
 from sluice.addresses import FAMILIES, IPV4
 from sluice.backends.interface import Memo
 from sluice.backends.iptables.text import FILES
