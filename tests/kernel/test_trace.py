@@ -142,9 +142,7 @@ def _shares(
         [Probe("client", CROWD[family].format(number, client), *place) for client in range(1, SHARED + 1)]
         for number, place in enumerate(places, 1)
     ]
-    groups = _some(source, oracle, [[each] * SHARED for each in drawn], PLACES) + _some(
-        source, oracle, crowds, CROWDED
-    )
+    groups = _some(source, oracle, [[each] * SHARED for each in drawn], PLACES) + _some(source, oracle, crowds, CROWDED)
     found = probes.seen(network.hosts, [each for group in groups for each in group], 0.3)
     became = [
         (oracle.prediction(group[0]), sum((found[each] for each in set(group)), collections.Counter()))
