@@ -30,7 +30,6 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.sluice.lb.plugins.module_utils.sluice import variable_files
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import fleet
 from ansible_collections.sluice.lb.plugins.plugin_utils import told
 
 _GROUP = "load_balancers"
@@ -57,7 +56,7 @@ class CallbackModule(CallbackBase):
         self._catalogue: dict[str, Any] = {}
         self._refused = False
         self._nodes: dict[str, str] = {}
-        self._traces: dict[str, fleet.Answer] = {}
+        self._traces: dict[str, dict[str, Any]] = {}
         self._page = ""
         # Then the default callback shows no warning of a task that has changed nothing.
         shown = C.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name="default")
@@ -100,7 +99,11 @@ class CallbackModule(CallbackBase):
             self._say("sluice: faults, see above: nothing was done", odd=True)
             return
         if self._traces:
-            head, *trees = fleet.compared(self._traces)
+            # Of all playbooks one traces: the others start faster without.
+            from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import comparison
+
+            answers = {host: comparison.answer_of(values) for host, values in self._traces.items()}
+            head, *trees = comparison.compared(answers)
             self._say(f"sluice: {head}")
             for line in trees:
                 self._say(line)
@@ -138,7 +141,7 @@ class CallbackModule(CallbackBase):
                 self._say(f"{host.get_name()}: {values['msg']}")
             self._nodes[host.get_name()] = _of_node(values, check=bool(task.check_mode)) + _of_out(values)
         elif action == "sluice.lb.trace" and "packets" in values:
-            self._traces[host.get_name()] = fleet.answer_of(values)
+            self._traces[host.get_name()] = values
         elif values.get("taken_back"):
             self._nodes[host.get_name()] = "took its change back"
 

@@ -74,7 +74,7 @@ reason:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import fleet, live, notes, trace
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import comparison, live, notes, trace
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe.nft_values import DAMAGED
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
@@ -88,7 +88,7 @@ def main() -> None:
     try:
         held, to = live.dump(), module.params["to"]
         found = notes.noted(held, trace.traced(held, to, module.params["from"]))
-        packets = [each.fields() for each in fleet.told(held, found, to)]
+        packets = [each.fields() for each in comparison.told(held, found, to)]
     except trace.UnknownError as error:
         module.exit_json(changed=False, packets=[], reason=str(error).replace("--to ", ""))
     except trace.QuestionError as error:

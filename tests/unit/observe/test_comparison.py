@@ -7,7 +7,7 @@ from typing import Any
 
 import support
 
-from sluice.observe.fleet import Answer, answer_of, compared, told
+from sluice.observe.comparison import Answer, answer_of, compared, told
 from sluice.observe.snapshot import snapshot
 from sluice.observe.trace import traced
 
