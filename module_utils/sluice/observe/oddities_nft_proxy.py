@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..addresses import host_port
-from . import oddities_nft_elements
+from . import oddities_nft_elements, services_nftables
 from .nft_values import pattern
 from .nftables import Table
 from .oddities_nft_elements import CUT, PAST, Lacking
@@ -153,7 +153,7 @@ def _asks(rule: Sequence[Any], field: str) -> bool:
 
 
 def _is_mark(rule: Sequence[Any]) -> bool:
-    return any("mangle" in each or leads_to(each) == "mark-for-masquerade" for each in rule)
+    return any(map(services_nftables.is_mark, rule))
 
 
 def _external(name: str, rules: Sequence[Any]) -> Lacking:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from .. import addresses, names
-from .recover_ports import NOWHERE
+from .recover_ports import NAME, NOWHERE
 from .recover_rules import Rule, Rules, masquerade_bit
 from .recovered import Port, RecoverError
 
@@ -18,7 +18,6 @@ _ABOUT = re.compile(
     r"(?P<port>\S+) (?:cluster IP|external IP|loadbalancer IP|has no endpoints|has no local endpoints"
     r"|health check node port)"
 )
-_NAME = re.compile(r"(?P<namespace>[^/:\s]+)/(?P<service>[^/:\s]+)(?::(?P<name>[^/:\s]*))?")
 _NODE_PORTS = "kubernetes service nodeports"
 
 
@@ -32,7 +31,7 @@ def ports(rules: Rules) -> list[Port]:
         for rule in rules.of(table, chain):
             about = _ABOUT.fullmatch(rule.comment)
             name = about["port"] if about else rule.comment if chain == "KUBE-NODEPORTS" else ""
-            if name and _NAME.fullmatch(name) and rule.word("-p"):
+            if name and NAME.fullmatch(name) and rule.word("-p"):
                 found.setdefault((name, rule.word("-p")), []).append(rule)
     inner = {id(rule) for rule in rules.of("filter", "KUBE-SERVICES")}
     health = {name: rule.number for (name, _protocol), some in found.items() for rule in some if _is_health(rule)}
@@ -50,7 +49,7 @@ def _is_health(rule: Rule) -> bool:
 def _port(rules: Rules, name: str, protocol: str, all_of_it: Sequence[Rule], inner: Collection[int]) -> Port:
     """``inner``: the rules that are about cluster IPs, by their id."""
     some = [rule for rule in all_of_it if not _is_health(rule)]
-    parts = _NAME.fullmatch(name)
+    parts = NAME.fullmatch(name)
     inside = [rule for rule in some if rule.comment.endswith(" cluster IP")]
     none = [rule for rule in some if rule.comment.endswith((" has no endpoints", " has no local endpoints"))]
     cluster = inside or [rule for rule in none if id(rule) in inner]

@@ -12,7 +12,8 @@ from .recover_host_ports import HostPort
 from .recovered import Port, RecoverError
 from .service_ports import LOCAL, NO_LOCAL_ENDPOINTS, Endpoints, ServicePort
 
-_NAME = re.compile(r"(?P<namespace>[^/:\s]+)/(?P<service>[^/:\s]+)(?::(?P<name>[^/:\s]*))?")
+NAME = re.compile(r"(?P<namespace>[^/:\s]+)/(?P<service>[^/:\s]+)(?::(?P<name>[^/:\s]*))?")
+"""How rules call a service port, whatever characters."""
 
 NOWHERE = {addresses.IPV4: "0.0.0.0/32", addresses.IPV6: "::/128"}
 """The network of node ports where no address serves them."""
@@ -42,7 +43,7 @@ def some(names: Collection[str]) -> str:
 
 def port_of(found: ServicePort) -> Port:
     """What manifests say of a service port. Raises RecoverError."""
-    name = _NAME.fullmatch(found.name)
+    name = NAME.fullmatch(found.name)
     if name is None or not forms.SERVICE_PORT.fullmatch(found.name):
         raise RecoverError(f"{found.name!r} is no name of a Service's port")
     if not found.cluster_ip:
