@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from .. import addresses, settings
 from ..catalogue import yaml_text
-from ..view import LARGE_CLUSTER
 from . import (
     recover_flat,
     recover_host_ports,
@@ -24,7 +23,7 @@ from . import (
 )
 from .nftables import Table
 from .recover_host_ports import HostPort
-from .recover_ports import BY_INTERFACE, Found, some
+from .recover_ports import Found, some
 from .recover_rules import Rules
 from .recovered import Object, Port, RecoverError
 from .snapshot import Snapshot
@@ -109,7 +108,7 @@ def _recover(held: Snapshot, node: str) -> Recovered:
         elif state.has("CLUSTER-IP"):
             found = _of_ipvs(state, of, own)
         else:
-            found = _of_iptables(of)
+            found = recover_iptables.found(of)
         ports += found.ports
         host_ports += found.host_ports
         warnings += found.warnings
@@ -166,16 +165,6 @@ def _of_host_ports(held: Snapshot, found: Sequence[HostPort]) -> list[str]:
     if uids:
         warnings.append(f"{some(uids)}: no rule tells a Pod's uid, after which its host ports' chains are called")
     return warnings
-
-
-def _of_iptables(rules: Rules) -> Found:
-    ports = recover_iptables.ports(rules)
-    said = recover_iptables.variables(rules, ports)
-    commented = recover_iptables.comments_endpoints(rules, ports)
-    if commented != (sum(len(port.targets) for port in ports) <= LARGE_CLUSTER):
-        said["endpoint_comments"] = "always" if commented else "never"
-    warnings = [f"{rules.family}: {BY_INTERFACE}"] if recover_iptables.by_interface(rules, ports) else []
-    return Found(ports, said, warnings, list(recover_host_ports.of_rules(rules)))
 
 
 def _of_ipvs(state: recover_ipvs.State, rules: Rules, own: set[str]) -> Found:

@@ -13,7 +13,7 @@ from .recovered import Port, RecoverError
 from .service_ports import LOCAL, NO_LOCAL_ENDPOINTS, Endpoints, ServicePort
 
 NAME = re.compile(r"(?P<namespace>[^/:\s]+)/(?P<service>[^/:\s]+)(?::(?P<name>[^/:\s]*))?")
-"""How rules call a service port, whatever characters."""
+"""What is meant to be the name of a service port, whether a Service may be called so or not."""
 
 NOWHERE = {addresses.IPV4: "0.0.0.0/32", addresses.IPV6: "::/128"}
 """The network of node ports where no address serves them."""

@@ -6,6 +6,7 @@ import functools
 from typing import NamedTuple
 
 from .iptables_rules import Match, Tables, Target, comment, taken_apart
+from .services_iptables import dispatch
 
 
 class Rule(NamedTuple):
@@ -38,28 +39,28 @@ class Rules:
     """The rules of one family's tables."""
 
     def __init__(self, tables: Tables, family: str) -> None:
-        self._tables = tables
+        self.tables = tables
         self.family = family
         self._read: dict[tuple[str, str], list[Rule]] = {}
 
     def has(self, table: str, chain: str) -> bool:
-        return self._tables.chain(table, chain) is not None
+        return self.tables.chain(table, chain) is not None
 
     def of(self, table: str, chain: str) -> list[Rule]:
         key = table, chain
         if key not in self._read:
-            self._read[key] = [rule_of(text) for text in self._tables.chain(table, chain) or ()]
+            self._read[key] = [rule_of(text) for text in self.tables.chain(table, chain) or ()]
         return self._read[key]
 
     @functools.cached_property
     def trailing_colon(self) -> bool:
         """Whether ports without a name leave their colon, as up to Kubernetes 1.18."""
-        chains = (("nat", "KUBE-SERVICES"), ("nat", "KUBE-NODEPORTS"), ("filter", "KUBE-SERVICES"))
-        return any(rule.comment.partition(" ")[0].endswith(":") for chain in chains for rule in self.of(*chain))
+        texts = (rule.text for _table, _chain, rule in dispatch(self.tables))
+        return any(comment(text).partition(" ")[0].endswith(":") for text in texts)
 
     def is_layout_ext(self) -> bool:
         """Whether a kube-proxy since 1.24 has made them."""
-        chains = self._tables.rules.get("nat", {})
+        chains = self.tables.rules.get("nat", {})
         return self.has("filter", "KUBE-PROXY-FIREWALL") or any(chain.startswith("KUBE-EXT-") for chain in chains)
 
 

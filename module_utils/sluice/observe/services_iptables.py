@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from ..addresses import host_network
+from ..addresses import ANY, host_network
 from ..backends.iptables.text import PREFIX_CHAIN
 from .iptables_matches import exact
 from .iptables_rules import Tables, comment, target_name
@@ -149,8 +149,13 @@ def _port(port: ServicePort, rules: Sequence[tuple[str, str, Dispatch]], chains:
                 refused[rule.address] = None
             else:
                 port = port._replace(node_port=rule.port, outside=rule.said)
-    external.update({ip: None for ip in refused if ip not in balanced})
-    port = port._replace(external_ips=tuple(external), load_balancer_ips=tuple(balanced), entries=len(rules))
+    unsure = tuple(ip for ip in refused if ip not in external and ip not in balanced)
+    port = port._replace(
+        external_ips=(*external, *unsure),
+        unsure_ips=unsure,
+        load_balancer_ips=tuple(balanced),
+        entries=len(rules),
+    )
     return _with_chains(port, digest, inside, outside, chains)
 
 
@@ -164,22 +169,33 @@ def _with_chains(
     if not port.outside and any(comment(text).endswith(NO_LOCAL_ENDPOINTS) for text in xlb):
         port = port._replace(outside=NO_LOCAL_ENDPOINTS)
     seconds = [_SECONDS.search(text) for part in ("SVC", "SVL", "XLB") for text in own.get(part, ())[:3]]
-    ranges = [found[1] for text in firewall for found in [_SOURCE.match(text)] if found and "KUBE-MARK" not in text]
     vips = set(map(host_network, port.load_balancer_ips))
+    sources = list(_sources(firewall))
+    ranges = () if set(sources) <= {""} else dict.fromkeys(each for each in sources if each not in vips)
     ends = {target_name(text) for text in (*own.get("SVC", ()), *own.get("SVL", ()), *xlb)}
     return port._replace(
         endpoints=cluster,
         local_endpoints=local,
         affinity_seconds=next((int(found[1]) for found in seconds if found), 0),
-        source_ranges=tuple(dict.fromkeys(each for each in ranges if each not in vips)),
+        source_ranges=tuple(each or ANY[port.family] for each in ranges),
+        # From the load balancer's own address comes what the node sends to it.
+        node_may_enter=not vips.isdisjoint(sources),
         internal_policy=_internal(port, set(inside)),
         external_policy=_external(port, set(outside), firewall, ext),
         # A node that may enter has a rule for that, but what ranges it is in its rules do not tell.
         entries=port.entries
         + sum(map(len, own.values()))
-        - sum(each in vips for each in ranges)
+        - sum(each in vips for each in sources)
         + sum(len(chains.get(end, ())) for end in ends if end.startswith("KUBE-SEP-")),
     )
+
+
+def _sources(firewall: Iterable[str]) -> Iterator[str]:
+    """The networks that a firewall chain lets through, ``""`` for all."""
+    for text in firewall:
+        if OF_A_SERVICE.match(target_name(text)):
+            source = _SOURCE.match(text)
+            yield source[1] if source else ""
 
 
 def _internal(port: ServicePort, parts: set[str]) -> str:
@@ -194,7 +210,7 @@ def _external(port: ServicePort, parts: set[str], firewall: Iterable[str], ext: 
         parts |= {found[1] for found in map(OF_A_SERVICE.match, targets) if found}
     if "XLB" in parts or port.outside == NO_LOCAL_ENDPOINTS:
         return LOCAL
-    if "EXT" in parts:
+    if "EXT" in parts and ext:
         return (
             CLUSTER if any(text.endswith("-j KUBE-MARK-MASQ") and "-m addrtype" not in text for text in ext) else LOCAL
         )

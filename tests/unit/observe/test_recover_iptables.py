@@ -75,6 +75,19 @@ def test_what_has_no_endpoints() -> None:
     assert other == WEB._replace(targets=(), refused=("192.0.2.9",))
 
 
+def test_the_policy_of_what_has_no_endpoints() -> None:
+    """Up to 1.23 a chain tells it to which no rule leads."""
+    service = _service(type="NodePort", externalTrafficPolicy="Local")[0]
+    for compat in ("1.18", "1.20"):
+        (port,) = recover_iptables.ports(_rules(service, compat=compat))
+        assert port == WEB._replace(targets=(), node_port=30080, external_local=True)
+
+
+def test_other_rules_are_no_services() -> None:
+    text = '-A KUBE-SERVICES -d 192.0.2.1/32 -p tcp -m comment --comment "see a/b" -m tcp --dport 80 -j ACCEPT'
+    assert not recover_iptables.ports(Rules(Tables(f"*nat\n{text}\n"), IPV4))
+
+
 def test_others_have_the_endpoints() -> None:
     (port,) = recover_iptables.ports(_rules(*_service(internalTrafficPolicy="Local"), node_name="node3"))
     assert port == WEB._replace(targets=(), internal_local=True, elsewhere=True)
@@ -102,15 +115,15 @@ def test_others_have_the_endpoints() -> None:
 )
 def test_settings(given: dict[str, Any], found: dict[str, Any]) -> None:
     rules = _rules(*_service(), **{"cluster_cidrs": [], **given})
-    said = recover_iptables.variables(rules, recover_iptables.ports(rules))
+    said = recover_iptables.variables(rules)
     assert said == {"cluster_cidrs": [], "compat": "1.36", **found}
 
 
 def test_comments_of_endpoints() -> None:
     for comments, expected in (("always", True), ("never", False)):
         rules = _rules(*_service(), endpoint_comments=comments)
-        assert recover_iptables.comments_endpoints(rules, recover_iptables.ports(rules)) is expected
-    assert recover_iptables.comments_endpoints(_rules(), ())
+        assert recover_iptables.comments_endpoints(rules) is expected
+    assert recover_iptables.comments_endpoints(_rules())
 
 
 def test_the_node_may_enter() -> None:
@@ -132,6 +145,5 @@ def test_interfaces_tell_no_networks() -> None:
     text = support.rendered(support.catalogue(*_service()), support.node(cluster_cidrs=["10.244.0.0/16"]))[FILES[IPV4]]
     asked = text.replace("! -s 10.244.0.0/16 ", "! -i cbr0 ")
     rules = Rules(Tables(asked), IPV4)
-    found = recover_iptables.ports(rules)
-    assert recover_iptables.by_interface(rules, found)
-    assert recover_iptables.variables(rules, found) == {"cluster_cidrs": [], "compat": "1.36"}
+    assert recover_iptables.by_interface(rules)
+    assert recover_iptables.variables(rules) == {"cluster_cidrs": [], "compat": "1.36"}

@@ -64,3 +64,40 @@ def test_a_tree_of_prefix_chains_has_what_the_list_has() -> None:
         found[dispatch] = sorted(_ports(written["iptables.rules"]))
     assert ("KUBE-PFX-" in written["iptables.rules"], len(found["linear"])) == (True, 40)
     assert found["prefix"] == found["linear"]
+
+
+def _behind_a_firewall(*rules: str) -> ServicePort:
+    about = '-m comment --comment "ns/web loadbalancer IP"'
+    (found,) = _ports(
+        f"*nat\n-A KUBE-SERVICES -d 192.0.2.9/32 -p tcp {about} -m tcp --dport 80 -j KUBE-FW-A\n"
+        + "".join(f"-A KUBE-FW-A {rule.format(about)}\n" for rule in rules)
+    )
+    return found
+
+
+def test_who_may_enter() -> None:
+    """A rule without a source is for all, of which up to 1.23 there was one beside those of other networks."""
+    one, everyone = "-s 10.0.0.0/8 {} -j KUBE-XLB-A", "{} -j KUBE-XLB-A"
+    node, rest = "-s 192.0.2.9/32 {} -j KUBE-XLB-A", "{} -j KUBE-MARK-DROP"
+    for rules, ranges, node_may_enter in (
+        ([everyone, rest], (), False),
+        ([one, rest], ("10.0.0.0/8",), False),
+        ([one, node, rest], ("10.0.0.0/8",), True),
+        ([one, everyone, node, rest], ("10.0.0.0/8", "0.0.0.0/0"), True),
+        ([everyone, node, rest], ("0.0.0.0/0",), True),
+    ):
+        found = _behind_a_firewall(*rules)
+        assert (found.source_ranges, found.node_may_enter) == (ranges, node_may_enter)
+
+
+def test_a_policy_of_which_no_rule_was_given() -> None:
+    assert _behind_a_firewall("-s 10.0.0.0/8 {} -j KUBE-EXT-A").external_policy == ""
+    assert _behind_a_firewall("-s 10.0.0.0/8 {} -j KUBE-XLB-A").external_policy == "Local"
+
+
+def test_whose_a_refused_address_is() -> None:
+    (found,) = _ports(
+        '*filter\n-A KUBE-EXTERNAL-SERVICES -d 192.0.2.9/32 -p tcp -m comment --comment "ns/web has no endpoints" '
+        "-m tcp --dport 80 -j REJECT --reject-with icmp-port-unreachable\n"
+    )
+    assert found.external_ips == found.unsure_ips == ("192.0.2.9",)
