@@ -75,6 +75,18 @@ def test_what_has_no_endpoints() -> None:
     assert other == WEB._replace(targets=(), refused=("192.0.2.9",))
 
 
+@pytest.mark.parametrize("compat", ["1.18", "1.20", "1.36"])
+def test_a_tree_of_prefix_chains(compat: str) -> None:
+    objects = [support.service(f"w{each}", ip=f"10.96.{each}.1", externalIPs=[f"192.0.2.{each}"]) for each in range(40)]
+    objects += [support.endpoint_slice("10.0.0.1", of=f"w{each}") for each in range(40)]
+    found = [
+        recover_iptables.found(_rules(*objects, compat=compat, iptables_dispatch=dispatch))
+        for dispatch in ("linear", "prefix")
+    ]
+    assert sorted(found[0].ports) == sorted(found[1].ports)
+    assert found[1].said == {**found[0].said, "iptables_dispatch": "prefix"}
+
+
 def test_the_policy_of_what_has_no_endpoints() -> None:
     """Up to 1.23 a chain tells it to which no rule leads."""
     service = _service(type="NodePort", externalTrafficPolicy="Local")[0]
