@@ -11,7 +11,7 @@ from ..backends.ipvs.text import VirtualAddress, VirtualServer
 from . import ipvs
 from .outcomes import ENDPOINT, PASS, Outcome, Step, gathered
 from .packets import Node, Packet, State
-from .walk import ACCEPT, DROP, REJECT, Chains, Trail, Walker, walk
+from .walk import ACCEPT, DROP, REJECT, Chains, Trail, Walker, together, walk
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forward", "output", "postrouting"
 
@@ -43,7 +43,7 @@ def trace(stations: Iterable[Station], servers: Servers, packet: Packet, node: N
     way = _Way(sorted(stations, key=lambda each: each.priority), servers)
     start = Walker(ACCEPT, State(packet, node), Fraction(1))
     ends = way.from_node(start) if node.has(packet.source) else way.from_outside(start)
-    return gathered(map(_outcome, [*ends, *way.over]))
+    return gathered(map(_outcome, together([*ends, *way.over], _end)))
 
 
 class _Way:
@@ -74,7 +74,7 @@ class _Way:
         """Through the chains of a hook with priorities from ``above`` up to ``below``."""
         for station in self._stations:
             if station.hook == hook and above <= station.priority < below and (nat or not station.is_nat):
-                found = list(self._ends(station, found))
+                found = together(self._ends(station, found), lambda each: each.sameness)
         return found
 
     def _ends(self, station: Station, found: Walkers) -> Iterator[Walker]:
@@ -120,7 +120,7 @@ class _Way:
             rule = f"-a {address.text} -r {real} {server.real[real].text}"
             step = Step("ipvs", name, rule, f"{server.scheduler}: one of {len(server.real)} real servers")
             state = walker.state._replace(virtual=address).sent_to(*addresses.split_port(real))
-            yield Walker(ACCEPT, state, walker.probability * share, Trail(walker.trail, step))
+            yield Walker(ACCEPT, state, walker.probability * share, Trail(walker.trail, step), walker.share)
         if not some:
             step = Step("ipvs", name, f"-A {address.text} {server.options}", "it has no real server to send to")
             self.over.append(walker._replace(verdict=REJECT, trail=Trail(walker.trail, step)))
@@ -129,6 +129,12 @@ class _Way:
 def _parted(found: Walkers) -> tuple[Walkers, Walkers]:
     """Those whose destination is the node itself, and the others."""
     return [each for each in found if each.state.is_here], [each for each in found if not each.state.is_here]
+
+
+def _end(walker: Walker) -> tuple[str, str, bool]:
+    """What tells ends apart (``outcomes.gathered``)."""
+    state, passes = walker.state, walker.verdict == ACCEPT
+    return walker.verdict, state.endpoint if passes else "", state.masqueraded and passes
 
 
 def _outcome(end: Walker) -> Outcome:

@@ -12,6 +12,7 @@ from sluice.backends.ipvs import text
 from sluice.observe.hooks import FORWARD, INPUT, OUTPUT, POSTROUTING, PREROUTING, Station, trace
 from sluice.observe.outcomes import DROP, ENDPOINT, PASS, REJECT, Outcome
 from sluice.observe.packets import Node, Packet, State
+from sluice.observe.snapshot import snapshot
 from sluice.observe.walk import ACCEPT, GO_ON, Act, Chains, Met
 
 NODE = Node(["10.0.0.10"])
@@ -133,3 +134,13 @@ def test_ipv6_answers_nobody_at_its_loopback() -> None:
     packet = Packet("fd00::1", 80, "tcp", "::1")
     (outcome,) = trace([_station(OUTPUT, Ruled(ACCEPT, "fd00::a"))], {}, packet, NODE)
     assert (outcome.verdict, outcome.path[-1].table) == (DROP, "routing")
+
+
+def test_ways_that_meet_again_are_one_for_all_chains() -> None:
+    """Sixty rules that count, sample or send back by chance, in each of the tables: packets do not part for good."""
+    sampled = "-m statistic --mode random --probability 0.25000000000 -j SAMPLED\n"
+    table = "*{0}\n:PREROUTING ACCEPT [0:0]\n:SAMPLED - [0:0]\n{1}-A SAMPLED -j RETURN\nCOMMIT\n"
+    text = "".join(table.format(name, f"-A PREROUTING {sampled}" * 60) for name in ("raw", "mangle", "nat"))
+    held = snapshot([("rules", text)])
+    (end,) = trace(held.stations("IPv4"), {}, Packet("192.0.2.9", 80), Node())
+    assert (end.verdict, end.probability) == ("pass", 1)

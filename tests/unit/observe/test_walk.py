@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 
 from sluice.observe.outcomes import Step
 from sluice.observe.packets import Node, Packet, State
-from sluice.observe.walk import ACCEPT, DROP, GO_ON, REJECT, RETURN, Act, Chains, CircleError, Met, Walker, walk
+from sluice.observe.walk import (
+    ACCEPT,
+    DROP,
+    GO_ON,
+    REJECT,
+    RETURN,
+    Act,
+    Chains,
+    CircleError,
+    Met,
+    Walker,
+    together,
+    walk,
+)
 
 STATE = State(Packet("10.96.0.1", 80), Node())
 
@@ -124,3 +137,48 @@ def test_all_ends_add_up_to_one(chains: dict[str, list[Ruled]], policy: str) -> 
     assert sum(end.probability for end in ends) == 1
     assert {end.verdict for end in ends} <= {ACCEPT, DROP, REJECT}
     assert all(end.probability > 0 for end in ends)
+
+
+def test_ways_that_meet_again_are_one() -> None:
+    """Sixty rules that send back half of the packets each: with a way for each of them there would be 2^60."""
+    half = Fraction(1, 2)
+    start = [Ruled(GO_ON, "a", half)] * 60 + [Ruled(GO_ON, "b", half)] * 60
+    sent_back, accepted = [Ruled(RETURN, "", half), Ruled(RETURN)], [Ruled(RETURN, "", half), Ruled(ACCEPT)]
+    chains = {"start": start, "a": sent_back, "b": accepted}
+    met = 0
+
+    class Counted(Back):
+        def meet(self, state: State) -> tuple[Sequence[Met], str]:
+            nonlocal met
+            met += 1
+            return super().meet(state)
+
+    counted = {name: [Counted(*rule) for rule in rules] for name, rules in chains.items()}
+    ends = list(walk(Chains("nat", counted.get), "start", ACCEPT, Walker(GO_ON, STATE, Fraction(1))))
+    assert sum(end.probability for end in ends) == 1
+    assert len(ends) <= 60 + 121, "one of each jump to b, and one of each place from which the chain is left"
+    assert met <= 120 * 121 / 2 + 2 * 120, "no rule is met more often than once from each place before it"
+
+
+class Back(Ruled):
+    """One that leaves the packet as it is."""
+
+    def meet(self, state: State) -> tuple[Sequence[Met], str]:
+        return [Met(self.chance, "so it is", Act(self.verdict, state, self.chain, self.goto))], "by chance"
+
+
+def test_the_likeliest_of_the_ways_that_meet_is_told() -> None:
+    tenth = Fraction(1, 10)
+    rules = [Back(GO_ON, "a", 3 * tenth), Back(GO_ON, "b", 3 * tenth), Back(ACCEPT)]
+    (end,) = together(
+        walk(
+            Chains("nat", {"start": rules, "a": [Back(GO_ON)], "b": [Back(RETURN)]}.get),
+            "start",
+            DROP,
+            Walker(GO_ON, STATE, Fraction(1)),
+        ),
+        lambda each: each.verdict,
+    )
+    assert end.probability == 1
+    assert end.share == Fraction(49, 100)
+    assert [step.rule for step in end.path] == ["accept"], "that of 49 of 100, before those of 30 and 21"
