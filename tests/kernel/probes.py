@@ -13,7 +13,7 @@ import re
 import resource
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import hosts
@@ -165,18 +165,35 @@ _TRANSPARENT = {socket.AF_INET: (socket.IPPROTO_IP, 19), socket.AF_INET6: (socke
 def seen(
     some: Mapping[str, hosts.Host], probes: Sequence[Probe], seconds: float
 ) -> dict[Probe, collections.Counter[Seen]]:
-    """Send packets, and ask the conntrack of the host ``node`` for their connections."""
+    """Send packets, and ask the conntrack of the host ``node`` for their connections.
+
+    Of a packet that tells nothing by chance, nothing is seen.
+    """
     node = some["node"]
     node.run("conntrack", "-F")
     own = {name: [probe for probe in probes if probe.host == name] for name in some}
     tasks = {name: some[name].start(lambda each=each: _send(each, seconds)) for name, each in own.items()}  # type: ignore[misc]
     sent = [(probe, *how) for name, task in tasks.items() for probe, how in zip(own[name], task.answer())]
     flows = _flows(node)
-    found: dict[Probe, collections.Counter[Seen]] = {}
+    taken = {*flows, *(known.back for known in flows.values())}
+    found: dict[Probe, collections.Counter[Seen]] = {probe: collections.Counter() for probe in probes}
     for probe, source_port, refused in sent:
         flow = (probe.protocol, probe.source, source_port, probe.address, probe.port)
-        found.setdefault(probe, collections.Counter())[_became(flow, flows.get(flow), refused=refused)] += 1
+        known = flows.get(flow)
+        if not (known and _evaded(flow, known, taken)):
+            found[probe][_became(flow, known, refused=refused)] += 1
     return found
+
+
+def _evaded(flow: Flow, known: _Known, taken: Collection[Flow]) -> bool:
+    """Whether the port may have been changed only because answers of another connection would come by the same way.
+
+    The kernel does so to what no rule masquerades as well, which is of no use as evidence then.
+    """
+    protocol, source, source_port, _destination, _port = flow
+    _same, whence, whence_port, target, target_port = known.back
+    wanted = (protocol, whence, whence_port, source, source_port)
+    return target == source and target_port != source_port and wanted in taken
 
 
 def _became(flow: Flow, known: _Known | None, *, refused: bool) -> Seen:
