@@ -12,7 +12,7 @@ from sluice.observe import outcomes
 
 ADDRESS, PORTS, EACH = "10.96.0.1", (40000, 40099), 80
 TURNS = 5
-"""Whose packets come first has its port: whether these are the node's or the clients', one turn alone leaves to chance."""
+"""Whose packet comes first has its port. Whether that is the node's or a client's, is not the same in all turns."""
 
 MASQUERADED = f"""
 table ip t {{
@@ -47,6 +47,8 @@ def test_a_port_that_had_to_make_way_is_no_masquerade(needs_root: None) -> None:
         endpoint = f"{PODS[IPV4][0]}:{PORT}"
         for _turn in range(TURNS):
             seen = probes.seen(some, [*clients, *[own] * EACH], 0.3)
-            assert set(seen[own]) == {Seen(outcomes.ENDPOINT, endpoint, masquerade=False)}
-            for each in clients:
-                assert seen[each] == {Seen(outcomes.ENDPOINT, endpoint, masquerade=True): 1}
+            assert Seen(outcomes.ENDPOINT, endpoint, masquerade=True) not in seen[own]
+            assert seen[own][Seen(outcomes.ENDPOINT, endpoint, masquerade=False)] > EACH / 10
+            # Where two choose one port at the same instant, the kernel drops the later packet.
+            reached = sum(seen[each][Seen(outcomes.ENDPOINT, endpoint, masquerade=True)] for each in clients)
+            assert reached > EACH / 2
