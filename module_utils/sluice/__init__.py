@@ -5,7 +5,8 @@ nodes and the ``sluice`` command. The data goes one way: manifests, catalogue, v
 
 The rooms, from the top. A module may import from its own room and from those below it::
 
-    command         the sluice command: arguments in, one call, lines out
+    command         the sluice command: its arguments, and how it ends
+    commands        what each of its subcommands does: one call, lines out
     manual          what the command says of itself: help, manual page, what shells complete
     inventory       the catalogue of an inventory, by Ansible
     variable_files  what is wrong with the files of an inventory's variables
