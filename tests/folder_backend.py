@@ -102,7 +102,7 @@ class FolderLayer:
     def frontends(self, files: Files, family: str) -> Frontends:
         return {}
 
-    def counters(self) -> Counters:
+    def counters(self, *, endpoints: bool = True) -> Counters:
         return Counters()
 
     def ours(self, files: Files) -> bool:

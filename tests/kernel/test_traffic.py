@@ -50,6 +50,12 @@ def counted(node: hosts.Node) -> dict[str, tuple[int, dict[str, int]]]:
     return node.call(read)
 
 
+def of_services_alone() -> bool:
+    """Whether it is the same of Services where endpoints are not asked for, which reads other chains or none."""
+    whole, entries = traffic.read(), traffic.read(endpoints=False)
+    return [each.entries for each in whole] == [each.entries for each in entries]
+
+
 KINDS = [
     *((plane, {}) for plane in cases.PLANES),
     *((variant, more) for variant in VARIANTS for more in ({"compat": "1.20"}, {"iptables_dispatch": "prefix"})),
@@ -72,6 +78,7 @@ def test_it_counts_what_was_sent(plane: str, more: dict[str, Any], network: load
     else:
         said = {host_port(answer.split()[0], int(answer.split()[1])): count for answer, count in answers.items()}
         assert found["s1"][1] == said
+    assert node.call(of_services_alone)
     # A change of another Service is nothing to count from anew.
     put(node, contents(plane, WEB, DNS, QUIET._replace(endpoints=cases.PODS[:4]), cases.Service(4), **more))
     network.ask(WEB.address, 80)

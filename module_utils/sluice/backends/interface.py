@@ -231,10 +231,11 @@ class Layer(Protocol):
     def frontends(self, files: Files, family: str) -> Frontends:
         """The UDP front ends of ``files``."""
 
-    def counters(self) -> Counters:
+    def counters(self, *, endpoints: bool = True) -> Counters:
         """What came in and where it went to. Nothing where this layer has no Services, or not for this user.
 
-        Raises NodeError where it could not be read.
+        ``endpoints``: whether they are asked for; without them a layer may read much less of the kernel. Raises
+        NodeError where it could not be read.
         """
 
     def ours(self, files: Files) -> bool:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import functools
 import json
 import re
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from ..lines import shared
-from .model import Catalogue, Endpoint, EndpointSlice, Service
+from .model import Catalogue, Endpoint, EndpointSlice, Ingress, Service, ServicePort
 
 _SLICES, _ENDPOINTS = Service._fields.index("slices"), EndpointSlice._fields.index("endpoints")
+_IPS, _EXTERNAL_IPS, _PORTS, _INGRESSES = (
+    Service._fields.index(name) for name in ("cluster_ips", "external_ips", "ports", "ingress")
+)
 _ADDRESS, _READY, _STILL_SERVING, _TERMINATING = (
     Endpoint._fields.index(name) for name in ("address", "ready", "serving", "terminating")
 )
@@ -57,6 +61,51 @@ def counts(text: str | None) -> Counts | None:
         return Counts(len(found[_SERVICES]), len(found[_HOST_PORTS]), len(endpoints), ready)
     except _FAULTS:
         return None
+
+
+def outline(text: str | None) -> Catalogue | None:
+    """The Services of a compiled catalogue with their names, addresses, ports and endpoints alone.
+
+    None where there is none, another release compiled it, or these fields have other values than they may have.
+    """
+    try:
+        rows = _rows(text)
+        if rows is None:
+            return None
+        services = rows[_SERVICES]
+        ports = [port for row in services for port in row[_PORTS]]
+        ingresses = [ingress for row in services for ingress in row[_INGRESSES]]
+        endpoints = [each for row in services for piece in row[_SLICES] for each in piece[_ENDPOINTS]]
+        for kind, found in ((ServicePort, ports), (Ingress, ingresses), (Endpoint, endpoints)):
+            if set(map(len, found)) - {len(kind._fields)}:
+                return None
+        words = [word for row in services for word in (row[0], row[1], *row[_IPS], *row[_EXTERNAL_IPS])]
+        words += [word for name, protocol, *_more in ports for word in (name, protocol)]
+        words += [ingress[0] for ingress in ingresses]
+        numbers = [number for _name, _protocol, port, _target, node_port in ports for number in (port, node_port)]
+        sound = {*map(type, words)} <= {str} and {*map(type, numbers)} <= {int}
+        return Catalogue(tuple(map(_outline, services))) if sound else None
+    except _FAULTS:
+        return None
+
+
+def _outline(row: Row) -> Service:
+    """A Service whose rows are as long as they have to be."""
+    slices = [(family, (), tuple(map(_new, repeat(Endpoint), each))) for family, _ports, each in row[_SLICES]]
+    return Service(
+        namespace=row[0],
+        name=row[1],
+        type=row[2],
+        cluster_ips=tuple(row[_IPS]),
+        ports=tuple(map(_new, repeat(ServicePort), row[_PORTS])),
+        slices=tuple(map(_new, repeat(EndpointSlice), slices)),
+        external_ips=tuple(row[_EXTERNAL_IPS]),
+        ingress=tuple(map(_new, repeat(Ingress), row[_INGRESSES])),
+    )
+
+
+_new = tuple.__new__
+"""A row costs little more than its own tuple."""
 
 
 def serving(text: str | None) -> dict[str, str]:

@@ -76,7 +76,11 @@ def _connections() -> dict[tuple[str, str, int], int]:
     from ..node import traffic
 
     with contextlib.suppress(NodeError):
-        return {entry: count.connections for found in traffic.read() for entry, count in found.entries.items()}
+        return {
+            entry: count.connections
+            for found in traffic.read(endpoints=False)
+            for entry, count in found.entries.items()
+        }
     return {}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..backends import registry
-from ..backends.interface import NO_COUNT, Count, Counters, Entry
+from ..backends.interface import Count, Counters, Entry
 from ..catalogue.model import Catalogue
 
 
@@ -39,9 +39,12 @@ class Counted(NamedTuple):
 Traffic = Mapping[ServicePort, Counted]
 
 
-def read() -> list[Counters]:
-    """What the kernel has counted, by layer. Nothing for others than root. Raises NodeError."""
-    found = [layer.counters() for layer in registry.layers()]
+def read(*, endpoints: bool = True) -> list[Counters]:
+    """What the kernel has counted, by layer; with ``endpoints`` by them as well, which takes several times as long.
+
+    Nothing for others than root. Raises NodeError.
+    """
+    found = [layer.counters(endpoints=endpoints) for layer in registry.layers()]
     return [each for each in found if each.entries]
 
 
@@ -58,13 +61,13 @@ def by_service(catalogue: Catalogue, counters: Iterable[Counters]) -> dict[Servi
         for entry, count in found.entries.items():
             port = port_at(entries, entry)
             if port:
-                totals[port] = totals.get(port, NO_COUNT).plus(count)
+                totals[port] = totals[port].plus(count) if port in totals else count
                 whole.update([port] if found.whole else ())
         for (entry, where), count in found.endpoints.items():
             port = port_at(entries, entry)
             if port:
                 own = endpoints.setdefault(port, {})
-                own[where] = own.get(where, NO_COUNT).plus(count)
+                own[where] = own[where].plus(count) if where in own else count
     order = [port for port in dict.fromkeys(entries.values()) if port in totals]
     return {port: Counted(totals[port], endpoints.get(port, {}), port in whole) for port in order}
 

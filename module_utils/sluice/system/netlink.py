@@ -147,6 +147,20 @@ def nft_tables(family: int) -> set[str]:
     return {name.rstrip(b"\0").decode() for name in found}
 
 
+def nft_has_chain(family: int, table: str, chain: str) -> bool:
+    """Whether nf_tables has a chain, also one of iptables-nft; not where the kernel does not tell."""
+    nft_msg_getchain, nfta_chain_table, nfta_chain_name = 0xA04, 1, 3
+    header = struct.pack("=BBH", family, 0, 0)  # nfgenmsg
+    names = [
+        attribute(kind, f"{name}\0".encode()) for kind, name in ((nfta_chain_table, table), (nfta_chain_name, chain))
+    ]
+    try:
+        with netfilter() as link:
+            return bool(list(ask(link, nft_msg_getchain, header + b"".join(names))))
+    except OSError:
+        return False
+
+
 def attribute(kind: int, value: bytes) -> bytes:
     """An attribute, padded so that another one can follow."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)

@@ -10,6 +10,7 @@ from support import catalogue, endpoint, endpoint_slice, service
 
 from sluice.catalogue import compiled, counts
 from sluice.catalogue.counts import Counts
+from sluice.catalogue.model import Service
 
 WEB = (service("web"), endpoint_slice("10.244.1.1", endpoint("10.244.1.2", ready=False), of="web"))
 DNS = (service("dns", ip="10.96.0.2"),)
@@ -114,3 +115,49 @@ def test_what_cannot_be_told(strange: str) -> None:
 
 def test_what_was_before_cannot_be_told() -> None:
     assert counts.difference(of_another_release(), text(*WEB)) == "1 Service"
+
+
+def test_an_outline_has_what_numbers_need() -> None:
+    whole = catalogue(
+        *WEB,
+        service("lb", ip="10.96.0.3", type="LoadBalancer", externalIPs=["198.51.100.7"], ingress=["203.0.113.10"]),
+        *POD,
+    )
+    found = counts.outline(compiled.text(whole))
+    assert found is not None
+    for outlined, each in zip(found.services, whole.services):
+        for field in ("namespace", "name", "type", "cluster_ips", "ports", "external_ips", "ingress"):
+            assert getattr(outlined, field) == getattr(each, field)
+        assert [piece.endpoints[0].ready for piece in outlined.slices] == [
+            piece.endpoints[0].ready for piece in each.slices
+        ]
+    assert len(found.services) == len(whole.services) == 2
+    assert counts.outline(None) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", 7),
+        ("cluster_ips", [None]),
+        ("cluster_ips", 7),
+        ("external_ips", [{}]),
+        ("ports", [["http", "TCP", "80", 80, 0]]),
+        ("ports", [["http", "TCP", 80]]),
+        ("ports", [[[], "TCP", 80, 80, 0]]),
+        ("ingress", [["203.0.113.10"]]),
+        ("ingress", [[7, "VIP"]]),
+        ("slices", [["IPv4", [], [["10.244.1.1"]]]]),
+        ("slices", [7]),
+    ],
+)
+def test_no_outline_of_what_is_no_service(field: str, value: Any) -> None:
+    head, _newline, rest = text(*WEB).partition("\n")
+    held = json.loads(rest[:-2])
+    held[0][0][Service._fields.index(field)] = value
+    assert counts.outline(f"{head}\n{json.dumps(held)}}}\n") is None
+
+
+@pytest.mark.parametrize("strange", ["x", "\n[[7],[],[],[]]}\n", of_another_release()])
+def test_no_outline(strange: str) -> None:
+    assert counts.outline(strange) is None

@@ -109,3 +109,8 @@ def test_attributes() -> None:
 def test_what_is_cut_off_has_an_end(data: bytes) -> None:
     assert len(list(netlink.attributes(data))) == len(data) // 4
     netlink.picked(data, (1,))
+
+
+def test_a_chain_that_is_not_there() -> None:
+    """Also for who may not ask, and in a kernel without nf_tables; tests/kernel has those that are there."""
+    assert not netlink.nft_has_chain(2, "nobody", "nothing")

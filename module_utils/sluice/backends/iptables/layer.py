@@ -185,11 +185,15 @@ class IptablesLayer:
         rules = files.get(text.FILES[family])
         return frontends.frontends(text.parse(rules)) if rules else {}
 
-    def counters(self) -> Counters:
+    def counters(self, *, endpoints: bool = True) -> Counters:
         if os.geteuid():
             return Counters()  # only root may read rules
-        waiting = [Tools(variant, family).counting() for variant in VARIANTS for family in addresses.FAMILIES]
-        return counters.counters([wait().decode() for wait in waiting])
+        every = [Tools(variant, family) for variant in VARIANTS for family in addresses.FAMILIES]
+        if endpoints:
+            waiting = [each.counting() for each in every]
+        else:
+            waiting = [each.counting_in(frontends.DISPATCH, text.PREFIX_CHAIN) for each in every]
+        return counters.counters([wait().decode() for wait in waiting], endpoints=endpoints)
 
     def ours(self, files: Files) -> bool:
         return not any(leftovers(rules) for rules in text.parse_files(files).values())

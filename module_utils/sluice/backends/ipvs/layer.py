@@ -161,7 +161,7 @@ class IpvsLayer:
             if protocol == "udp"
         }
 
-    def counters(self) -> Counters:
+    def counters(self, *, endpoints: bool = True) -> Counters:
         return kernel.counted()
 
     def ours(self, files: Files) -> bool:

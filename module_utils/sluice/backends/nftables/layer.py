@@ -196,7 +196,7 @@ class NftablesLayer:
     def frontends(self, files: Files, family: str) -> Frontends:
         return frontends.frontends(text.tables(files.get(text.FILE, "")).get(family, NO_TABLE))
 
-    def counters(self) -> Counters:
+    def counters(self, *, endpoints: bool = True) -> Counters:
         return kernel.counters()
 
     def ours(self, files: Files) -> bool:

@@ -74,3 +74,30 @@ def test_rules_of_others_and_of_no_service() -> None:
     text += "[9:9] -A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n"
     assert counters([text]).entries == {}
     assert counters([text]).endpoints == {}
+
+
+def listed(saved: str) -> str:
+    """What ``iptables -t nat -v -S`` prints of the dispatch."""
+    lines = [line.partition("] ")[2] for line in saved.splitlines() if line.startswith("[") and "KUBE-SE" in line]
+    assert lines
+    return "".join(
+        f"{head} -c 3 180 -j {target}\n" for head, _jump, target in (line.rpartition(" -j ") for line in lines)
+    )
+
+
+@pytest.mark.parametrize("dispatch", ["linear", "prefix"])
+@pytest.mark.parametrize("compat", RELEASES)
+def test_without_endpoints(compat: str, dispatch: str) -> None:
+    saved = counted(SERVICE, SLICE, compat=compat, iptables_dispatch=dispatch)
+    found = counters([saved], endpoints=False)
+    assert found.entries == counters([saved]).entries
+    assert found.endpoints == {}
+
+
+def test_rules_as_they_are_listed() -> None:
+    saved = counted(SERVICE, SLICE)
+    ways = {entry: count for entry, count in counters([saved]).entries.items() if entry.address}
+    assert counters([f"-N KUBE-SERVICES\n{listed(saved)}"], endpoints=False).entries == ways
+    rule = '-A KUBE-SERVICES -d 10.96.0.1/32 -p tcp -m comment --comment "a -c 1 2 b" -m tcp --dport 80 -c 7 420 -j X\n'
+    assert counters([rule], endpoints=False).entries == {WEB: Count(7, 7, 420)}
+    assert counters(["-N KUBE-NODEPORTS\n-A KUBE-NODEPORTS -c 1 60 -j X\n"], endpoints=False).entries == {}
