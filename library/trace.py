@@ -74,7 +74,7 @@ reason:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import comparison, live, notes, trace
+from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe import comparison, live, notes, services, trace
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.observe.nft_values import DAMAGED
 from ansible_collections.sluice.lb.plugins.module_utils.sluice.system.tools import NodeError
 
@@ -87,8 +87,9 @@ def main() -> None:
     gc.disable()  # builds large trees, and ends
     try:
         held, to = live.dump(), module.params["to"]
-        found = notes.noted(held, trace.traced(held, to, module.params["from"]))
-        packets = [each.fields() for each in comparison.told(held, found, to)]
+        ports = services.once(held)
+        found = notes.noted(held, trace.traced(held, to, module.params["from"], ports), ports=ports)
+        packets = [each.fields() for each in comparison.told(held, found, to, ports)]
     except trace.UnknownError as error:
         module.exit_json(changed=False, packets=[], reason=str(error).replace("--to ", ""))
     except trace.QuestionError as error:

@@ -24,7 +24,7 @@ _PATIENCE = 2.0
 
 def trace(arguments: argparse.Namespace) -> int:
     """Say which way a packet takes. The answer is no where it is rejected or dropped."""
-    from ..observe import notes, outcomes, trace, trace_text
+    from ..observe import notes, outcomes, services, trace, trace_text
     from ..system import connecting
 
     if arguments.ask and (arguments.dump or arguments.dir):
@@ -33,9 +33,10 @@ def trace(arguments: argparse.Namespace) -> int:
     if held is None:
         return output.FAILED
     with _sound(trace.QuestionError):
-        found = trace.traced(held, arguments.to, arguments.source)
+        ports = services.once(held)
+        found = trace.traced(held, arguments.to, arguments.source, ports)
         refusals = (lambda places: connecting.refusals(places, _PATIENCE)) if arguments.ask else None
-        found = notes.noted(held, found, refusals)
+        found = notes.noted(held, found, refusals, ports)
     if arguments.json:
         told = [each.fields() for each in found]
         output.say(json.dumps(told[0] if trace.is_place(arguments.to) else told))

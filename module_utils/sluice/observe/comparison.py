@@ -13,7 +13,7 @@ from .. import addresses
 from .oddity import few
 from .outcomes import DROP, ENDPOINT, REJECT
 from .service_ports import LOCAL
-from .services import services, ways_in
+from .services import Ports, once, ways_in
 from .snapshot import Snapshot
 from .trace import Traced, is_place
 from .trace_text import ENDS, fraction, packet_text, text
@@ -53,13 +53,16 @@ def answer_of(fields: Mapping[str, Any]) -> Answer:
     )
 
 
-def told(held: Snapshot, found: Sequence[Traced], to: str) -> list[Told]:
-    """What a node has to say of each packet that ``to`` asks for. Where that is an address, it is the same for all."""
+def told(held: Snapshot, found: Sequence[Traced], to: str, ports: Ports | None = None) -> list[Told]:
+    """What a node has to say of each packet that ``to`` asks for. Where that is an address, it is the same for all.
+
+    ``ports``: those of ``held``, where others ask for them as well.
+    """
     own = held.addresses - held.bound
     places = frozenset() if is_place(to) else frozenset(each for each in own if not addresses.is_loopback(each))
     local = {
         way
-        for port in services(held)
+        for port in (ports or once(held))()
         for way in ways_in(port, own)
         if (port.internal_policy if way[0] == port.cluster_ip else port.external_policy) == LOCAL
     }

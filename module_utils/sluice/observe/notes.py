@@ -13,7 +13,7 @@ from .oddity import few
 from .outcomes import ENDPOINT, PASS
 from .packets import PROTOCOLS, Packet
 from .service_ports import ServicePort
-from .services import services, ways_in
+from .services import Ports, once, ways_in
 from .snapshot import Snapshot
 from .trace import Traced
 
@@ -24,15 +24,17 @@ MOST = 100
 """Endpoints that are asked."""
 
 
-def noted(held: Snapshot, found: Sequence[Traced], refusals: Refusals | None = None) -> list[Traced]:
+def noted(
+    held: Snapshot, found: Sequence[Traced], refusals: Refusals | None = None, ports: Ports | None = None
+) -> list[Traced]:
     """The packets with notes. ``refusals``: asks endpoints for a connection, and says why those take none that do not.
 
-    Without it nobody is asked.
+    Without it nobody is asked. ``ports``: those of ``held``, where others ask for them as well.
     """
     passing = [each for each in found if any(outcome.verdict == PASS for outcome in each.outcomes)]
-    ports = services(held) if held.sysctls or passing else []
+    listed = (ports or once(held))() if held.sysctls or passing else []
     own = held.addresses - held.bound
-    ways = [(way, port) for port in ports for way in ways_in(port, own)]
+    ways = [(way, port) for port in listed for way in ways_in(port, own)]
     done = []
     for each in found:
         notes: list[str] = []

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+import functools
+from collections.abc import Collection, Sequence
+from typing import Any, Callable
 
 from .. import addresses
 from . import services_flat, services_iptables, services_ipvs, services_nftables
 from .service_ports import ServicePort
 from .snapshot import Snapshot
+
+Ports = Callable[[], Sequence[ServicePort]]
+"""Gives the service ports of a snapshot."""
+
+
+def once(snapshot: Snapshot) -> Ports:
+    """What finds its service ports when somebody first asks, and not again: thousands of them take seconds."""
+    return functools.lru_cache(maxsize=None)(lambda: services(snapshot))
 
 
 def services(snapshot: Snapshot) -> list[ServicePort]:

@@ -11,7 +11,7 @@ from .. import addresses
 from . import answers, hooks
 from .outcomes import Outcome
 from .packets import ELSEWHERE, PROTOCOLS, Node, Packet
-from .services import services, ways_in
+from .services import Ports, once, ways_in
 from .snapshot import Snapshot
 
 _PLACE = re.compile(r"(?P<address>\[[0-9a-fA-F:.]+\]|[0-9.]+):(?P<port>[0-9]{1,5})(?:/(?P<protocol>[a-z]+))?")
@@ -45,14 +45,18 @@ class Traced(NamedTuple):
         return {"packet": packet, "outcomes": told, "notes": list(self.notes)}
 
 
-def traced(held: Snapshot, to: str, source: str = "") -> list[Traced]:
+def traced(held: Snapshot, to: str, source: str = "", ports: Ports | None = None) -> list[Traced]:
     """What becomes of packets to ``ADDRESS:PORT[/PROTOCOL]``, or to all of the Service ``NAMESPACE/NAME[:PORT]``.
 
-    ``source``: the client's address; without one it is one that no rule names. Raises QuestionError and
-    ``walk.CircleError``.
+    ``source``: the client's address; without one it is one that no rule names. ``ports``: those of ``held``, where
+    others ask for them as well. Raises QuestionError and ``walk.CircleError``.
     """
     sender = _address(source) if source else ELSEWHERE
-    packets = [packet for packet in _packets(held, to) if not sender or addresses.family_of(sender) == packet.family]
+    packets = [
+        packet
+        for packet in _packets(held, to, ports or once(held))
+        if not sender or addresses.family_of(sender) == packet.family
+    ]
     if not packets:
         raise QuestionError(f"--from {source} is of another address family than {to}")
     stations = {family: held.stations(family) for family in {packet.family for packet in packets}}
@@ -67,7 +71,7 @@ def is_place(to: str) -> bool:
     return _PLACE.fullmatch(to) is not None
 
 
-def _packets(held: Snapshot, to: str) -> Iterator[Packet]:
+def _packets(held: Snapshot, to: str, ports: Ports) -> Iterator[Packet]:
     place = _PLACE.fullmatch(to)
     if place:
         protocol = place["protocol"] or PROTOCOLS[0]
@@ -79,7 +83,7 @@ def _packets(held: Snapshot, to: str) -> Iterator[Packet]:
         return
     if "/" not in to:
         raise QuestionError(f"--to {to}: is neither ADDRESS:PORT[/PROTOCOL] nor NAMESPACE/NAME[:PORT]")
-    found = [port for port in services(held) if to in (port.name, port.name.rpartition(":")[0])]
+    found = [port for port in ports() if to in (port.name, port.name.rpartition(":")[0])]
     if not found:
         raise UnknownError(f"--to {to}: the rules name no such Service")
     ways = (way for port in found for way in ways_in(port, held.addresses))

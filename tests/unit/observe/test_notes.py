@@ -8,6 +8,8 @@ import support
 
 from sluice.observe import trace_text
 from sluice.observe.notes import Place, noted
+from sluice.observe.service_ports import ServicePort
+from sluice.observe.services import services
 from sluice.observe.snapshot import Snapshot, snapshot
 from sluice.observe.trace import traced
 
@@ -65,3 +67,18 @@ def test_endpoints_are_asked() -> None:
         "only endpoints of TCP can be asked",
     )
     assert _notes(_held(), "10.96.0.9:80", refusals=refusals) == (), "there are none"
+
+
+def test_services_are_asked_for_where_they_are_needed() -> None:
+    asked = []
+    held = _held()
+
+    def ports() -> list[ServicePort]:
+        asked.append(None)
+        return services(held)
+
+    live = held._replace(sysctls={"net.ipv4.ip_forward": "0"})
+    assert noted(live, traced(live, "shop/web", "", ports), ports=ports) == noted(live, traced(live, "shop/web"))
+    assert len(asked) == 2, "of who to ask for, and who is at that address"
+    noted(held, traced(held, "10.96.0.1:80", "", ports), ports=ports)
+    assert len(asked) == 2, "rules of an address say it all"

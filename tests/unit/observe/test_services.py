@@ -5,7 +5,7 @@ from __future__ import annotations
 import support
 
 from sluice.observe.service_ports import ServicePort
-from sluice.observe.services import services, ways_in
+from sluice.observe.services import once, services, ways_in
 from sluice.observe.snapshot import snapshot
 
 RULES = (
@@ -32,6 +32,13 @@ def test_they_are_sorted() -> None:
         "shop/b",
         "shop/c",
     ]
+
+
+def test_they_are_found_once() -> None:
+    held = snapshot([("rules", RULES)])
+    ports = once(held)
+    assert ports() == services(held)
+    assert ports() is ports()
 
 
 def test_ways_in() -> None:
