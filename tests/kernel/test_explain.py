@@ -6,10 +6,12 @@ import json
 
 import cases
 import hosts
+import pytest
 import support
 
 from sluice import render
 from sluice.addresses import IPV4, IPV6
+from sluice.observe import live
 from sluice.system import linux
 
 SERVICES = [cases.Service(1, cases.PODS[:3], node_port=30001), cases.Service(2, cases.PODS[:1]), cases.Service(3, ())]
@@ -53,3 +55,34 @@ def test_a_bridge_is_seen(node: hosts.Node) -> None:
     if node.call(lambda: linux.sysctl("net.bridge.bridge-nf-call-iptables")) is not None:
         node.run("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0")
     assert "(cni0)" in node.sluice("explain").stdout
+
+
+BASE = "table ip raw { chain PREROUTING { type filter hook prerouting priority -300; }; }"
+UNSHOWN = {
+    "another table": "table inet raw { chain c { type filter hook input priority 0; }; }",
+    "a set": f"{BASE}; add rule ip raw PREROUTING ip saddr {{ 192.0.2.1, 192.0.2.2 }} drop",
+    "a map": f"{BASE}; add rule ip raw PREROUTING udp dport vmap {{ 9: drop }}",
+    "another expression": f"{BASE}; add rule ip raw PREROUTING numgen random mod 2 == 1 drop",
+    "another base chain": f"{BASE}; add chain ip raw mine {{ type filter hook input priority 5; }}",
+}
+
+
+@pytest.mark.parametrize("what", UNSHOWN)
+def test_nft_lists_what_iptables_does_not_show(what: str, node: hosts.Node) -> None:
+    """And nothing else: rules of iptables-nft are read once."""
+    put(node, "nft")
+
+    def listed() -> list[str]:
+        return node.call(lambda: sorted(f"{table.family} {table.name}" for table in live.dump().nftables))
+
+    assert listed() == []
+    node.run("nft", "-f", "-", text=UNSHOWN[what].replace("; add", "\nadd"))
+    assert listed() == ["inet raw" if what == "another table" else "ip raw"]
+    node.run("iptables-nft", "-t", "mangle", "-A", "INPUT", "-m", "mark", "--mark", "9", "-j", "ACCEPT")
+    assert len(listed()) == 1
+
+
+def test_nft_lists_all_where_iptables_is_another_one(node: hosts.Node) -> None:
+    put(node, "nftables")
+    listed = node.call(lambda: [(table.family, table.name) for table in live.dump().nftables])
+    assert {family for family, _name in listed} == {"ip", "ip6"}

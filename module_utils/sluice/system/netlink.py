@@ -161,6 +161,16 @@ def nft_has_chain(family: int, table: str, chain: str) -> bool:
         return False
 
 
+def nft_tables_with_sets(family: int) -> set[str]:
+    """The names of those tables of a family that have sets or maps, also such as have no name. Raises OSError."""
+    nft_msg_getset, nfta_set_table = 0xA0A, 1
+    header = struct.pack("=BBH", family, 0, 0)  # nfgenmsg
+    with netfilter() as link:
+        answers = list(ask(link, nft_msg_getset, header, DUMP))
+    found = (dict(attributes(data, len(header)))[nfta_set_table] for data in answers if data[0] == family)
+    return {name.rstrip(b"\0").decode() for name in found}
+
+
 def attribute(kind: int, value: bytes) -> bytes:
     """An attribute, padded so that another one can follow."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)

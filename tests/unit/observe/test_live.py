@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -62,4 +63,37 @@ def test_failure(says: str, why: str, programs: Path) -> None:
 def test_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(NodeError, match=r"needs root$"):
+        live.dump()
+
+
+NAMES = (("ip", "nat"), ("inet", "mine"))
+MINE = json.dumps({"nftables": [{"chain": {"family": "inet", "table": "mine", "name": "c", "handle": 1}}]})
+TABLES = json.dumps({"nftables": [{"table": {"family": family, "name": name}} for family, name in NAMES]})
+
+
+@pytest.mark.parametrize(
+    ("tables", "table"),
+    [
+        (f"echo '{TABLES}'", f"echo '{MINE}'"),
+        (f"echo '{TABLES}'", "exit 1"),
+        ("echo '[]'", "exit 1"),
+        ("echo nonsense", "exit 1"),
+        ("echo '{\"nftables\": [7]}'", "exit 1"),
+        ("true", "exit 1"),
+    ],
+)
+def test_what_only_nft_prints(tables: str, table: str, programs: Path) -> None:
+    """Whatever becomes of the shorter way; tests/kernel has what is left out on it."""
+    places.script(programs / "iptables-nft-save", "echo '*nat'; echo ':OUTPUT ACCEPT [0:0]'; echo COMMIT")
+    places.script(
+        programs / "nft",
+        f"case \"$*\" in '-j list tables') {tables} ;; '-j list table inet mine') {table} ;; "
+        f"'-j list ruleset') echo '{MINE}' ;; *) exit 1 ;; esac",
+    )
+    assert [(each.family, each.name) for each in live.dump().nftables] == [("inet", "mine")]
+
+
+def test_nft_that_fails(programs: Path) -> None:
+    places.script(programs / "nft", "echo no netlink >&2; exit 1")
+    with pytest.raises(NodeError, match=r"^nft -j list tables: no netlink$"):
         live.dump()
