@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from ..backends.ipvs.ipset_text import IpSet
 from ..backends.ipvs.text import VirtualAddress, VirtualServer
 from .iptables_matches import Members
-from .packets import Packet, within
+from .packets import ELSEWHERE, Packet, within
 
 _UNWEIGHTED = ("rr", "lc", "dh", "lblc", "lblcr", "sed", "nq")
 """Schedulers by which a real server's weight, but 0, says nothing of its share where no connection lasts."""
@@ -19,22 +20,49 @@ def members(found: IpSet) -> Members:
 
     Asked for what no dump tells, it raises ValueError: the client's port, interfaces, MAC addresses, sets of sets.
     """
-    kind = found.header.partition(" ")[0]
+    kind, *options = found.header.split(" ")
     fields = kind.partition(":")[2].split(",")
     wide = [field == "net" for field in fields]
     if not any(wide):
         exact_ones = frozenset(found.members)
-        return lambda packet, directions: ",".join(_values(kind, fields, packet, directions)) in exact_ones
-    networks: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        mask = _mask(options)
+        return lambda packet, directions: ",".join(_values(kind, fields, packet, directions, mask)) in exact_ones
+    networks: dict[tuple[str, ...], list[tuple[tuple[str, ...], bool]]] = {}
     for member in found.members:
         exact, nets = _parted(member.split(","), wide)
-        networks.setdefault(exact, []).append(nets)
+        networks.setdefault(exact, []).append((nets, member not in found.nomatch))
+    if found.nomatch:
+        for several in networks.values():
+            several.sort(key=lambda each: [-_length(net) for net in each[0]])
 
     def inside(packet: Packet, directions: str) -> bool:
+        """The smallest network that has it decides: of two in a member, that of the first one (ip_set_hash_gen.h)."""
         exact, own = _parted(_values(kind, fields, packet, directions), wide)
-        return any(all(map(within, own, nets)) for nets in networks.get(exact, ()))
+        return next((matches for nets, matches in networks.get(exact, ()) if all(map(within, own, nets))), False)
 
     return inside
+
+
+def _length(net: str) -> int:
+    """How long the prefix of a network is; of a whole address it is longer than any."""
+    _address, slash, length = net.partition("/")
+    return int(length) if slash and length.isdecimal() else 129
+
+
+def _mask(options: Sequence[str]) -> str:
+    """What is looked at of addresses, as a length or as an address; empty: all."""
+    given = dict(zip(options, options[1:]))
+    return given.get("netmask") or given.get("bitmask") or ""
+
+
+def _masked(address: str, mask: str) -> str:
+    """Raises ValueError."""
+    if not mask or address == ELSEWHERE:
+        return address
+    if mask.isdecimal():
+        return str(ipaddress.ip_network(f"{address}/{mask}", strict=False).network_address)
+    own = ipaddress.ip_address(address)
+    return str(type(own)(int(own) & int(ipaddress.ip_address(mask))))
 
 
 def _parted(values: Sequence[str], wide: Sequence[bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -43,7 +71,7 @@ def _parted(values: Sequence[str], wide: Sequence[bool]) -> tuple[tuple[str, ...
     return tuple(each for each, is_wide in parted if not is_wide), tuple(each for each, is_wide in parted if is_wide)
 
 
-def _values(kind: str, fields: Sequence[str], packet: Packet, directions: str) -> list[str]:
+def _values(kind: str, fields: Sequence[str], packet: Packet, directions: str, mask: str = "") -> list[str]:
     """What a packet has of each field of a set. Raises ValueError."""
     ends = {"dst": packet.destination, "src": packet.source}
     asked = directions.split(",")
@@ -52,7 +80,7 @@ def _values(kind: str, fields: Sequence[str], packet: Packet, directions: str) -
     values = []
     for field, direction in zip(fields, asked):
         if field in ("ip", "net") and direction in ends:
-            values.append(ends[direction])
+            values.append(_masked(ends[direction], mask))
         elif (field, direction) == ("port", "dst"):
             values.append(str(packet.port) if kind.startswith("bitmap") else f"{packet.protocol}:{packet.port}")
         else:

@@ -55,7 +55,7 @@ class _Sets:
 
     def __init__(self, held: Mapping[str, IpSet]) -> None:
         self.held = held
-        self._members = {name: frozenset(found.members) for name, found in held.items()}
+        self._members = {name: frozenset(found.matching) for name, found in held.items()}
 
     def of(self, name: str) -> frozenset[str]:
         return self._members.get(name, frozenset())

@@ -43,7 +43,7 @@ class State:
 
     def members(self, name: str) -> tuple[str, ...]:
         found = self._sets.get(set_name(name, self.family))
-        return found.members if found else ()
+        return found.matching if found else ()
 
     def keys(self, name: str) -> dict[_Key, list[str]]:
         """The members of a set of addresses and ports, by these."""

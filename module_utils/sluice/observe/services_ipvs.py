@@ -118,7 +118,7 @@ class Kinds:
     """What the addresses of virtual servers are, by kube-proxy's IP sets."""
 
     def __init__(self, sets: _Sets) -> None:
-        self._sets = {name: frozenset(found.members) for name, found in sets.items()}
+        self._sets = {name: frozenset(found.matching) for name, found in sets.items()}
 
     def _has(self, name: str, at: VirtualAddress, member: str) -> bool:
         prefix = "KUBE-6-" if ":" in at.address else "KUBE-"

@@ -13,8 +13,9 @@ from sluice.observe.packets import ELSEWHERE, Packet
 PACKET = Packet("10.96.0.1", 80, "tcp", "10.1.0.1")
 
 
-def _asked(kind: str, member: str, directions: str, packet: Packet = PACKET) -> bool:
-    held = ipset_text.parse(f"create A {kind}\nadd A {member}\n")
+def _asked(kind: str, members: str, directions: str, packet: Packet = PACKET) -> bool:
+    """``members``: by semicolons."""
+    held = ipset_text.parse(f"create A {kind}\n" + "".join(f"add A {each}\n" for each in members.split("; ")))
     return ipvs.members(held["A"])(packet, directions)
 
 
@@ -36,6 +37,26 @@ def _asked(kind: str, member: str, directions: str, packet: Packet = PACKET) -> 
         ("bitmap:port range 0-65535", "80", "dst", True),
         ("bitmap:port range 0-65535", "81", "dst", False),
         ("hash:ip family inet", "10.96.0.1", "dst,dst", True),
+        ("hash:ip family inet netmask 24", "10.96.0.0", "dst", True),
+        ("hash:ip family inet netmask 24", "10.96.0.0", "src", False),
+        ("hash:ip,port family inet netmask 16", "10.96.0.0,tcp:80", "dst,dst", True),
+        ("bitmap:ip range 10.96.0.0/24 netmask 28", "10.96.0.0", "dst", True),
+        ("hash:ip family inet bitmask 255.0.0.255", "10.0.0.1", "dst", True),
+        ("hash:ip family inet bitmask 255.255.0.255", "10.0.0.1", "dst", False),
+        ("hash:net family inet", "10.0.0.0/8; 10.96.0.0/12 nomatch", "dst", False),
+        ("hash:net family inet", "10.96.0.0/12 nomatch; 10.0.0.0/8", "dst", False),
+        ("hash:net family inet", "10.0.0.0/8; 10.96.0.0/12 nomatch; 10.96.0.0/24", "dst", True),
+        ("hash:net family inet", "10.0.0.0/8; 10.96.0.0/12; 10.96.0.1 nomatch", "dst", False),
+        ("hash:net family inet", "10.0.0.0/8; 10.96.0.0/12 nomatch", "src", True),
+        ("hash:net,port family inet", "10.0.0.0/8,tcp:80; 10.96.0.0/12,tcp:81 nomatch", "dst,dst", True),
+        (
+            "hash:ip,port,net family inet",
+            "10.96.0.1,tcp:80,10.0.0.0/8; 10.96.0.1,tcp:80,10.1.0.0/16 nomatch",
+            "dst,dst,src",
+            False,
+        ),
+        ("hash:net,net family inet", "10.96.0.0/12,10.0.0.0/8 nomatch; 10.0.0.0/8,10.1.0.0/16", "dst,src", False),
+        ("hash:net,net family inet", "10.96.0.0/12,10.0.0.0/8; 10.96.0.0/12,10.1.0.0/16 nomatch", "dst,src", False),
     ],
 )
 def test_members(kind: str, member: str, directions: str, has: bool) -> None:
@@ -46,6 +67,7 @@ def test_a_client_elsewhere_is_in_all_of_the_world_alone() -> None:
     packet = PACKET._replace(source=ELSEWHERE)
     assert _asked("hash:net family inet", "0.0.0.0/0", "src", packet)
     assert not _asked("hash:net family inet", "0.0.0.0/1", "src", packet)
+    assert not _asked("hash:ip family inet netmask 24", "10.0.0.0", "src", packet)
 
 
 @pytest.mark.parametrize(

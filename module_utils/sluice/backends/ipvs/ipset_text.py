@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 MAXELEM = 65536
@@ -12,23 +13,39 @@ MAXELEM = 65536
 class IpSet(NamedTuple):
     """One set. ``header``: its type and what belongs to that, ``hash:ip,port family inet``; ``maxelem``: 0 for bitmaps.
 
+    ``nomatch``: the members that are exceptions. What lies in such a network, and in no smaller one that is a member,
+    is not in the set. Timeouts, counters, comments and what is given to packets (``skbmark``) are left out.
+
     Other sizes and hash seeds that ``ipset save`` prints are left out: the kernel's own, and no two sets are alike.
     """
 
     header: str
     members: tuple[str, ...] = ()
     maxelem: int = 0
+    nomatch: frozenset[str] = frozenset()
 
     @property
     def create(self) -> str:
         """What follows ``create NAME``. The size stands there only where the default would be too small."""
         return f"{self.header} maxelem {self.maxelem}" if self.maxelem > MAXELEM else self.header
 
+    @property
+    def matching(self) -> tuple[str, ...]:
+        """The members that are no exceptions."""
+        return tuple(each for each in self.members if each not in self.nomatch) if self.nomatch else self.members
+
 
 Sets = dict[str, IpSet]
 """Sets by name."""
 
-_LEFT_OUT = ("hashsize", "maxelem", "bucketsize", "initval", "timeout", "netmask", "markmask")
+_LEFT_OUT = ("hashsize", "maxelem", "bucketsize", "initval", "timeout", "markmask")
+
+
+_ALONE = ("nomatch", "wildcard")
+"""Options of a member that have no word behind them."""
+
+_QUOTED = re.compile(r'"[^"]*"')
+"""Comments, in which anything may stand."""
 
 
 class TextError(ValueError):
@@ -50,19 +67,25 @@ def parse(text: str) -> Sets:
     """Read what ``ipset save`` printed, or a file for ``ipset restore``; the order of the lines does not matter."""
     created: dict[str, tuple[str, int]] = {}
     members: dict[str, dict[str, None]] = {}
+    nomatch: dict[str, set[str]] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
+        words = (_QUOTED.sub("-", line) if '"' in line else line).split()
         if not words or line.startswith("#"):
             continue
         if words[0] == "create" and len(words) > 2:
             created[words[1]] = _created(words[2:])
         elif words[0] == "add" and len(words) > 2:
             members.setdefault(words[1], {})[words[2]] = None
+            if len(words) > 3 and "nomatch" in _options(words[3:]):
+                nomatch.setdefault(words[1], set()).add(words[2])
         else:
             raise TextError(f"line {number}: not in ipset save form: {line}")
     for name in members.keys() - created.keys():
         raise TextError(f"there are members of {name}, which is not created")
-    return {name: IpSet(header, tuple(members.get(name, ())), size) for name, (header, size) in created.items()}
+    return {
+        name: IpSet(header, tuple(members.get(name, ())), size, frozenset(nomatch.get(name, ())))
+        for name, (header, size) in created.items()
+    }
 
 
 def difference(old: str, new: str) -> tuple[Sets, Sets]:
@@ -77,6 +100,15 @@ def difference(old: str, new: str) -> tuple[Sets, Sets]:
     if any(name in have and have[name].maxelem < wanted.maxelem for name, wanted in want.items()):
         return parse(old), parse(new)  # a larger set takes its place, with all of its members
     return have, want
+
+
+def _options(words: list[str]) -> Iterator[str]:
+    """The options of a member, without the words that belong to them."""
+    left = iter(words)
+    for word in left:
+        yield word
+        if word not in _ALONE:
+            next(left, "")
 
 
 def _created(words: list[str]) -> tuple[str, int]:
@@ -96,6 +128,7 @@ def _created(words: list[str]) -> tuple[str, int]:
 def text(sets: Mapping[str, IpSet]) -> str:
     """The sets in ``ipset save`` form; ``parse`` of it gives the sets again."""
     return "".join(
-        f"create {name} {held.create}\n" + "".join(f"add {name} {member}\n" for member in held.members)
+        f"create {name} {held.create}\n"
+        + "".join(f"add {name} {member}{' nomatch' if member in held.nomatch else ''}\n" for member in held.members)
         for name, held in sets.items()
     )

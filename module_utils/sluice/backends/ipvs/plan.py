@@ -102,14 +102,18 @@ def _plan_sets(have: Sets, want: Sets, found: _Lines) -> None:
             found.clashes.append(f"set {name} is {held.header}, not {wanted.header}")
             continue
         gone, fresh = _difference(held.members, wanted.members)
+        wrong = tuple(each for each in wanted.members if each in held.nomatch) if held.nomatch else ()
         small = held.maxelem < wanted.maxelem
         if small:
             coming += _swapped(name, wanted)
         else:
+            # What is there as an exception cannot be added, only taken out first; it was not in the set before either.
+            coming += (line for member in wrong for line in (f"del {name} {member}", f"add {name} {member}"))
             coming += (f"add {name} {member}" for member in fresh)
             going += (f"del {name} {member}" for member in gone)
-        if gone or fresh or small:
-            found.changes.append(Change(f"set {name}", "change", gone, fresh))
+        if gone or fresh or wrong or small:
+            removed = (*gone, *(f"{member} nomatch" for member in wrong))
+            found.changes.append(Change(f"set {name}", "change", removed, (*fresh, *wrong)))
     for name, held in have.items():
         if name in SET_NAMES and name not in want:
             going.append(f"destroy {name}")

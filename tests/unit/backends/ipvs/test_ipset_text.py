@@ -27,6 +27,30 @@ def test_ipset_save() -> None:
     assert sets["office"] == IpSet("hash:net family inet6 counters", ("2001:db8::/32",), 1024)
 
 
+NOMATCH = """\
+create office hash:net family inet counters comment skbinfo
+add office 10.1.0.0/16 timeout 500 nomatch packets 3 bytes 0 comment "without" skbmark 0x3
+add office 10.2.0.0/16 comment "a nomatch b" packets 3
+add office 10.3.0.0/16 comment nomatch
+add office 10.4.0.0/16 comment "a \\ b" nomatch
+"""
+
+
+def test_exceptions() -> None:
+    office = ipset_text.parse(NOMATCH)["office"]
+    assert office.members == tuple(f"10.{number}.0.0/16" for number in range(1, 5))
+    assert office.nomatch == {"10.1.0.0/16", "10.4.0.0/16"}
+    assert office.matching == ("10.2.0.0/16", "10.3.0.0/16")
+    assert "add office 10.1.0.0/16 nomatch\nadd office 10.2.0.0/16\n" in ipset_text.text({"office": office})
+    assert ipset_text.parse(ipset_text.text({"office": office})) == {"office": office}
+
+
+def test_a_mask_is_part_of_what_a_set_is() -> None:
+    for mask in ("netmask 24", "bitmask 255.255.0.255"):
+        kind = f"hash:ip family inet {mask}"
+        assert ipset_text.parse(f"create x {kind} hashsize 1024 maxelem 65536\n")["x"].header == kind
+
+
 def test_a_set_is_as_large_as_it_has_to_be() -> None:
     many = [f"10.{n >> 16}.{n >> 8 & 255}.{n & 255},tcp:80" for n in range(MAXELEM + 1)]
     large = ip_set("hash:ip,port family inet", [*many, *many])

@@ -147,6 +147,16 @@ def test_only_changed_members() -> None:
     )
 
 
+def test_a_member_that_somebody_has_made_an_exception_is_one_no_more() -> None:
+    kind = "create KUBE-LOAD-BALANCER-SOURCE-CIDR hash:ip,port,net family inet\n"
+    member = "KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,10.0.0.0/8"
+    found = plan(tables(sets=f"{kind}add {member} nomatch\n"), tables(sets=f"{kind}add {member}\n"), [WEB, DNS])
+    assert steps(found) == ([f"ipset del {member}", f"ipset add {member}"], [])
+    (change,) = found.changes
+    assert change.removed == ("203.0.113.1,tcp:80,10.0.0.0/8 nomatch",)
+    assert change.added == ("203.0.113.1,tcp:80,10.0.0.0/8",)
+
+
 def test_sets_of_others_are_left_alone() -> None:
     others = SETS + "create office hash:net family inet\ncreate KUBE-DST-2FAIIK2E4RIPMTGF hash:ip family inet\n"
     assert plan(tables(sets=others), tables(), [WEB, DNS]).changes == ()
