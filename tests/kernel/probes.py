@@ -127,7 +127,7 @@ def _wire(found: Mapping[str, hosts.Host], family: str) -> None:
         host.ip(f"rule add iif eth0 lookup 99 {'' if family == IPV4 else 'priority 99'}".rstrip())
 
 
-def _send(probes: Sequence[Probe], seconds: float) -> list[tuple[int, bool]]:
+def send(probes: Sequence[Probe], seconds: float) -> list[tuple[int, bool]]:
     """The source port of each, and whether it was refused."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -172,7 +172,7 @@ def seen(
     node = some["node"]
     node.run("conntrack", "-F")
     own = {name: [probe for probe in probes if probe.host == name] for name in some}
-    tasks = {name: some[name].start(lambda each=each: _send(each, seconds)) for name, each in own.items()}  # type: ignore[misc]
+    tasks = {name: some[name].start(lambda each=each: send(each, seconds)) for name, each in own.items()}  # type: ignore[misc]
     sent = [(probe, *how) for name, task in tasks.items() for probe, how in zip(own[name], task.answer())]
     flows = _flows(node)
     taken = {*flows, *(known.back for known in flows.values())}

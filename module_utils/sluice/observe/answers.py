@@ -6,7 +6,7 @@ import re
 
 from .. import addresses
 from .outcomes import DROP, PASS, REJECT, Outcome
-from .packets import Node, Packet
+from .packets import THE_NODE, Node, Packet
 
 _PAST = {"-g": "direct routing", "-i": "tunnelling"}
 """How IPVS sends on without rewriting (ipvsadm(8)); what it rewrites has -m."""
@@ -49,7 +49,7 @@ def _of_endpoint(packet: Packet, outcome: Outcome, node: Node) -> str:
     restored = f"which puts {asked} back as the sender"
     if past:
         return f"the endpoint has {asked} itself ({past[0]}), and answers past this node"
-    if node.has(host):
+    if host == THE_NODE or node.has(host):
         return f"the endpoint is on this node, {restored}"
     if outcome.masquerade:
         return f"the endpoint answers the node, {restored} and sends it on to {_client(packet)}"

@@ -10,7 +10,7 @@ from .. import addresses
 from ..backends.ipvs.text import VirtualAddress, VirtualServer
 from . import ipvs
 from .outcomes import ENDPOINT, PASS, Outcome, Step, gathered
-from .packets import Node, Packet, State
+from .packets import INVALID, NEW, UNTRACKED, Node, Packet, State
 from .walk import ACCEPT, DROP, REJECT, Chains, Trail, Walker, together, walk
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forward", "output", "postrouting"
@@ -19,6 +19,9 @@ _LOOPBACK = "::1"
 _IPVS_IN, _IPVS_OUT = 98, -98
 """The priorities at which IPVS takes packets in input and in output (ip_vs_core.c of Linux)."""
 
+_TRACKED = -200
+"""The priority at which conntrack sees packets in prerouting and output: what comes before may tell it not to."""
+
 Servers = Mapping[VirtualAddress, VirtualServer]
 Walkers = list[Walker]
 
@@ -26,8 +29,8 @@ Walkers = list[Walker]
 class Station(NamedTuple):
     """A built-in chain of iptables, or a base chain of nf_tables: where it is hooked in, and with what policy.
 
-    ``is_nat``: it sees the first packet of a connection only, and none whose destination (or source) another one has
-    rewritten already.
+    ``is_nat``: it sees the first packet of a connection that conntrack follows, and none whose destination (or source)
+    another one has rewritten already.
     """
 
     hook: str
@@ -41,7 +44,7 @@ class Station(NamedTuple):
 def trace(stations: Iterable[Station], servers: Servers, packet: Packet, node: Node) -> list[Outcome]:
     """What becomes of a packet. Raises ``walk.CircleError``."""
     way = _Way(sorted(stations, key=lambda each: each.priority), servers)
-    start = Walker(ACCEPT, State(packet, node), Fraction(1))
+    start = Walker(ACCEPT, State(packet, node, connection=frozenset({INVALID})), Fraction(1))
     ends = way.from_node(start) if node.has(packet.source) else way.from_outside(start)
     return gathered(map(_outcome, together([*ends, *way.over], _end)))
 
@@ -55,18 +58,28 @@ class _Way:
         self.over: Walkers = []
 
     def from_outside(self, start: Walker) -> Walkers:
-        here, away = _parted(self._through(PREROUTING, [start]))
+        here, away = _parted(self._through(PREROUTING, self._tracked(PREROUTING, start), above=_TRACKED))
         sent, stay = self._balanced(self._through(INPUT, here, below=_IPVS_IN))
         left = self._through(POSTROUTING, self._through(FORWARD, away) + sent)
         return left + self._through(INPUT, stay, above=_IPVS_IN)
 
     def from_node(self, start: Walker) -> Walkers:
-        sent, others = self._balanced(self._through(OUTPUT, [start], below=_IPVS_OUT))
+        begun = self._tracked(OUTPUT, start)
+        sent, others = self._balanced(self._through(OUTPUT, begun, above=_TRACKED, below=_IPVS_OUT))
         routed = list(self._routed(self._through(OUTPUT, others, above=_IPVS_OUT) + sent))
         here, away = _parted(self._through(POSTROUTING, routed))
-        # What the node sends to itself comes in again, by lo, and conntrack knows it by then.
+        # What the node sends to itself comes in again, by lo, and conntrack knows it by then, or leaves it alone.
         came = self._through(PREROUTING, here, nat=False)
         return away + self._through(INPUT, came, nat=False)
+
+    def _tracked(self, hook: str, start: Walker) -> Walkers:
+        """Up to conntrack, and as that leaves it."""
+        return [
+            each._replace(state=each.state._replace(connection=frozenset({NEW})))
+            if INVALID in each.state.connection
+            else each
+            for each in self._through(hook, [start], below=_TRACKED)
+        ]
 
     def _through(
         self, hook: str, found: Walkers, *, above: int = -(2**31), below: int = 2**31, nat: bool = True
@@ -80,7 +93,7 @@ class _Way:
     def _ends(self, station: Station, found: Walkers) -> Iterator[Walker]:
         done = "SNAT" if station.hook in (INPUT, POSTROUTING) else "DNAT"
         for walker in found:
-            if station.is_nat and done in walker.state.connection:
+            if station.is_nat and not walker.state.connection.isdisjoint((done, UNTRACKED)):
                 yield walker
                 continue
             for end in walk(station.chains, station.chain, station.policy, walker):

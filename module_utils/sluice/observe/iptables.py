@@ -56,7 +56,6 @@ _HARMLESS = {
         "CHECKSUM",
         "CLASSIFY",
         "CONNMARK",
-        "CT",
         "DSCP",
         "ECN",
         "HL",
@@ -66,7 +65,7 @@ _HARMLESS = {
         "NFLOG",
         "NFQUEUE",
     ),
-    *("NOTRACK", "RATEEST", "SET", "SYNPROXY", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL", "ULOG"),
+    *("RATEEST", "SYNPROXY", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL", "ULOG"),
 }
 """Targets that send no packet another way, as far as a dump tells."""
 
@@ -99,6 +98,26 @@ def _dnat(target: Target, state: State) -> Act:
     return Act(ACCEPT, state.sent_to(address, port, "DNAT"))
 
 
+def _redirect(target: Target, state: State) -> Act:
+    port = int(target.options["--to-ports"][0]) if "--to-ports" in target.options else state.packet.port
+    if not 0 < port < 65536:
+        raise ValueError(f"{port} is no port")
+    return Act(ACCEPT, state.redirected(port))
+
+
+def _conntrack(target: Target, state: State) -> Act:
+    """``CT`` has options beside ``--notrack``, which tell conntrack what to do with what it follows."""
+    untracked = target.name == "NOTRACK" or "--notrack" in target.options
+    return Act(GO_ON, state.untracked() if untracked else state)
+
+
+def _set(target: Target, state: State) -> Act:
+    """What is added or deleted concerns packets to come; but a member may have a mark for packets (``--map-set``)."""
+    if "--map-set" in target.options:
+        raise ValueError("no dump tells what a set gives to packets")
+    return Act(GO_ON, state)
+
+
 def _untold(target: Target, _state: State) -> Act:
     raise ValueError(f"no dump tells where {target.name} sends packets to")
 
@@ -116,7 +135,11 @@ _TARGETS: Mapping[str, Callable[[Target, State], Act]] = {
     "DNAT": _dnat,
     "MASQUERADE": _masquerade,
     "SNAT": _masquerade,
-    **dict.fromkeys(("NETMAP", "REDIRECT", "TPROXY"), _untold),
+    "REDIRECT": _redirect,
+    "CT": _conntrack,
+    "NOTRACK": _conntrack,
+    "SET": _set,
+    **dict.fromkeys(("NETMAP", "TPROXY"), _untold),
 }
 
 _PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}

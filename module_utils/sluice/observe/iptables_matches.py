@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Callable, NamedTuple
 
 from .iptables_rules import Match
-from .packets import Packet, State, within
+from .packets import INVALID, UNTRACKED, Packet, State, within
 
 YES, NO = Fraction(1), Fraction(0)
 _PROBABILITY = re.compile(r"[0-9]+(\.[0-9]{1,20})?", re.ASCII)
@@ -131,6 +131,13 @@ def _connection(match: Match, scene: Scene) -> Answer:
     return _certain(matches, f"its connection is {wanted}", f"its connection is not {wanted}")
 
 
+def _status(match: Match, scene: Scene) -> Answer:
+    """What conntrack has not seen has no status: not even such a match that is negated."""
+    if scene.state.connection.isdisjoint((UNTRACKED, INVALID)):
+        return _connection(match, scene)
+    return _certain(match.negated, "", "its connection is not tracked")
+
+
 def _mark(match: Match, scene: Scene) -> Answer:
     value, _slash, mask = match.words[0].partition("/")
     matches = scene.state.mark & int(mask or "0xffffffff", 0) == int(value, 0)
@@ -191,7 +198,7 @@ _KNOWN: Mapping[tuple[str, str], Callable[[Match, Scene], Answer]] = {
     ("addrtype", "--dst-type"): _destination_kind,
     ("addrtype", "--src-type"): _source_kind,
     ("conntrack", "--ctstate"): _connection,
-    ("conntrack", "--ctstatus"): _connection,
+    ("conntrack", "--ctstatus"): _status,
     ("state", "--state"): _connection,
     ("mark", "--mark"): _mark,
     ("statistic", "--mode"): _always,

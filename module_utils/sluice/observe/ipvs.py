@@ -9,7 +9,7 @@ from fractions import Fraction
 from ..backends.ipvs.ipset_text import IpSet
 from ..backends.ipvs.text import VirtualAddress, VirtualServer
 from .iptables_matches import Members
-from .packets import ELSEWHERE, Packet, within
+from .packets import ELSEWHERE, UNTOLD, Packet, within
 
 _UNWEIGHTED = ("rr", "lc", "dh", "lblc", "lblcr", "sed", "nq")
 """Schedulers by which a real server's weight, but 0, says nothing of its share where no connection lasts."""
@@ -73,6 +73,8 @@ def _parted(values: Sequence[str], wide: Sequence[bool]) -> tuple[tuple[str, ...
 
 def _values(kind: str, fields: Sequence[str], packet: Packet, directions: str, mask: str = "") -> list[str]:
     """What a packet has of each field of a set. Raises ValueError."""
+    if packet.destination in UNTOLD.values() and "dst" in directions:
+        raise ValueError("no dump tells the node's address")
     ends = {"dst": packet.destination, "src": packet.source}
     asked = directions.split(",")
     if len(asked) < len(fields):

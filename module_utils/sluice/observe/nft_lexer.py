@@ -117,6 +117,11 @@ class Words:
         self.at += 1
         return word
 
+    def put_back(self, word: str) -> None:
+        """Have ``word``, the end of the one that was read last, as the next."""
+        self.at -= 1
+        self._words = [*self._words[: self.at], word, *self._words[self.at + 1 :]]
+
     def take(self, *words: str) -> bool:
         """Whether the next word is one of these, which is then read."""
         found = self.word in words and self.word != END

@@ -146,7 +146,9 @@ def _nat(words: Words) -> Any:
             found["addr"] = expression(words)
         if words.word.startswith(":"):
             port = words.next()[1:]
-            found["port"] = literal(port) if port else expression(words)
+            if port[:1].isalpha():
+                words.put_back(port)
+            found["port"] = literal(port) if port[:1].isdigit() else expression(words)
     flags = []
     while words.word in _NAT_FLAGS:
         flags.append(words.next())

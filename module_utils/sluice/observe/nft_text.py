@@ -39,6 +39,8 @@ def statement(kind: str, of: Any) -> str:
     if kind in ("dnat", "snat"):
         port = f":{expression(of['port'])}" if "port" in of else ""
         return f"{kind} to {expression(of.get('addr', ''))}{port}"
+    if kind == "redirect" and isinstance(of, dict) and "port" in of:
+        return f"redirect to :{expression(of['port'])}"
     if kind == "reject" and isinstance(of, dict) and of.get("expr") != "port-unreachable":
         return f"reject with {of['type']} {of.get('expr', '')}".rstrip()
     if kind == "set":

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Union
 
 from .packets import ELSEWHERE, within
 
-DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What a listing raises that has not the form in which nft -j prints it."""
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What a listing raises that has not the form in which nft -j prints it, or is nested like nothing that nft prints."""
 
 Value = Union[int, str, tuple[Any, ...]]
 """A number, an address or a word; a tuple for a concatenation."""

@@ -14,7 +14,7 @@ from . import nft_statements, nft_text
 from .hooks import Station
 from .nft_lexer import Lexer
 from .nft_values import DAMAGED, Elements, MissError, Value, elements, fits, pattern, value
-from .packets import ELSEWHERE, State
+from .packets import ELSEWHERE, UNTOLD, State
 from .walk import ACCEPT, DROP, GO_ON, REJECT, RETURN, Act, Chains, Met
 
 CERTAIN = Fraction(1)
@@ -175,6 +175,8 @@ class _Statement:
                 yield chance, Act(GO_ON, _changed(self._state, of["key"], found)), ""
         elif kind == "dnat":
             yield from self._dnat(of)
+        elif kind == "redirect":
+            yield from self._redirect(of)
         elif kind in ("masquerade", "snat"):
             state = self._state
             yield CERTAIN, Act(ACCEPT, state._replace(masqueraded=True, connection=state.connection | {"SNAT"})), ""
@@ -187,6 +189,8 @@ class _Statement:
             return Act(GO_ON, self._state, of["target"], kind == "goto")
         if kind == "limit" and isinstance(of, dict) and of.get("inv"):
             raise MissError("it takes what is above a rate")
+        if kind == "notrack":
+            return Act(GO_ON, self._state.untracked())
         if kind in _VERDICTS:
             return Act(_VERDICTS[kind], self._state)
         raise MissError(f"no dump tells {of if kind == 'unknown' else kind}"[:80])
@@ -213,6 +217,11 @@ class _Statement:
                 where = found if isinstance(found, tuple) else (found, port)
                 yield chance * part, Act(ACCEPT, self._state.sent_to(str(where[0]), int(where[1]), "DNAT")), ""
 
+    def _redirect(self, of: Entry | None) -> Ran:
+        ports = self.values(of["port"]) if of and "port" in of else [(CERTAIN, self._state.packet.port)]
+        for chance, port in ports:
+            yield chance, Act(ACCEPT, self._state.redirected(int(str(port)))), ""
+
     def _match(self, of: Entry) -> Ran:
         left, wanted, chance = of["left"], of["right"], Fraction(0)
         negated = of["op"] in ("!=", "!")
@@ -220,15 +229,17 @@ class _Statement:
         told = nft_text.expression(left)
         said = ""
         for part, found in self.values(left):
-            if order(found, value(wanted)) if order else self._is(found, wanted) != negated:
+            if isinstance(found, _Flags):
+                matches = _has(found, of["op"], wanted)
+            else:
+                matches = order(found, value(wanted)) if order else self._is(found, wanted) != negated
+            if matches:
                 chance, said = chance + part, said or f"{told} is {_said(found)}"
         if not chance:
             raise MissError(f"{told} is {'not ' if not negated else ''}{nft_text.expression(wanted)}"[:80])
         yield chance, Act(GO_ON, self._state), said
 
     def _is(self, found: Value, wanted: Any) -> bool:
-        if isinstance(found, _Flags):
-            return bool(set(found) & _words(wanted)) if wanted != 0 else not found
         if isinstance(wanted, str) and wanted.startswith("@"):
             try:
                 self._elements(wanted, mapped=False).find(found, wanted)
@@ -287,7 +298,7 @@ _VERDICTS = {
     "reject": REJECT,
     "return": RETURN,
     **dict.fromkeys(("continue", "counter", "log", "limit", "quota", "last", "meter", "set", "map"), GO_ON),
-    **dict.fromkeys(("notrack", "flow", "ct helper", "ct timeout", "ct expectation"), GO_ON),
+    **dict.fromkeys(("flow", "ct helper", "ct timeout", "ct expectation"), GO_ON),
 }
 _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": lambda left, right: type(left) is type(right) is int and left < right,
@@ -312,9 +323,19 @@ def _operated(kind: str, left: Value, right: Value) -> Value:
     raise MissError(f"no dump tells {left} {kind} {right}")
 
 
+def _has(found: _Flags, sign: str, wanted: Any) -> bool:
+    """Whether bits are as a rule wants them: any of some (``in``), none of them, or these and no others."""
+    if sign in ("in", "!"):
+        return (not _words(wanted).isdisjoint(found)) is (sign == "in")
+    listed = wanted["set"] if isinstance(wanted, dict) and "set" in wanted else [wanted]
+    if sign not in ("==", "!=") or any(isinstance(each, int) and each for each in listed):
+        raise MissError("no dump tells bits by their numbers")
+    return any(_words(each or ()) == set(found) for each in listed) is (sign == "==")
+
+
 def _words(wanted: Any) -> set[str]:
     if isinstance(wanted, dict):
-        wanted = wanted.get("set", ())
+        return set().union(*map(_words, wanted["|"] if "|" in wanted else wanted.get("set", ())))
     return {str(wanted)} if isinstance(wanted, (str, int)) else set(map(str, wanted))
 
 
@@ -336,6 +357,8 @@ def _payload(of: Entry, state: State) -> Value:
     if field in ("saddr", "daddr") and protocol in _FAMILIES:
         if _FAMILIES[protocol] != packet.family:
             raise MissError("another address family")
+        if field == "daddr" and packet.destination in UNTOLD.values():
+            raise MissError("no dump tells the node's address")
         return packet.source if field == "saddr" else packet.destination
     if protocol in ("tcp", "udp", "sctp") and protocol != packet.protocol:
         raise MissError("another protocol")
@@ -364,9 +387,12 @@ def _meta(of: Entry, state: State) -> Value:
 def _ct(of: Entry, state: State) -> Value:
     words = {word.lower() for word in state.connection}
     if of["key"] == "state":
-        return _Flags(words & {"new"})
+        return _Flags(words & {"new", "untracked", "invalid"})
     if of["key"] == "status":
-        return _Flags(words & {"dnat", "snat"})
+        if not words.isdisjoint(("untracked", "invalid")):
+            raise MissError("its connection is not tracked")
+        done = words & {"dnat", "snat"}
+        return _Flags({*done, *(f"{word} is done" for word in done)})
     raise MissError(f"no dump tells ct {of['key']}")
 
 

@@ -11,7 +11,7 @@ from .. import addresses
 from . import oddities_node
 from .oddity import few
 from .outcomes import ENDPOINT, PASS
-from .packets import PROTOCOLS, Packet
+from .packets import PROTOCOLS, THE_NODE, Packet
 from .service_ports import ServicePort
 from .services import Ports, once, ways_in
 from .snapshot import Snapshot
@@ -68,7 +68,8 @@ def _asked(traced: Traced, refusals: Refusals) -> Iterator[str]:
     if traced.packet.protocol != PROTOCOLS[0]:
         yield "only endpoints of TCP can be asked"
         return
-    texts = [outcome.endpoint for outcome in traced.outcomes if outcome.endpoint][:MOST]
+    ends = (outcome.endpoint for outcome in traced.outcomes)
+    texts = [end for end in ends if end and addresses.split_port(end)[0] != THE_NODE][:MOST]
     said = refusals([addresses.split_port(text) for text in texts])
     why: dict[str, list[str]] = {}
     for text in texts:

@@ -18,7 +18,7 @@ from .services_nftables import TABLE
 from .snapshot import Snapshot
 from .walk import ACCEPT, CircleError, Walker, walk
 
-_ENDS = ("drop", "reject", "dnat")
+_ENDS = ("drop", "reject", "dnat", "redirect")
 _HOOKS = {PREROUTING: "front", OUTPUT: "front", FORWARD: "back", INPUT: "here"}
 
 

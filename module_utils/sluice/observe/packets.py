@@ -14,6 +14,18 @@ ELSEWHERE = ""
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 
+THE_NODE = "the node"
+"""Where a packet is sent that goes to the node itself, at an address of which no dump tells which one it is."""
+
+UNTOLD = {addresses.IPV4: "?", addresses.IPV6: "?:"}
+"""The destination of such a packet, by address family."""
+
+NEW, UNTRACKED, INVALID = "NEW", "UNTRACKED", "INVALID"
+"""What conntrack says of a first packet: it follows the connection; it was told not to; it has not seen it yet."""
+
+_LOOPBACK = {addresses.IPV4: "127.0.0.1", addresses.IPV6: "::1"}
+_LINK_LOCAL = "fe80:"
+
 
 class Packet(NamedTuple):
     """The first packet of a connection. Addresses are canonical; ``protocol`` is one of PROTOCOLS."""
@@ -34,7 +46,18 @@ class Node(NamedTuple):
     addresses: Collection[str] = ()
 
     def has(self, address: str) -> bool:
-        return address in self.addresses or (addresses.address(address) != "" and addresses.is_loopback(address))
+        if address in self.addresses or address in UNTOLD.values():
+            return True
+        return addresses.address(address) != "" and addresses.is_loopback(address)
+
+    def only(self, family: str) -> str:
+        """The address of a family, besides loopback and those that hold on one link; empty if there are more or none.
+
+        An interface may have any of several.
+        """
+        of_family = {each for each in self.addresses if addresses.family_of(each) == family}
+        some = [each for each in of_family if not addresses.is_loopback(each) and not each.startswith(_LINK_LOCAL)]
+        return some[0] if len(some) == 1 else ""
 
 
 def within(address: str, network: str) -> bool:
@@ -63,7 +86,7 @@ class State(NamedTuple):
     node: Node
     mark: int = 0
     priority: int = 0
-    connection: frozenset[str] = frozenset({"NEW"})
+    connection: frozenset[str] = frozenset({NEW})
     virtual: tuple[str, str, int] | None = None
     endpoint: str = ""
     masqueraded: bool = False
@@ -77,6 +100,19 @@ class State(NamedTuple):
     def is_inside(self) -> bool:
         """Whether it goes from the node to itself, by lo."""
         return self.is_here and self.node.has(self.packet.source)
+
+    def untracked(self) -> State:
+        """As conntrack will not follow it. One that it has seen already (in OUTPUT, as well) it goes on to follow."""
+        return self._replace(connection=frozenset({UNTRACKED})) if INVALID in self.connection else self
+
+    def redirected(self, port: int) -> State:
+        """Sent to the node itself: what the node sends, to loopback; what comes in, to an address of the interface
+        by which it came (nf_nat_redirect.c)."""
+        family = self.packet.family
+        address = _LOOPBACK[family] if self.node.has(self.packet.source) else self.node.only(family)
+        if address:
+            return self.sent_to(address, port, "DNAT")
+        return self.sent_to(UNTOLD[family], port, "DNAT")._replace(endpoint=addresses.host_port(THE_NODE, port))
 
     def sent_to(self, address: str, port: int, *words: str) -> State:
         """Sent on to an endpoint; ``words`` are conntrack's for that."""

@@ -174,7 +174,7 @@ def _listed(text: str) -> list[Table]:
         return nftables.tables(json.loads(text)["nftables"])
     except json.JSONDecodeError:
         raise
-    except (*DAMAGED, RecursionError):
+    except DAMAGED:
         raise DumpError("is JSON, but nft -j list ruleset has not printed it") from None
 
 

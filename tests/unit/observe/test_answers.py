@@ -33,6 +33,7 @@ def test_by_way_of_the_node() -> None:
     assert told == f"the endpoint answers the node, {RESTORED} and sends it on to 198.51.100.9"
     told = _answer(ENDPOINT, packet=CLIENT._replace(source="192.0.2.1"), endpoint="10.1.0.1:80")
     assert told == f"the endpoint answers the node, {RESTORED}"
+    assert _answer(ENDPOINT, endpoint="the node:80") == f"the endpoint is on this node, {RESTORED}"
     assert _answer(ENDPOINT, endpoint="192.0.2.1:80") == f"the endpoint is on this node, {RESTORED}"
 
 

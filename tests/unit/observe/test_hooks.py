@@ -13,7 +13,7 @@ from sluice.observe.hooks import FORWARD, INPUT, OUTPUT, POSTROUTING, PREROUTING
 from sluice.observe.outcomes import DROP, ENDPOINT, PASS, REJECT, Outcome
 from sluice.observe.packets import Node, Packet, State
 from sluice.observe.snapshot import snapshot
-from sluice.observe.walk import ACCEPT, GO_ON, Act, Chains, Met
+from sluice.observe.walk import ACCEPT, GO_ON, Act, Chains, Met, Rule
 
 NODE = Node(["10.0.0.10"])
 OUTSIDE = Packet("10.96.0.1", 80)
@@ -40,7 +40,7 @@ class Ruled(NamedTuple):
 ON = Ruled(GO_ON)
 
 
-def _station(hook: str, rule: Ruled = ON, priority: int = 0, nat: bool = False) -> Station:
+def _station(hook: str, rule: Rule = ON, priority: int = 0, nat: bool = False) -> Station:
     chains: Chains = Chains("t", {"c": [rule]}.get)
     return Station(hook, priority, "c", ACCEPT, chains._replace(table=f"{hook} {priority}"), nat)
 
@@ -144,3 +144,123 @@ def test_ways_that_meet_again_are_one_for_all_chains() -> None:
     held = snapshot([("rules", text)])
     (end,) = trace(held.stations("IPv4"), {}, Packet("192.0.2.9", 80), Node())
     assert (end.verdict, end.probability) == ("pass", 1)
+
+
+class Notrack(NamedTuple):
+    """A rule that has conntrack leave all packets alone."""
+
+    text: str = "notrack"
+
+    def meet(self, state: State) -> tuple[Sequence[Met], str]:
+        return [Met(Fraction(1), "every packet", Act(GO_ON, state.untracked()))], ""
+
+
+class Asks(NamedTuple):
+    """A rule that only packets match of which conntrack says so."""
+
+    word: str
+    text: str = "asks"
+
+    def meet(self, state: State) -> tuple[Sequence[Met], str]:
+        if self.word not in state.connection:
+            return [], f"not {self.word}"
+        return [Met(Fraction(1), self.word, Act(GO_ON, state))], ""
+
+
+def _followed(packet: Packet, rule: Notrack, priority: int, hook: str) -> tuple[str, list[str]]:
+    """Where a packet goes with nat in all hooks, and what conntrack has said of it where."""
+    away = Ruled(ACCEPT, "10.1.0.1")
+    nat = [_station(each, away, -100, nat=True) for each in (PREROUTING, OUTPUT)]
+    nat.append(_station(POSTROUTING, Ruled(ACCEPT), 100, nat=True))
+    words = [
+        _station(each, Asks(word), priority)
+        for each in (PREROUTING, OUTPUT, FORWARD, INPUT)
+        for word, priority in (("INVALID", -299), ("NEW", 0), ("UNTRACKED", 0))
+    ]
+    told = _station(hook, rule, priority)
+    (outcome,) = trace([told, *nat, *words], {}, packet, NODE)
+    return outcome.endpoint, [step.table for step in outcome.path if step.why != "every packet"]
+
+
+@pytest.mark.parametrize(
+    ("packet", "hook", "asked"),
+    [
+        (OUTSIDE, PREROUTING, ["prerouting 0", "forward 0"]),
+        (LOCAL, PREROUTING, ["prerouting 0", "input 0"]),
+        (OWN, OUTPUT, ["output 0"]),
+        (INSIDE, OUTPUT, ["output 0", "prerouting 0", "input 0"]),
+    ],
+)
+def test_what_is_not_tracked_meets_no_nat(packet: Packet, hook: str, asked: list[str]) -> None:
+    assert _followed(packet, Notrack(), -300, hook) == ("", asked)
+
+
+@pytest.mark.parametrize(
+    ("packet", "hook", "priority"),
+    [(OUTSIDE, PREROUTING, -150), (OUTSIDE, OUTPUT, -300), (OWN, OUTPUT, -200), (OWN, PREROUTING, -300)],
+)
+def test_what_conntrack_has_seen_is_tracked(packet: Packet, hook: str, priority: int) -> None:
+    endpoint, asked = _followed(packet, Notrack(), priority, hook)
+    assert endpoint == "10.1.0.1:8080"
+    first = PREROUTING if packet is OUTSIDE else OUTPUT
+    assert asked[:2] == [f"{first} -299", f"{first} 0"]
+
+
+def test_what_comes_back_by_lo_has_been_seen() -> None:
+    """A rule of prerouting comes too late for it."""
+    (outcome,) = trace(
+        [_station(PREROUTING, Notrack(), -300), _station(INPUT, Asks("NEW"))],
+        {},
+        INSIDE,
+        NODE,
+    )
+    assert [step.why for step in outcome.path] == ["every packet", "NEW"]
+
+
+NODE_LOCAL_DNS = """\
+*raw
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A PREROUTING -d 10.96.0.10/32 -p udp -m udp --dport 53 -m comment --comment "NodeLocal DNS Cache: skip conntrack" \
+-j CT --notrack
+-A PREROUTING -d 169.254.20.10/32 -p udp -m udp --dport 53 -j CT --notrack
+-A OUTPUT -s 10.96.0.10/32 -p tcp -m tcp --sport 8080 -j CT --notrack
+-A OUTPUT -d 10.96.0.10/32 -p udp -m udp --dport 53 -j CT --notrack
+-A OUTPUT -d 169.254.20.10/32 -p udp -m udp --dport 53 -j NOTRACK
+COMMIT
+*nat
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A PREROUTING -d 10.96.0.10/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.244.1.9:53
+-A PREROUTING -d 10.96.0.10/32 -p tcp -m tcp --dport 53 -j DNAT --to-destination 10.244.1.9:53
+-A OUTPUT -d 10.96.0.10/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.244.1.9:53
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -m conntrack --ctstate NEW -j ACCEPT
+-A INPUT -d 10.96.0.10/32 -p udp -m udp --dport 53 -j ACCEPT
+-A FORWARD -m conntrack --ctstate UNTRACKED -j ACCEPT
+-A FORWARD -m conntrack --ctstate INVALID -j DROP
+COMMIT
+"""
+
+
+@pytest.mark.parametrize(
+    ("packet", "own", "end"),
+    [
+        (Packet("10.96.0.10", 53, "udp"), ["10.0.0.10", "169.254.20.10", "10.96.0.10"], (PASS, "")),
+        (Packet("10.96.0.10", 53, "udp"), ["10.0.0.10"], (PASS, "")),
+        (Packet("10.96.0.10", 53, "tcp"), ["10.0.0.10"], (ENDPOINT, "10.244.1.9:53")),
+        (Packet("169.254.20.10", 53, "udp"), ["10.0.0.10", "169.254.20.10"], (DROP, "")),
+        (Packet("169.254.20.10", 53, "udp", "10.0.0.10"), ["10.0.0.10", "169.254.20.10"], (DROP, "")),
+        (Packet("10.96.0.10", 53, "udp", "10.0.0.10"), ["10.0.0.10", "10.96.0.10"], (PASS, "")),
+        (Packet("10.96.0.10", 53, "udp", "10.0.0.10"), ["10.0.0.10"], (PASS, "")),
+    ],
+)
+def test_a_cache_of_dns_on_the_node(packet: Packet, own: list[str], end: tuple[str, str]) -> None:
+    """What it is to get is not tracked; of the rules here, filter lets in only the cluster IP of it."""
+    held = snapshot([("rules", NODE_LOCAL_DNS.replace("\\\n", ""))], own)
+    (outcome,) = trace(held.stations("IPv4"), {}, packet, held.node)
+    assert (outcome.verdict, outcome.endpoint) == end

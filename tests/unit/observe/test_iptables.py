@@ -87,13 +87,38 @@ def test_new_sources(target: str) -> None:
         *("DNAT --to-destination :8080-8090", "DNAT --to-destination 10.0.0.1:http"),
         *("DNAT --to-destination 10.0.0.1:0", "DNAT --to-destination 10.0.0.1:70000", "DNAT --to-destination fd00::x"),
         *("MARK --set-xmark", "MARK --set-xmark many", "MARK --or-mark 0x1/x"),
-        *("REDIRECT --to-ports 8080", "TPROXY --on-port 80", "NETMAP --to 10.0.0.0/8"),
+        *("REDIRECT --to-ports 8080-8090", "REDIRECT --to-ports 0", "REDIRECT --to-ports"),
+        *("TPROXY --on-port 80", "NETMAP --to 10.0.0.0/8", "SET --map-set A dst --map-mark"),
     ],
 )
 def test_what_no_dump_tells_of_a_target_does_not_match(target: str) -> None:
     found, why_not = Rule(f"-p tcp -j {target}", {}).meet(STATE)
     assert list(found) == []
     assert why_not == f"no dump tells what {target.partition(' ')[0]} does here"
+
+
+def test_what_goes_to_the_node_itself() -> None:
+    state = STATE._replace(node=Node(["10.0.0.10"]))
+    assert _act("-p tcp -j REDIRECT --to-ports 8080", state).after.endpoint == "10.0.0.10:8080"
+    assert _act("-j REDIRECT --random", state).after.endpoint == "10.0.0.10:80"
+    own = state._replace(packet=state.packet._replace(source="10.0.0.10"))
+    act = _act("-p tcp -j REDIRECT --to-ports 8080", own)
+    assert (act.verdict, act.after.endpoint) == ("accept", "127.0.0.1:8080")
+
+
+@pytest.mark.parametrize(
+    ("target", "connection"),
+    [
+        ("CT --notrack", "UNTRACKED"),
+        ("NOTRACK", "UNTRACKED"),
+        ("CT --zone 3", "INVALID"),
+        ("SET --add-set A src", "INVALID"),
+    ],
+)
+def test_what_conntrack_is_told(target: str, connection: str) -> None:
+    begun = STATE._replace(connection=frozenset({"INVALID"}))
+    assert _act(f"-j {target}", begun) == Act("go on", begun._replace(connection=frozenset({connection})))
+    assert _act(f"-j {target}") == Act("go on", STATE)
 
 
 def test_why() -> None:

@@ -14,6 +14,7 @@ from sluice.observe.packets import Node, Packet, State
 
 STATE = State(Packet("10.96.0.1", 80, "tcp", "10.1.0.1"), Node(["10.0.0.10"]), mark=0x4000)
 SENT = STATE._replace(virtual=("tcp", "10.96.0.1", 80), connection=frozenset({"NEW", "DNAT"}))
+LEFT_ALONE = STATE._replace(connection=frozenset({"UNTRACKED"}))
 INSIDE = STATE._replace(packet=Packet("10.0.0.10", 80, "tcp", "127.0.0.1"))
 SETS = {"SERVICES": lambda packet, directions: (packet.destination, directions) == ("10.96.0.1", "dst")}
 
@@ -110,6 +111,15 @@ def test_what_nobody_can_tell_does_not_match(text: str) -> None:
         ("-m ipvs --vproto 6", SENT, YES),
         ("-m ipvs ! --ipvs", SENT, NO),
         ("-m conntrack --ctstate DNAT", SENT, YES),
+        ("-m conntrack --ctstatus SEEN_REPLY,ASSURED", SENT, NO),
+        ("-m conntrack ! --ctstatus SEEN_REPLY", SENT, YES),
+        ("-m conntrack --ctstate UNTRACKED", LEFT_ALONE, YES),
+        ("-m conntrack --ctstate NEW", LEFT_ALONE, NO),
+        ("-m conntrack ! --ctstate INVALID,UNTRACKED", LEFT_ALONE, NO),
+        ("-m state --state UNTRACKED", LEFT_ALONE, YES),
+        ("-m state --state UNTRACKED", STATE, NO),
+        ("-m conntrack --ctstatus SEEN_REPLY", LEFT_ALONE, NO),
+        ("-m conntrack ! --ctstatus SEEN_REPLY", LEFT_ALONE, NO),
     ],
 )
 def test_what_depends_on_the_way_so_far(text: str, state: State, chance: Fraction) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sluice.backends.ipvs import ipset_text, text
 from sluice.observe import ipvs
-from sluice.observe.packets import ELSEWHERE, Packet
+from sluice.observe.packets import ELSEWHERE, UNTOLD, Packet
 
 PACKET = Packet("10.96.0.1", 80, "tcp", "10.1.0.1")
 
@@ -68,6 +68,14 @@ def test_a_client_elsewhere_is_in_all_of_the_world_alone() -> None:
     assert _asked("hash:net family inet", "0.0.0.0/0", "src", packet)
     assert not _asked("hash:net family inet", "0.0.0.0/1", "src", packet)
     assert not _asked("hash:ip family inet netmask 24", "10.0.0.0", "src", packet)
+
+
+def test_the_node_s_own_address_may_be_in_any_set() -> None:
+    packet = PACKET._replace(destination=UNTOLD["IPv4"])
+    for kind, member in (("hash:ip family inet", "10.0.0.10"), ("hash:net family inet", "10.0.0.0/8")):
+        with pytest.raises(ValueError, match="no dump tells the node's address"):
+            _asked(kind, member, "dst", packet)
+        assert not _asked(kind, member.replace("10.0", "9.0"), "src", packet)
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,5 @@ def test_words_of_a_line() -> None:
     with pytest.raises(NftError):
         words.expect("d")
     assert words.rest(1) == 'b "c d"'
+    words.put_back("d")
+    assert (words.next(), words.rest(1)) == ("d", "b d")

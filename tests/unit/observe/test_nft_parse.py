@@ -181,7 +181,8 @@ def test_a_rule_that_is_not_known_does_not_match_and_says_so() -> None:
         ("limit rate over 5/second drop", False),
         ("update @s { ip saddr : 5 } counter log drop", True),
         ("queue num 3", False),
-        ("redirect to :80", False),
+        ("redirect to :80", True),
+        ("redirect to :80-90", False),
         ("continue", True),
     ],
 )

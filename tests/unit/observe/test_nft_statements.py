@@ -10,6 +10,7 @@ from sluice.observe.nft_lexer import Lexer
 from sluice.observe.nft_statements import rule
 
 SOURCE = {"payload": {"protocol": "ip", "field": "saddr"}}
+DPORT = {"payload": {"protocol": "tcp", "field": "dport"}}
 MARK = {"meta": {"key": "mark"}}
 TCP = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
 
@@ -44,6 +45,14 @@ def _rule(text: str) -> tuple[list[dict[str, Any]], str]:
         ),
         ("flow add @offload", [{"flow": {"op": "add", "flowtable": "@offload"}}]),
         ("notrack", [{"notrack": None}]),
+        ("redirect", [{"redirect": None}]),
+        ("redirect to :8080", [{"redirect": {"port": 8080}}]),
+        ("redirect to :8080-8090 random", [{"redirect": {"port": {"range": [8080, 8090]}, "flags": "random"}}]),
+        (
+            "redirect to :tcp dport map { 80 : 8080 }",
+            [{"redirect": {"port": {"map": {"key": DPORT, "data": {"set": [[80, 8080]]}}}}}],
+        ),
+        ("redirect to :tcp dport map @a", [{"redirect": {"port": {"map": {"key": DPORT, "data": "@a"}}}}]),
         ("reject with tcp reset", [{"reject": {"type": "tcp reset"}}]),
         ('log prefix "a" counter', [{"log": {"prefix": "a"}}, {"counter": None}]),
         ("limit rate over 3/second", [{"limit": {"rate": 3, "per": "second", "inv": True}}]),

@@ -20,6 +20,8 @@ DADDR = {"payload": {"protocol": "ip", "field": "daddr"}}
         ({"jump": {"target": "a"}}, "jump a"),
         ({"dnat": {"addr": "10.1.0.1", "port": 80}}, "dnat to 10.1.0.1:80"),
         ({"vmap": {"key": DADDR, "data": "@services"}}, "ip daddr vmap @services"),
+        ({"redirect": {"port": 80}}, "redirect to :80"),
+        ({"redirect": None}, "redirect"),
         ({"accept": None}, "accept"),
         ({"reject": None}, "reject"),
         ({"reject": {"type": "icmp", "expr": "port-unreachable"}}, "reject"),

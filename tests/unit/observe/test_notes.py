@@ -67,6 +67,9 @@ def test_endpoints_are_asked() -> None:
         "only endpoints of TCP can be asked",
     )
     assert _notes(_held(), "10.96.0.9:80", refusals=refusals) == (), "there are none"
+    text = "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j REDIRECT\nCOMMIT\n"
+    held = snapshot([("rules", text)], ["10.0.0.10", "10.0.0.11"])
+    assert _notes(held, refusals=refusals) == (), "no dump tells at which address of the node"
 
 
 def test_services_are_asked_for_where_they_are_needed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.observe.packets import ELSEWHERE, Node, Packet, State, within
+from sluice.observe.packets import ELSEWHERE, INVALID, Node, Packet, State, within
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,31 @@ def test_a_packet_under_way() -> None:
     assert (sent.endpoint, sent.is_here, sent.is_inside) == ("[::1]:8080", True, True)
     assert sent.packet == Packet("::1", 8080, "udp", "fd00::a")
     assert sent.connection == {"NEW", "DNAT"}
+
+
+@pytest.mark.parametrize(
+    ("source", "own", "endpoint"),
+    [
+        ("10.1.0.1", ["10.0.0.10", "fd00::10"], "10.0.0.10:8080"),
+        (ELSEWHERE, ["10.0.0.10", "127.0.0.2"], "10.0.0.10:8080"),
+        ("10.1.0.1", ["10.0.0.10", "10.0.0.11"], "the node:8080"),
+        ("10.1.0.1", [], "the node:8080"),
+        ("10.0.0.11", ["10.0.0.10", "10.0.0.11"], "127.0.0.1:8080"),
+        ("127.0.0.1", [], "127.0.0.1:8080"),
+        ("fd00::a", ["fd00::10", "fe80::1", "10.0.0.10"], "[fd00::10]:8080"),
+        ("fd00::a", ["fd00::10", "fd00::11"], "the node:8080"),
+        ("fd00::10", ["fd00::10", "fd00::11"], "[::1]:8080"),
+    ],
+)
+def test_what_is_sent_to_the_node_itself(source: str, own: list[str], endpoint: str) -> None:
+    six = ":" in own[0] if own else False
+    state = State(Packet("fd00:96::1" if six else "10.96.0.1", 80, "tcp", source), Node(own)).redirected(8080)
+    assert state.endpoint == endpoint
+    assert (state.is_here, state.packet.port, state.connection) == (True, 8080, {"NEW", "DNAT"})
+    assert state.packet.family == ("IPv6" if six else "IPv4")
+
+
+def test_what_conntrack_has_seen_it_goes_on_to_follow() -> None:
+    state = State(Packet("10.96.0.1", 80), Node())
+    assert state.untracked() == state
+    assert state._replace(connection=frozenset({INVALID})).untracked().connection == {"UNTRACKED"}
