@@ -108,6 +108,7 @@ def _snapshot(arguments: argparse.Namespace) -> Snapshot | None:
 def _sound(*told: type[Exception]) -> Iterator[None]:
     """Raises NodeError for errors that are ``told`` as they are, and for rules that no kernel can have had: a dump that
     was edited, or cut."""
+    from ..observe import damage
     from ..observe.nft_values import DAMAGED
 
     try:
@@ -115,4 +116,4 @@ def _sound(*told: type[Exception]) -> Iterator[None]:
     except told as error:
         raise NodeError(printable(str(error))) from None
     except DAMAGED as error:
-        raise NodeError(f"what was dumped is damaged: {printable(str(error))}") from None
+        raise NodeError(f"what was dumped is damaged: {printable(damage.said(error))}") from None

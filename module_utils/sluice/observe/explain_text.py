@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..faults import printable
 from .explain import TIMES, Explanation
 from .laws import Size
 from .service_ports import Endpoints, ServicePort
@@ -15,7 +16,7 @@ _MOST_ENDPOINTS = 3
 def text(found: Explanation) -> str:
     """All of it."""
     parts = [list(_services(found.ports)), list(_numbers(found)), list(_oddities(found))]
-    return "\n".join("".join(f"{line}\n" for line in part) for part in parts if part)
+    return "\n".join("".join(f"{printable(line)}\n" for line in part) for part in parts if part)
 
 
 def _services(ports: Sequence[ServicePort]) -> Iterator[str]:

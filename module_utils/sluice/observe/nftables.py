@@ -21,6 +21,9 @@ CERTAIN = Fraction(1)
 _MOST_WAYS = 1 << 17
 """Numbers by chance that are looked at one by one."""
 
+_WORDS = ("family", "table", "name", "chain", "hook")
+"""Of whatever is listed, what is a word if it has that."""
+
 _FAMILIES = {"ip": addresses.IPV4, "ip6": addresses.IPV6}
 
 Entry = Mapping[str, Any]
@@ -74,6 +77,8 @@ def tables(listing: Listing) -> list[Table]:
         for kind, of in entry.items():
             if kind not in ("chain", "rule", "set", "map"):
                 continue
+            if any(not isinstance(of.get(word, ""), str) for word in _WORDS):
+                raise TypeError("a name is no text")
             key = of["family"], of["table"]
             table = found.get(key) or found.setdefault(key, Table(*key))
             if kind == "rule":
@@ -186,6 +191,8 @@ class _Statement:
     def _verdict(self, kind: str, of: Any) -> Act:
         """Counters, logs and the like send no packet another way. Raises MissError."""
         if kind in ("jump", "goto"):
+            if not isinstance(of["target"], str):
+                raise TypeError("a chain's name is no text")
             return Act(GO_ON, self._state, of["target"], kind == "goto")
         if kind == "limit" and isinstance(of, dict) and of.get("inv"):
             raise MissError("it takes what is above a rate")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from .. import addresses, settings
 from ..catalogue import yaml_text
 from . import (
+    damage,
     recover_flat,
     recover_host_ports,
     recover_iptables,
@@ -21,6 +22,7 @@ from . import (
     recovered,
     services_flat,
 )
+from .nft_values import DAMAGED
 from .nftables import Table
 from .recover_host_ports import HostPort
 from .recover_ports import Found, some
@@ -49,8 +51,8 @@ def recover(held: Snapshot, node: str) -> Recovered:
         return _recover(held, node)
     except RecoverError:
         raise
-    except (ValueError, LookupError) as error:
-        raise RecoverError(f"a rule is damaged: {error}") from None
+    except DAMAGED as error:
+        raise RecoverError(f"a rule is damaged: {damage.said(error)}") from None
 
 
 class _Source(NamedTuple):

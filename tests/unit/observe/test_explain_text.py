@@ -53,3 +53,9 @@ def test_two_programs_have_a_column() -> None:
 
 def test_no_services() -> None:
     assert _text("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n").startswith("no Service is in these rules\n")
+
+
+def test_what_a_dump_has_goes_to_a_terminal_as_it_is_printed() -> None:
+    told = _text("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j KUBE-\x1b[31mX\nCOMMIT\n")
+    assert "KUBE-\\x1b[31mX" in told
+    assert "\x1b" not in told

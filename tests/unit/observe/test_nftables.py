@@ -50,6 +50,8 @@ def test_chance() -> None:
             {"match": {**TO["match"], "op": []}},
         ),
         *({"vmap": None}, {"dnat": {}}, {"dnat": {"addr": "10.1.0.1", "port": "x"}}, {"mangle": []}, {"jump": None}),
+        *({"jump": {"target": {"a": 1}}}, {"goto": {"target": ["c"]}}, {"jump": {"target": None}}),
+        {"vmap": {"key": 1, "data": {"set": [[1, {"jump": {"target": {"a": 1}}}]]}}},
         *({"match": {"op": "==", "left": {"meta": None}, "right": 1}}, {"vmap": {"key": 1, "data": {"set": None}}}),
         {"match": {"op": "==", "left": {"numgen": {"mod": 0}}, "right": 0}},
     ],

@@ -28,6 +28,7 @@ PORTMAP = """*nat
 -A CNI-DN-3d9d6f9e1f8cf6b1f0a2c -s 10.244.1.0/24 -p tcp -m tcp --dport 80 -j CNI-HOSTPORT-SETMARK
 -A CNI-DN-3d9d6f9e1f8cf6b1f0a2c -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.244.1.5:8080
 -A CNI-DN-3d9d6f9e1f8cf6b1f0a2c -p udp -m udp --dport 53 -j DNAT --to-destination 10.244.1.5:53
+COMMIT
 """
 NFT_PORTMAP = """table inet cni_hostport {
     chain hostports {

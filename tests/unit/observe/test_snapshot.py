@@ -53,11 +53,50 @@ def test_all_kinds_together() -> None:
         *(None, 1, [None], [[]], ["x"], [{"rule": None}], [{"chain": {"family": [], "table": "t"}}]),
         [{"rule": {"family": "ip", "table": "t", "chain": "c", "expr": None}}],
         [{"chain": {"family": "ip", "table": "t", "name": "c", "hook": "input", "prio": None}}],
+        [{"chain": {"family": "ip", "table": "t", "name": "c", "hook": ["input"], "prio": 0}}],
+        [{"chain": {"family": "ip", "table": {"a": 1}, "name": "c"}}],
+        [{"rule": {"family": "ip", "table": "t", "chain": 5, "expr": []}}],
     ],
 )
 def test_a_damaged_listing(listed: object) -> None:
     with pytest.raises(DumpError, match=r"^f: is JSON, but nft -j list ruleset has not printed it$"):
         snapshot([("f", json.dumps({"nftables": listed}))])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("inet 999.1.1.1\n", "line 1: 999.1.1.1 is no address"),
+        ("1: lo\n2: eth0    inet 10.0.0.300/24 scope global\n", "line 2: 10.0.0.300/24 is no address"),
+        ("2: eth0    inet 10.0.0.3/240 scope global\n", "line 1: 10.0.0.3/240 is no address"),
+        ("2: eth0    inet6 fd00:::1/64 scope global\n", "line 1: fd00:::1/64 is no address"),
+        ("10.96.0.1/32\n10.96.0/32\n", "line 2: 10.96.0/32 is no address"),
+        ("2: eth0    inet 10.0.0", "line 1: 10.0.0 is no address"),
+        ("*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -p tc", "it ends in the middle: table nat has no COMMIT"),
+        (f"{NAT}*filter\n:INPUT ACC", "it ends in the middle: table filter has no COMMIT"),
+        (f"*filter\n:INPUT ACCEPT [0:0]\n{NAT}", "it ends in the middle: table filter has no COMMIT"),
+        ('{"nftables": [{"metainfo": {"ver', "ends in the middle: line 1, column 29: Unterminated string starting at"),
+        ("table ip t {\n\tchain c {\n\t\tip daddr 10.0.0.1 dr", "line 3: a brace is not closed"),
+        ("create A hash:ip family inet\nadd A", "line 2: not in ipset save form: add A"),
+        ("-A -t 10.96.0.1:80 -s rr\n-a -t 10.96.0.1:80 -", None),
+        ("-A -t 10.96.0.1:80 -s rr\n-a -t 10.96.", None),
+    ],
+)
+def test_a_dump_that_is_cut_or_edited(text: str, said: str | None) -> None:
+    with pytest.raises(DumpError) as error:
+        snapshot([("f", text)])
+    last = text.splitlines()[-1]
+    assert str(error.value) == f"f: {said or f'line 2: not in ipvsadm -Sn form: {last}'}"
+
+
+def test_a_number_that_no_kernel_has_is_none() -> None:
+    name = "net.netfilter.nf_conntrack"
+    assert snapshot([("f", f"{name}_count = 5\n{name}_max = 10\n")]).conntrack == (5, 10)
+    assert snapshot([("f", f"{name}_count = 5\n{name}_max = {'9' * 5000}\n")]).conntrack == (0, 0)
+
+
+def test_addresses_have_one_form() -> None:
+    assert snapshot([("f", "2: eth0    inet6 FD00:0::1/64\n".lower())]).addresses == {"fd00::1"}
 
 
 def test_a_deep_listing() -> None:
