@@ -74,3 +74,25 @@ def odd(*texts: str) -> list[Oddity]:
 def said(*texts: str) -> str:
     """What is odd in dumps, in one text."""
     return "\n".join(f"{'!' if each.hurts else '-'} {each.what}: {each.where}: {each.effect}" for each in odd(*texts))
+
+
+FOREIGN = Path(__file__).parent / "foreign"
+"""What other programs put beside a proxy's rules: a file for each, whole tables as iptables-save prints them."""
+
+
+def beside(text: str, rules: str, *, first: bool) -> str:
+    """A dump of iptables with rules of another program in it, that stand ``first`` in built-in chains, or last."""
+    for table, part in re.findall(r"^\*(\w+)\n(.*?)^COMMIT$", rules, re.MULTILINE | re.DOTALL):
+        head = f"*{table}\n"
+        if head not in text:
+            text += f"{head}{part}COMMIT\n"
+            continue
+        before, _table, held = text.partition(head)
+        held, _commit, behind = held.partition("COMMIT\n")
+        lines = [*part.splitlines(keepends=True), "\n", *held.splitlines(keepends=True)]
+        at = lines.index("\n")
+        parts = [lines[:at], lines[at + 1 :]] if first else [lines[at + 1 :], lines[:at]]
+        ordered = [line for kind in (":", "-") for each in parts for line in each if line.startswith(kind)]
+        # What both programs make is there once.
+        text = f"{before}{head}{''.join(dict.fromkeys(ordered))}COMMIT\n{behind}"
+    return text

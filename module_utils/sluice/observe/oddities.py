@@ -9,6 +9,7 @@ from . import (
     oddities_chains,
     oddities_dead,
     oddities_dispatch,
+    oddities_dropped,
     oddities_endpoints,
     oddities_frame,
     oddities_ipvs,
@@ -45,7 +46,9 @@ def oddities(snapshot: Snapshot, ports: Sequence[ServicePort], style: Style) -> 
         if not tables.is_piece:
             found += oddities_frame.found(tables, jumps, where)
             found += oddities_ipvs_rules.found(tables, variant.family, snapshot.sets, where)
-            found += oddities_before.found(tables, jumps, where, own, snapshot)
+            before = list(oddities_before.found(tables, jumps, where, own, snapshot))
+            told = [each.where for each in before if each.hurts]
+            found += [*before, *oddities_dropped.found(tables, where, own, snapshot, told)]
     found += oddities_ipvs.found(snapshot, ports)
     found += oddities_ipvs_sets.found(snapshot, ports)
     found += oddities_nftables.found(snapshot.nftables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .. import addresses
@@ -26,13 +26,16 @@ _NOT_BEFORE = ("KUBE-FIREWALL", "KUBE-HOSTPORTS")
 """Chains that others append, behind whatever is there."""
 
 _REWRITING = ("DNAT", "REDIRECT", "NETMAP", "TPROXY")
-_BRIDGES = ("lo", "docker", "br-", "virbr", "lxcbr", "lxdbr")
+BRIDGES = ("lo", "docker", "br-", "virbr", "lxcbr", "lxdbr", "tailscale")
 """Interfaces of programs that bring rules for them of their own."""
+
+_WORKLOADS = ("cali",)
+"""Those that a program has made for Pods, of which it knows each."""
 
 _SOURCES = ("-s", "-i", "-o", "--src-range", "--src-type", "--limit", "--limit-burst", "--sport", "--sports")
 """What makes a rule one for some packets only, so that it may be meant."""
 
-_DESTINATIONS = ("-d", "-p", "--dport", "--dports", "--dst-type", "--ctstate", "--state")
+_DESTINATIONS = ("-d", "-p", "--dport", "--dports", "--dst-type", "--ctstate", "--state", "--ctstatus")
 
 _DEEPEST = 8
 
@@ -47,6 +50,8 @@ class _Rule(NamedTuple):
     text: str
     matches: Sequence[Match]
     target: Target
+    accepted: Sequence[Sequence[Match]] = ()
+    """What rules ask that have let packets pass before."""
 
 
 def found(
@@ -56,22 +61,56 @@ def found(
     if not ports:
         return
     ways = _Ways(ports, snapshot)
+    answering = _answering(tables)
+    clients: dict[tuple[str, str, str, str], list[Oddity]] = {}
     for table, hooks in _HOOKS.items():
         for hook in hooks:
             for rule in _before(tables, jumps, table, hook):
+                if table == "raw" and _is_for_one_here(rule, answering | ways.own):
+                    continue
                 oddity = _judged(rule, table, hook, ways, where)
-                if oddity:
+                if oddity and oddity.hurts:
                     yield oddity
+                elif oddity:
+                    chain = rule.place.partition(" rule ")[0]
+                    clients.setdefault((table, hook, chain, rule.target.name), []).append(oddity)
+    for alike in clients.values():
+        more = f" and {len(alike) - 1} more of the chain" if len(alike) > 1 else ""
+        yield alike[0]._replace(where=alike[0].where + more)
+
+
+def _answering(tables: Tables) -> set[str]:
+    """Addresses whose answers a rule leaves untracked where the node sends: a program on the node itself has them, such
+    as a cache of DNS at the cluster IP of what it asks."""
+    found: set[str] = set()
+    for text in tables.chain("raw", "OUTPUT") or ():
+        matches, target = taken_apart(text)
+        if _is_untracking(target):
+            found.update(match.words[0].partition("/")[0] for match in matches if match.option == "-s")
+    return found
+
+
+def _is_untracking(target: Target) -> bool:
+    return target.name == "NOTRACK" or (target.name == "CT" and "--notrack" in target.options)
+
+
+def _is_for_one_here(rule: _Rule, own: Iterable[str]) -> bool:
+    """Whether a rule leaves untracked what is for an address of the node, or from there."""
+    named = [match.words[0].partition("/")[0] for match in rule.matches if match.option in ("-d", "-s")]
+    return _is_untracking(rule.target) and bool(named) and any(each in own for each in named)
 
 
 class _Ways:
     """Where Services are reached, before and after their destination is rewritten."""
 
     def __init__(self, ports: Sequence[ServicePort], snapshot: Snapshot) -> None:
-        own = snapshot.addresses - snapshot.bound
+        own = self.own = snapshot.addresses - snapshot.bound
+        self.local = snapshot.addresses
         self.front: dict[_Way, str] = {}
         self.back: dict[_Way, str] = {}
+        self.sent: dict[_Way, str] = {}
         self.here: dict[_Way, str] = {}
+        self.addresses: set[str] = set()
         for port in ports:
             name = port.name or f"{port.cluster_ip or port.node_port}:{port.port}"
             found = ways_in(port, own)
@@ -79,7 +118,10 @@ class _Ways:
                 found.append(("", port.node_port, port.protocol))
             self.front.update((way, name) for way in found)
             ends = {(*addresses.split_port(text), port.protocol): name for text in port.all_endpoints}
-            self.back.update(ends)
+            self.sent.update(ends)
+            if port.source != IPVS:  # which sends by OUTPUT, and takes answers alone in FORWARD
+                self.back.update(ends)
+            self.addresses.update(way[0] for way in found if way[0] not in own)
             # IPVS takes packets in INPUT, as if they were for the node itself.
             self.here.update((way, name) for way in found if port.source == IPVS)
             self.here.update({way: name for way, name in ends.items() if way[0] in own})
@@ -88,8 +130,10 @@ class _Ways:
         """What packets of Services are for where they meet rules."""
         if hook == "INPUT":
             return self.here
+        if hook == "FORWARD":
+            return self.back
         # nat comes behind raw and mangle in OUTPUT, and before filter.
-        return self.back if hook == "FORWARD" or (hook == "OUTPUT" and table == "filter") else self.front
+        return self.sent if hook == "OUTPUT" and table == "filter" else self.front
 
 
 def _before(tables: Tables, jumps: Jumps, table: str, hook: str) -> Iterator[_Rule]:
@@ -98,13 +142,23 @@ def _before(tables: Tables, jumps: Jumps, table: str, hook: str) -> Iterator[_Ru
     rules = tables.chain(table, hook) or ()
     # Tables that come earlier have nothing of ours in them, as a rule: all of their rules are before.
     end = ours[-1] if ours else len(rules) if table in ("raw", "mangle") else 0
-    yield from _ends(tables, jumps, table, hook, (), end, 0)
+    yield from _ends(tables, jumps, table, hook, (), end, 0, [])
 
 
 def _ends(
-    tables: Tables, jumps: Jumps, table: str, chain: str, asked: Sequence[Match], end: int, depth: int
+    tables: Tables,
+    jumps: Jumps,
+    table: str,
+    chain: str,
+    asked: Sequence[Match],
+    end: int,
+    depth: int,
+    accepted: list[Sequence[Match]],
 ) -> Iterator[_Rule]:
-    """The rules of a chain, up to the one with the number ``end``, and of the chains that they lead to."""
+    """The rules of a chain, up to the one with the number ``end``, and of the chains that they lead to.
+
+    ``accepted`` gets what rules ask that let packets pass.
+    """
     rules = tables.chain(table, chain) or ()
     targets = jumps.of(table, chain)
     parted = False  # whether some packets have left the chain already
@@ -116,13 +170,16 @@ def _ends(
         if tables.chain(table, target) is not None:
             if depth < _DEEPEST:
                 inner = len(tables.chain(table, target) or ())
-                yield from _ends(tables, jumps, table, target, (*asked, *matches), inner, depth + 1)
+                yield from _ends(tables, jumps, table, target, (*asked, *matches), inner, depth + 1, accepted)
+            parted |= taken.goto
         elif target in ("ACCEPT", "DROP", "REJECT", "CT", "NOTRACK", *_REWRITING) or (
             target == "RETURN" and chain in BUILT_IN
         ):
             every = (*asked, *matches)
             if not (parted and chain not in BUILT_IN and not _asks_where(every)):
-                yield _Rule(f"{chain} rule {number + 1}", rules[number], every, taken)
+                yield _Rule(f"{chain} rule {number + 1}", rules[number], every, taken, tuple(accepted))
+            if target == "ACCEPT" and all(match.option in _DESTINATIONS for match in every):
+                accepted.append(every)
         parted |= target in ("ACCEPT", "RETURN")
 
 
@@ -136,10 +193,16 @@ def _judged(rule: _Rule, table: str, hook: str, ways: _Ways, where: str) -> Oddi
         return None
     if target in ("ACCEPT", "RETURN") and table != "nat":
         return None  # it may pass sooner; what is refused or fenced is not what such a rule is for
-    if any(_is_never(match) or not _is_known(match) for match in rule.matches):
+    words = {"NEW", "DNAT"} if table == "filter" and hook != "INPUT" else {"NEW"}
+    if any(_is_never(match, words, ways) or not _is_known(match) for match in rule.matches):
         return None
     for_some = any(match.option in _SOURCES for match in rule.matches)
-    whom = _whom(rule.matches, ways.of(table, hook))
+    passed = (
+        []
+        if table != "filter"
+        else [each for each in rule.accepted if not any(_is_never(match, words, ways) for match in each)]
+    )
+    whom = _whom(rule.matches, ways.of(table, hook), ways.local, passed)
     if whom is None:
         return None
     effect = {
@@ -159,12 +222,14 @@ def _judged(rule: _Rule, table: str, hook: str, ways: _Ways, where: str) -> Oddi
     )
 
 
-def _is_never(match: Match) -> bool:
-    """Whether no first packet of a client's connection to a Service meets it."""
-    if match.option in ("--ctstate", "--state"):
-        return ("NEW" in match.words[0].split(",")) == match.negated
+def _is_never(match: Match, words: set[str], ways: _Ways) -> bool:
+    """Whether no first packet of a client's connection to a Service meets it; ``words`` are conntrack's for that."""
+    if match.option in ("--ctstate", "--state", "--ctstatus"):
+        return words.isdisjoint(match.words[0].split(",")) != match.negated
     if match.option in ("-i", "-o"):
-        return match.words[0].startswith(_BRIDGES) and not match.negated
+        return match.words[0].startswith((*BRIDGES, *_WORKLOADS)) and not match.negated
+    if match.option == "-s" and not match.negated:  # no client has the address of a Service
+        return match.words[0].partition("/")[0] in ways.addresses
     return False
 
 
@@ -173,18 +238,30 @@ def _is_known(match: Match) -> bool:
     return match.option in _DESTINATIONS or match.option in _SOURCES
 
 
-def _whom(matches: Sequence[Match], ways: dict[_Way, str]) -> str | None:
-    """The Services whose packets meet this, in words; None where there are none."""
-    if not _asks_where(matches) and not any(match.option in ("-p", "--dst-type") for match in matches):
+def _whom(
+    matches: Sequence[Match], ways: dict[_Way, str], local: Container[str], passed: Sequence[Sequence[Match]]
+) -> str | None:
+    """The Services whose packets meet this, in words; None where there are none.
+
+    ``passed``: what others ask that have let packets pass before.
+    """
+    if not ways:
+        return None
+    if not passed and not _asks_where(matches) and not any(match.option in ("-p", "--dst-type") for match in matches):
         return "all Services"
-    names = dict.fromkeys(name for way, name in ways.items() if all(_meets(match, way) for match in matches))
+    names = dict.fromkeys(
+        name
+        for way, name in ways.items()
+        if all(_meets(match, way, local) for match in matches)
+        and not any(all(_meets(match, way, local) for match in each) for each in passed)
+    )
     if not names:
         return None
     first = next(iter(names))
     return first if len(names) == 1 else f"{first} and {len(names) - 1} more"
 
 
-def _meets(match: Match, way: _Way) -> bool:
+def _meets(match: Match, way: _Way, local: Container[str]) -> bool:
     address, port, protocol = way
     if match.option == "-d":
         said = bool(address) and _has(match.words[0], address)
@@ -193,10 +270,15 @@ def _meets(match: Match, way: _Way) -> bool:
     elif match.option == "-p":
         said = match.words[0] in (protocol, "all")
     elif match.option == "--dst-type":
-        said = not address if "LOCAL" in match.words[0] else bool(address)
+        is_local = not address or address in local
+        said = any(is_local if kind == "LOCAL" else kind == "UNICAST" and not is_local for kind in _kinds(match))
     else:
         return True
     return said != match.negated
+
+
+def _kinds(match: Match) -> list[str]:
+    return match.words[0].split(",")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -54,7 +54,7 @@ def found(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
     yield from _jumps(tables, jumps, where)
     yield from _masquerading(tables, where)
     yield from _forwarding(tables, jumps, where)
-    yield from _marks(tables, where)
+    yield from _marks(tables, jumps, where)
 
 
 def _jumps(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
@@ -209,13 +209,9 @@ def _forwarding(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
                 effect = "a rule or a policy that drops in FORWARD drops it as well"
                 yield Oddity(f"KUBE-FORWARD does not accept what {what}", f"{where} filter", effect, _ANEW, False)
         return
-    rules = rules or ()
-    if jumps.reaches("filter", "FORWARD", "KUBE-FORWARD") and any(
-        " --mark " in text and text.endswith("-j ACCEPT") for text in rules
-    ):
-        return
-    if "nat" in tables.rules and tables.chain("nat", "KUBE-SERVICES") is None:
-        return
+    accepts = any(" --mark " in text and text.endswith("-j ACCEPT") for text in rules or ())
+    if "nat" in tables.rules or (accepts and jumps.reaches("filter", "FORWARD", "KUBE-FORWARD")):
+        return  # of Services that are known it is said what becomes of their packets
     yield Oddity(
         "policy DROP in FORWARD, and no rule lets Services pass",
         f"{where} filter: FORWARD",
@@ -246,8 +242,10 @@ def _forward_rules(tables: Tables, rules: Sequence[str], where: str) -> Iterator
             yield Oddity(f"a rule in KUBE-FORWARD that no proxy writes: {target}", place, effect, _ANEW, True)
 
 
-def _marks(tables: Tables, where: str) -> Iterator[Oddity]:
+def _marks(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
     ours = _bits(tables)
+    # There no packet has the mark yet, so that to take it away does nothing.
+    early = {(table, chain) for table in ("raw", "mangle") for chain in _of_prerouting_alone(tables, jumps, table)}
     for table, chains in tables.rules.items() if ours else ():
         for chain, rules in chains.items():
             if chain.startswith(OURS):
@@ -259,7 +257,7 @@ def _marks(tables: Tables, where: str) -> Iterator[Oddity]:
                 sets, changes = _set_bits(target) if target.name in ("MARK", "CONNMARK") else (0, 0)
                 if target.name == "CONNMARK" and "--restore-mark" not in target.options:
                     continue
-                if not changes & ours or (not sets & ours and table in ("raw", "mangle") and chain in BUILT_IN[:1]):
+                if not changes & ours or (not sets & ours and (table, chain) in early):
                     continue
                 yield Oddity(
                     f"mark bit {ours:#x} is used by two programs",
@@ -268,3 +266,10 @@ def _marks(tables: Tables, where: str) -> Iterator[Oddity]:
                     "give one of them another bit (sluice_masquerade_bit, kube-proxy's --iptables-masquerade-bit)",
                     bool(sets & ours),
                 )
+
+
+def _of_prerouting_alone(tables: Tables, jumps: Jumps, table: str) -> set[str]:
+    """The chains of a table that packets come to in PREROUTING, and nowhere else."""
+    first, *others = BUILT_IN
+    found = {first, *(chain for chain in tables.rules.get(table, ()) if jumps.reaches(table, first, chain))}
+    return {chain for chain in found if not any(jumps.reaches(table, other, chain) for other in others)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import support
-from planted import CASES, each_spoilt, odd, recorded, replaced, said, without
+from planted import CASES, FOREIGN, beside, each_spoilt, odd, recorded, replaced, said, without
 
 from sluice import render
 from sluice.backends.interface import Memo
@@ -155,3 +155,108 @@ def test_no_rule_of_a_proxy_stands_twice_unnoticed(case: str, mode: str, version
     found = {line: odd(*dumps.values()) for _, line, dumps in each_spoilt(recorded(case, mode, version), _twice)}
     assert found
     assert not [line for line, oddities in found.items() if not oddities and "-A KUBE-FW-" not in line]
+
+
+_CLUSTER, _LOCAL, _NO_NETWORK = "16-loadbalancer", "20-loadbalancer-local", "45-cluster-cidr-unset-lb-local"
+_NODES = (_CLUSTER, _LOCAL, _NO_NETWORK)
+_HEALTHY = (
+    *("calico", "cilium", "flannel", "kube-router", "libvirt", "nodelocaldns", "tailscale", "fail2ban"),
+    "ufw-forward-accept",
+)
+_DROPPING = ("docker", "docker-28", "ufw-forward-drop")
+_RELEASES = ("1.20", "1.36")
+
+
+def _dumps(name: str, case: str, mode: str, release: str, *, first: bool) -> list[str]:
+    held = recorded(case, mode, release)
+    for path in FOREIGN.glob(f"{name}.rules"):
+        held[".rules"] = beside(held[".rules"], path.read_text(), first=first)
+    for path in FOREIGN.glob(f"{name}.ipset") if ".ipset" in held else ():
+        held[".ipset"] += path.read_text()
+    return list(held.values())
+
+
+def _each(names: tuple[str, ...]) -> list[tuple[str, str, str, bool]]:
+    return [
+        (name, case, release, first)
+        for name in names
+        for case in _NODES
+        for release in _RELEASES
+        for first in (False, True)
+    ]
+
+
+@pytest.mark.parametrize(("name", "case", "release", "first"), _each(_HEALTHY))
+def test_nothing_is_odd_beside_iptables(name: str, case: str, release: str, first: bool) -> None:
+    assert not said(*_dumps(name, case, "iptables", release, first=first))
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("case", _NODES)
+def test_nothing_is_odd_of_a_kubelet_of_its_time(case: str, first: bool) -> None:
+    assert not said(*_dumps("kubelet", case, "iptables", "1.20", first=first))
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "release", "first"),
+    _each(tuple({*_HEALTHY, *_DROPPING} - {"ufw-forward-accept", "ufw-forward-drop", "fail2ban"})),
+)
+def test_nothing_is_odd_beside_ipvs(name: str, case: str, release: str, first: bool) -> None:
+    """FORWARD has answers alone: a policy there does not drop what virtual servers send on."""
+    assert not said(*_dumps(name, case, "ipvs", release, first=first))
+
+
+@pytest.mark.parametrize(("name", "case", "release", "first"), _each(("fail2ban",)))
+def test_a_client_that_was_banned_is_no_more_than_a_note(name: str, case: str, release: str, first: bool) -> None:
+    assert not any(each.hurts for each in odd(*_dumps(name, case, "ipvs", release, first=first)))
+
+
+@pytest.mark.parametrize(("name", "case", "release", "first"), _each(_DROPPING))
+def test_a_policy_that_drops_what_is_not_masqueraded(name: str, case: str, release: str, first: bool) -> None:
+    found = {each.what: each.hurts for each in odd(*_dumps(name, case, "iptables", release, first=first))}
+    wanted = {} if case == _NO_NETWORK else {"policy DROP in FORWARD, and no rule lets Pods pass": False}
+    if case != _CLUSTER:  # clients outside are masqueraded there
+        wanted["policy DROP in FORWARD, and no rule lets what is not masqueraded pass"] = True
+    assert found == wanted
+
+
+@pytest.mark.parametrize("name", _DROPPING)
+def test_a_network_of_pods_that_somebody_else_lets_pass(name: str) -> None:
+    (rules,) = _dumps(name, _LOCAL, "iptables", "1.36", first=True)
+    assert not said(beside(rules, (FOREIGN / "flannel.rules").read_text(), first=True))
+
+
+@pytest.mark.parametrize(("name", "case", "release", "first"), _each(("ufw-forward-accept", "ufw-forward-drop")))
+def test_ufw_lets_no_port_through_to_ipvs_that_it_does_not_know(
+    name: str, case: str, release: str, first: bool
+) -> None:
+    (found,) = odd(*_dumps(name, case, "ipvs", release, first=first))
+    assert found.what == "policy DROP in INPUT, and no rule lets virtual servers of IPVS pass"
+    assert "10.0.0.10:30080" in found.effect
+    assert ":80," not in found.effect, "http is allowed"
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_firewalld_lets_pass_what_was_rewritten() -> None:
+    listed = support.in_a_namespace("nft -f - && nft -j list ruleset", (FOREIGN / "firewalld.nft").read_text())
+    for case in _NODES:
+        for release in _RELEASES:
+            assert not said(*recorded(case, "iptables", release).values(), listed)
+            (found,) = odd(*recorded(case, "ipvs", release).values(), listed)
+            assert found.hurts
+            assert "10.0.0.10:30080" in found.effect
+            assert ":80," not in found.effect, "http is allowed"
+
+
+@pytest.mark.usefixtures("needs_root")
+@pytest.mark.parametrize("path", sorted(FOREIGN.glob("*.rules")), ids=lambda path: path.stem)
+def test_a_kernel_takes_them(path: Path) -> None:
+    """What is written here is as iptables-save prints it. Sets and modules are not there for all."""
+    text = "".join(
+        line
+        for line in path.read_text().splitlines(keepends=True)
+        if "--match-set" not in line and "-m socket" not in line and "TPROXY" not in line
+    )
+    saved = support.in_a_namespace("iptables-restore && iptables-save", text)
+    wanted = {line for line in text.splitlines() if line.startswith("-A ")}
+    assert wanted <= set(saved.splitlines())

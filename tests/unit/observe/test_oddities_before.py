@@ -9,6 +9,8 @@ RULES = recorded("16-loadbalancer")[".rules"]
 
 
 def _with(table: str, rules: str) -> str:
+    if table == "raw":
+        return f"{RULES}*raw\n{rules}\nCOMMIT\n"
     return replaced(RULES, f"*{table}\n", f"*{table}\n{rules}\n")
 
 
@@ -46,6 +48,15 @@ ALONE = {
     "another protocol": ("nat", "-A PREROUTING -d 10.96.0.50/32 -p udp -j DNAT --to-destination 192.0.2.9"),
     "all but ours": ("filter", "-A FORWARD ! -d 10.0.0.0/8 -j DROP"),
     "accepted sooner": ("filter", "-A FORWARD -j ACCEPT"),
+    "accepted by state": ("filter", "-A FORWARD -m conntrack --ctstate DNAT,ESTABLISHED -j ACCEPT\n-A FORWARD -j DROP"),
+    "accepted by address": (
+        "filter",
+        "-A FORWARD -m state --state ESTABLISHED -j ACCEPT\n-A FORWARD -d 10.0.0.0/8 -j ACCEPT\n-A FORWARD -j DROP",
+    ),
+    "all but DNAT": ("filter", "-A FORWARD -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"),
+    "broadcasts": ("filter", "-A FORWARD -m addrtype --dst-type BROADCAST -j DROP"),
+    "a Service's answers": ("raw", "-A OUTPUT -s 10.96.0.50/32 -p tcp -m tcp --sport 80 -j CT --notrack"),
+    "a workload's interface": ("filter", "-A FORWARD -i cali+ -j DROP"),
 }
 
 
@@ -69,7 +80,16 @@ def test_what_leaves_services_alone(planted: tuple[str, str]) -> None:
 
 
 def test_a_rule_behind_ours_is_none_before() -> None:
-    assert not odd(RULES.replace("COMMIT\n", "-A FORWARD -j DROP\nCOMMIT\n", 1))
+    (found,) = odd(RULES.replace("COMMIT\n", "-A FORWARD -j DROP\nCOMMIT\n", 1))
+    assert found.what == "a rule that drops in FORWARD, and no rule lets Pods pass"
+    assert not found.hurts
+
+
+def test_clients_that_are_kept_out_one_by_one_are_told_of_once() -> None:
+    banned = "\n".join(f"-A BANNED -s 203.0.113.{number}/32 -j REJECT" for number in range(50))
+    (found,) = odd(_with("filter", f"-A FORWARD -j BANNED\n{banned}\n-A BANNED -j RETURN"))
+    assert not found.hurts
+    assert found.where.endswith("-s 203.0.113.0/32 -j REJECT and 49 more of the chain")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +99,12 @@ def test_tables_that_come_earlier(rule: str) -> None:
     (found,) = odd(f"{RULES}*raw\n{rule}\nCOMMIT\n")
     assert found.hurts
     assert "default/web" in found.effect
+
+
+def test_a_program_on_the_node_that_has_the_address_itself() -> None:
+    untracked = "*raw\n-A PREROUTING -d 10.96.0.50/32 -p tcp -m tcp --dport 80 -j CT --notrack\nCOMMIT\n"
+    assert odd(RULES + untracked)
+    assert not odd(RULES + untracked, "2: nodelocaldns: <UP>\n    inet 10.96.0.50/32 scope global nodelocaldns\n")
 
 
 def test_ipvs_takes_packets_in_input() -> None:

@@ -87,7 +87,8 @@ def test_mark_that_nobody_asks_for() -> None:
 
 def test_policy_drop_in_forward() -> None:
     dropping = replaced(RULES, "*filter\n", "*filter\n:FORWARD DROP [0:0]\n")
-    assert not odd(dropping), "kube-proxy's rules let Services pass"
+    (pods,) = odd(dropping)  # kube-proxy's rules let pass what is masqueraded
+    assert not pods.hurts
     found = said(without(dropping, "-m mark --mark 0x4000/0x4000 -j ACCEPT"))
     assert "! policy DROP in FORWARD, and no rule lets Services pass" in found
 
@@ -111,6 +112,13 @@ def test_mark_bit_that_two_programs_use(rule: str, hurts: bool) -> None:
 )
 def test_other_bits_are_theirs(rule: str) -> None:
     assert not odd(f"{RULES}*mangle\n{rule}\nCOMMIT\n")
+
+
+def test_a_mark_that_is_taken_away_before_ours_is_set() -> None:
+    clears = "-A THEIRS -m mark --mark 0x200/0xf00 -j MARK --set-xmark 0x200/0xffffffff"
+    assert not odd(f"{RULES}*mangle\n-A PREROUTING -j THEIRS\n{clears}\nCOMMIT\n")
+    (found,) = odd(f"{RULES}*mangle\n-A FORWARD -j THEIRS\n{clears}\nCOMMIT\n")
+    assert (found.what, found.hurts) == ("mark bit 0x4000 is used by two programs", False)
 
 
 def test_a_kubelets_rules_alone_are_no_proxys() -> None:
