@@ -19,12 +19,16 @@ class Style(NamedTuple):
     ``is_old``: cut into chains as up to 1.23. ``masquerades``: whether a ClusterIP has a rule that does.
     ``tells_pods``: whether traffic policy Local has one for clients in the cluster's own network.
     ``counts_localhost``: whether node ports have one more, for loopback (kube-proxy's metrics, where there is nfacct).
+    ``marks_drops``: whether a chain of load balancer IPs has a mark for others instead of a rule in filter, as up to
+    1.25; ``always_fences``: whether each load balancer IP leads to such a chain, with source ranges or without.
     """
 
     is_old: bool = False
     masquerades: bool = True
     tells_pods: bool = True
     counts_localhost: bool = False
+    marks_drops: bool = False
+    always_fences: bool = False
 
 
 class Size(NamedTuple):
@@ -60,13 +64,16 @@ def _rules_since_124(port: ServicePort, style: Style) -> int:
         found += outer + (2 + style.tells_pods + bool(port.local_endpoints) if is_local else 2)
         if port.node_port and style.counts_localhost:
             found += port.family == IPV4
-        if port.load_balancer_ips and port.source_ranges:
-            found += len(port.source_ranges) + 1 + len(port.load_balancer_ips)
+        vips = len(port.load_balancer_ips)
+        if vips and style.marks_drops and (port.source_ranges or style.always_fences):
+            found += vips * ((len(port.source_ranges) or 1) + 1)
+        elif vips and port.source_ranges:
+            found += len(port.source_ranges) + 1 + vips
     return found
 
 
 def _rules_up_to_123(port: ServicePort, style: Style) -> int:
-    found = _common(port, style)
+    found = _common(port, style) + bool(port.health_check_node_port)
     is_local = port.external_policy == LOCAL
     # KUBE-XLB: pods, the node itself twice, and one that drops where the node has no endpoint.
     chain = 2 + style.tells_pods + (port.outside == NO_LOCAL_ENDPOINTS) if is_local else 0

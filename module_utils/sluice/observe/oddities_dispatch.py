@@ -160,6 +160,16 @@ def _evidence(services: Iterable[ServiceRules], chains: Mapping[str, Sequence[st
     return masquerades or tells, tells
 
 
+def _first_choice(rules: Sequence[str]) -> int:
+    """Where a Service's chain begins to choose an endpoint."""
+    return next((at for at, text in enumerate(rules) if "KUBE-SEP-" in text), len(rules))
+
+
+def _is_for(text: str, address: str, port: int) -> bool:
+    """Whether a rule masquerades what is for an address and port; no address for a node port."""
+    return text.endswith(_MASQUERADE) and f" --dport {port} " in text and (f"-d {address}/" in text or not address)
+
+
 def _own(target: str, chains: Mapping[str, Sequence[str]]) -> Sequence[str]:
     return chains.get(target, ()) if target.startswith("KUBE-S") else ()
 
@@ -184,14 +194,16 @@ def _lacks(
         marked = _MASQUERADE in targets
         led = [_own(target, chains) for target in targets]
         if (marked and targets.index(_MASQUERADE) > _first(targets, "KUBE-SV", "KUBE-XLB")) or any(
-            _MASQUERADE in text for each in led for text in each[1:]
+            _MASQUERADE in text for each in led for text in each[_first_choice(each) :]
         ):
             yield place, "address whose packets are masqueraded too late", _NO_ANSWER
         if said == "cluster IP":
             marked |= any(_MASQUERADE in text for rule in rules for text in _own(rule.target, chains)[:1])
             if masquerades and not marked:
                 yield place, "cluster IP that is not masqueraded, as others are", _NO_ANSWER
-        elif ("SVC" in ends or not said) and not marked and "EXT" not in ends:
+        # In 1.22 and 1.23 the chain of the Service masquerades what comes by a node port or an address for the world.
+        marked |= any(_is_for(text, address, port) for each in led for text in each[: _first_choice(each)])
+        if said != "cluster IP" and ("SVC" in ends or not said) and not marked and "EXT" not in ends:
             yield place, "address whose packets are not masqueraded", _NO_ANSWER
         if not said and address and ("", "", port) not in own and address.startswith("127."):
             effect = "the node port answers on loopback alone"

@@ -60,7 +60,7 @@ _OWN = _Kind("OUTPUT", "the node itself", "what the node, or IPVS on it, sends t
 
 _REMEDY = {
     "FORWARD": "let pass what conntrack has rewritten: iptables -I FORWARD -m conntrack --ctstate DNAT,ESTABLISHED "
-    "-j ACCEPT (Docker: in DOCKER-USER; ufw: DEFAULT_FORWARD_POLICY or ufw route allow), kept by whoever sets the rules",
+    "-j ACCEPT (Docker: in DOCKER-USER; ufw: DEFAULT_FORWARD_POLICY or route allow), kept by whoever sets the rules",
     "INPUT": "accept in INPUT what is for addresses of Services (ufw allow, a service of firewalld's zone)",
     "OUTPUT": "accept in OUTPUT what is for endpoints",
 }

@@ -102,12 +102,16 @@ def _of_nftables(table: Table) -> Iterator[Count]:
 def style(snapshot: Snapshot) -> Style:
     """What the rules of iptables have in common, as far as there are any."""
     chains = [found for tables in snapshot.iptables.values() for found in tables.rules.get("nat", {}).items()]
-    masquerades = pods = is_old = is_new = localhost = False
+    masquerades = pods = is_old = is_new = localhost = marks = fences = False
     for name, rules in chains:
         part = OF_A_SERVICE.match(name)
         kind = part[1] if part else ""
         is_old |= kind == "XLB" or name == "KUBE-MARK-DROP"
-        is_new |= kind == "EXT"
+        # The comments of 1.25 and later say which endpoint a rule leads to.
+        is_new |= kind == "EXT" or (kind == "SVC" and any(" -> " in text for text in rules[-1:]))
+        if kind == "FW":
+            marks |= any(text.endswith("-j KUBE-MARK-DROP") for text in rules[-1:])
+            fences |= not any(text.startswith("-s ") for text in rules)
         if name == "KUBE-NODEPORTS":
             localhost |= any(" --nfacct-name localhost_nps_accepted_pkts" in text for text in rules)
         if name == "KUBE-SERVICES" or kind in ("SVC", "SVL"):
@@ -117,4 +121,6 @@ def style(snapshot: Snapshot) -> Style:
             pods |= any(comment(text).startswith(("pod traffic for", "Redirect pods")) for text in rules[:1])
     if not any(OF_A_SERVICE.match(name) for name, _rules in chains):
         return Style()
-    return Style(is_old and not is_new, masquerades, pods, localhost)
+    if is_old and not is_new:
+        return Style(True, masquerades, pods, localhost)
+    return Style(False, masquerades, pods, localhost, marks, fences)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import support
-from planted import GOLDEN, recorded
+from planted import GOLDEN, odd, recorded
 
 from sluice import render
 from sluice.backends.interface import Memo
@@ -18,6 +20,9 @@ from sluice.observe.services_flat import elements
 from sluice.observe.snapshot import snapshot
 
 CASES = sorted({(path.stem, path.parent.name, path.parents[1].name) for path in GOLDEN.glob("[0-9]*/*/*.rules")})
+PUBLISHED = Path(__file__).parents[2] / "published"
+"""Rules of releases that nobody recorded, written from what is published of them."""
+
 PORT = ServicePort("iptables", "shop/web", "tcp", "10.96.0.1", 80, internal_policy="Cluster")
 THREE: tuple[Endpoint, ...] = evenly(["10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80"])
 
@@ -29,6 +34,37 @@ def test_laws_are_those_of_kube_proxy(case: str, mode: str, version: str) -> Non
     for port in services(held):
         reckoned = laws.rules(port, style) if mode == "iptables" else sum(laws.virtual_servers(port, 0))
         assert reckoned == port.entries, port
+
+
+@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.rules")), ids=lambda path: path.stem)
+def test_releases_between_those_that_were_recorded(path: Path) -> None:
+    """Their layouts changed in 1.22 (a Service's chain masquerades), 1.24 (KUBE-EXT, KUBE-SVL) and 1.26 (the fence)."""
+    held = snapshot([(path.name, path.read_text())])
+    style = rule_counts.style(held)
+    found = {port.name: port for port in services(held)}
+    told = {name: (port.kind, port.internal_policy, port.external_policy) for name, port in found.items()}
+    assert told == {
+        "default/api": ("LoadBalancer", "Cluster", "Local"),
+        "default/empty": ("ClusterIP", "", ""),
+        "default/lb": ("LoadBalancer", "Cluster", "Cluster"),
+        "default/web": ("NodePort", "Cluster", "Cluster"),
+    }
+    assert [each.text for each in found["default/api"].local_endpoints] == ["10.244.1.11:8080"]
+    assert found["default/api"].health_check_node_port == 32000
+    assert found["default/lb"].source_ranges == ("203.0.113.0/24",)
+    assert {name: laws.rules(port, style) for name, port in found.items()} == {
+        name: port.entries for name, port in found.items()
+    }
+    assert style.is_old == (path.stem == "1.22")
+    assert not odd(path.read_text())
+
+
+@pytest.mark.parametrize("name", ["1.22", "1.24", "1.27", "1.30"])
+def test_their_rules_do_not_go_missing_unnoticed(name: str) -> None:
+    text = (PUBLISHED / f"{name}.rules").read_text()
+    for line in text.splitlines():
+        if line.startswith("-A KUBE-S") and ("KUBE-MARK-MASQ" in line or "DNAT" in line):
+            assert odd(text.replace(f"{line}\n", "")), line
 
 
 def test_numbers_that_people_know() -> None:
