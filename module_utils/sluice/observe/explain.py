@@ -82,7 +82,8 @@ def _untold(snapshot: Snapshot) -> Iterator[str]:
     for variant, tables in snapshot.iptables.items():
         where = f"{IPTABLES}{f'-{variant.name}' if variant.name else ''} {variant.family}"
         if tables.is_piece:
-            yield f"{where}: this is a piece of nat, not a whole dump: nothing is said of what may be missing"
+            which = " and ".join(tables.rules)
+            yield f"{where}: this is a piece of {which}, not a whole dump: nothing is said of what may be missing"
             continue
         has = tables.rules.keys()
         if tables.chain("nat", "KUBE-SERVICES") is not None and "filter" not in has:

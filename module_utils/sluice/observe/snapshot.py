@@ -3,7 +3,8 @@
 The kind of a dump is told by what is in it: ``iptables-save`` and ``ip6tables-save`` (of either variant, one behind the
 other as well), ``iptables -S``, ``ipset save``, ``ipvsadm -Sn``, ``ip address``, ``nft list ruleset`` with ``-j`` and
 without; ``sysctl -a``, ``lsmod``, ``ip neighbour``.
-A piece of ``iptables-save`` as people paste it, without a line that says its table, is of nat if all of its chains are.
+A piece of ``iptables-save`` as people paste it, without a line that says its table, is of nat or of filter if all
+of its chains are.
 """
 
 from __future__ import annotations
@@ -42,6 +43,15 @@ _OF_NAT = re.compile(
 )
 """Lines of chains that kube-proxy has in nat, and of nat's built-in ones."""
 
+_OF_FILTER = re.compile(
+    r"(?::|(?:\[\d+:\d+\] )?-A )"
+    r"(?:KUBE-(?:SERVICES|EXTERNAL-SERVICES|NODEPORTS|FORWARD|FIREWALL|PROXY-FIREWALL)|INPUT|FORWARD|OUTPUT) |COMMIT$"
+)
+"""Likewise of filter."""
+
+_REFUSES = re.compile(r" -j (?:REJECT|DROP)(?: |$)")
+"""What no rule of nat does: kernels take none that would."""
+
 _NAMED_SIX = re.compile(r"ip6tables|rules6")
 _NFTABLES = re.compile(r"(?:(?:delete )?table (?:ip|ip6|inet|arp|bridge|netdev) |flush ruleset$)")
 _INET = re.compile(r"\binet6? ([0-9a-f.:]+)(/\d+)?")
@@ -51,7 +61,7 @@ _PREFIX = re.compile(r"^[0-9a-f.:]+/\d+$")
 
 _IPTABLES, _IPSET, _IPVS, _NFT_JSON = "iptables-save", "ipset save", "ipvsadm -Sn", "nft -j list ruleset"
 _NFT_TEXT, _ADDRESSES, _NOTHING, _UNKNOWN = "nft list ruleset", "ip address", "nothing", "unknown"
-_PIECE, _LISTED = "piece of nat", "iptables -S"
+_PIECE, _FILTER_PIECE, _LISTED = "piece of nat", "piece of filter", "iptables -S"
 _SYSCTLS, _MODULES, _NEIGHBOURS = "sysctl -a", "lsmod", "ip neighbour"
 """What a text may be."""
 
@@ -128,13 +138,13 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
             if kind == _LISTED:
                 text = node_texts.saved(text)
                 kind = _kind(text)
-            if kind in (_IPTABLES, _PIECE):
-                whole = f"*nat\n{text}" if kind == _PIECE else text
+            if kind in (_IPTABLES, *_TABLE_OF):
+                whole = f"*{_TABLE_OF[kind]}\n{text}" if kind in _TABLE_OF else text
                 for variant, part in _parts(whole, addresses.IPV6 if _NAMED_SIX.search(name) else addresses.IPV4):
                     if kind == _IPTABLES and not _COMMIT.search(part):
                         raise DumpError(f"it ends in the middle: table {part[1:].split(None, 1)[0]} has no COMMIT")
                     tables.setdefault(variant, []).append(part)
-                    if kind == _PIECE:
+                    if kind in _TABLE_OF:
                         pieces.add(variant)
             elif kind == _SYSCTLS:
                 sysctls.update(node_texts.sysctls(text))
@@ -161,9 +171,18 @@ def snapshot(dumps: Iterable[tuple[str, str]], own: Iterable[str] = ()) -> Snaps
                 raise DumpError(f"none of {', '.join(_TOOLS)} has printed this")
         except DAMAGED as error:
             raise DumpError(f"{name}: {damage.said(error)}") from None
-    read = {variant: Tables("".join(parts), is_piece=variant in pieces) for variant, parts in tables.items()}
+    read = {variant: _tables("".join(parts), is_piece=variant in pieces) for variant, parts in tables.items()}
     found = Snapshot(read, sets, servers, tuple(listed), frozenset(held), frozenset(bound), frozenset(networks))
     return found._replace(sysctls=sysctls, conntrack=_filled(sysctls), modules=modules, dead=dead)
+
+
+def _tables(text: str, *, is_piece: bool) -> Tables:
+    """A dump names the chains of a table before their rules; where none is named, somebody has cut rules out."""
+    found = Tables(text, is_piece=is_piece)
+    cut = not any(found.declared.values()) and any(
+        chain.startswith("KUBE-") for chains in found.rules.values() for chain in chains
+    )
+    return Tables(text, is_piece=True) if cut and not is_piece else found
 
 
 _DIGITS = 20
@@ -192,6 +211,8 @@ _TOOLS = (
 )
 
 
+_TABLE_OF = {_PIECE: "nat", _FILTER_PIECE: "filter"}
+
 _NODES = (
     (_SYSCTLS, node_texts.SYSCTL),
     (_MODULES, node_texts.MODULES),
@@ -211,8 +232,12 @@ def _kind(text: str) -> str:
         return _NFT_TEXT
     if _TABLE.match(first):
         return _IPTABLES
-    if all(_OF_NAT.match(line) for line in lines) and any("KUBE-" in line for line in lines):
-        return _PIECE
+    if any("KUBE-" in line for line in lines):
+        refuses = any(_REFUSES.search(line) for line in lines)
+        if not refuses and all(map(_OF_NAT.match, lines)):
+            return _PIECE
+        if all(map(_OF_FILTER.match, lines)):
+            return _FILTER_PIECE
     if first.startswith(("create ", "add ")):
         return _IPSET
     if re.match(r"-[Aa] (-|--)(t|u|f|tcp|udp|sctp|fwmark)", first):

@@ -67,3 +67,38 @@ def test_what_was_not_dumped_is_told(dumps: list[str], untold: list[str]) -> Non
     found = explain(snapshot((f"dump{number}", text) for number, text in enumerate(dumps)))
     assert [line.startswith(begin) for line, begin in zip(found.untold, untold)] == [True] * len(found.untold)
     assert len(found.untold) == len(untold)
+
+
+_REFUSED = (
+    '-A KUBE-SERVICES -d 10.96.0.9/32 -p tcp -m comment --comment "shop/web has no endpoints" -m tcp --dport 80 '
+    "-j REJECT --reject-with icmp-port-unreachable\n"
+)
+
+
+def _filter() -> list[str]:
+    return RULES.partition("*nat")[0].splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "".join(_filter()[1:]),
+        "".join(line for line in _filter() if line.startswith("-A ")),
+        "".join(line for line in _filter() if line.startswith("-A KUBE-")),
+        "*filter\n" + "".join(line for line in _filter() if line.startswith("-A KUBE-FORWARD")),
+        _REFUSED,
+    ],
+    ids=["without its table", "rules alone", "rules of our chains", "one chain", "one rule"],
+)
+def test_piece_of_filter(piece: str) -> None:
+    found = _explained(piece)
+    assert found.untold == [
+        "iptables IPv4: this is a piece of filter, not a whole dump: nothing is said of what may be missing"
+    ]
+    assert not found.oddities
+
+
+def test_filter_alone_says_nothing_of_services() -> None:
+    found = _explained("".join(_filter()))
+    assert [line.partition(":")[0] for line in found.untold] == ["iptables IPv4"]
+    assert not found.oddities
