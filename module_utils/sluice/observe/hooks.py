@@ -59,13 +59,13 @@ class _Way:
 
     def from_outside(self, start: Walker) -> Walkers:
         here, away = _parted(self._through(PREROUTING, self._tracked(PREROUTING, start), above=_TRACKED))
-        sent, stay = self._balanced(self._through(INPUT, here, below=_IPVS_IN))
+        sent, stay = self._balanced(self._through(INPUT, here, below=_IPVS_IN), INPUT)
         left = self._through(POSTROUTING, self._through(FORWARD, away) + sent)
         return left + self._through(INPUT, stay, above=_IPVS_IN)
 
     def from_node(self, start: Walker) -> Walkers:
         begun = self._tracked(OUTPUT, start)
-        sent, others = self._balanced(self._through(OUTPUT, begun, above=_TRACKED, below=_IPVS_OUT))
+        sent, others = self._balanced(self._through(OUTPUT, begun, above=_TRACKED, below=_IPVS_OUT), OUTPUT)
         routed = list(self._routed(self._through(OUTPUT, others, above=_IPVS_OUT) + sent))
         here, away = _parted(self._through(POSTROUTING, routed))
         # What the node sends to itself comes in again, by lo, and conntrack knows it by then, or leaves it alone.
@@ -111,17 +111,23 @@ class _Way:
             else:
                 yield each
 
-    def _balanced(self, found: Walkers) -> tuple[Walkers, Walkers]:
-        """Those that a virtual server sends on, and those that none takes."""
+    def _balanced(self, found: Walkers, hook: str) -> tuple[Walkers, Walkers]:
+        """Those that a virtual server sends away, and those that go on: no one takes them, or it has them sent here."""
         sent: Walkers = []
         others: Walkers = []
         for each in found:
             taken = ipvs.taken_by(self._servers, each.state.packet)
             if taken is None:
                 others.append(each)
-            else:
-                sent += self._scheduled(each, taken)
-        # What it sends on comes to output with its new destination. By then conntrack has it.
+                continue
+            for way in self._scheduled(each, taken):
+                why = _why_not_sent(way.state, hook)
+                if why:
+                    step = Step("ipvs", hook, f"to {way.state.endpoint}", why)
+                    self.over.append(way._replace(verdict=DROP, trail=Trail(way.trail, step)))
+                else:
+                    (others if way.state.is_here else sent).append(way)
+        # What it sends away comes to output with its new destination. By then conntrack has it.
         return self._through(OUTPUT, sent, nat=False), others
 
     def _scheduled(self, walker: Walker, address: VirtualAddress) -> Iterator[Walker]:
@@ -137,6 +143,16 @@ class _Way:
         if not some:
             step = Step("ipvs", name, f"-A {address.text} {server.options}", "it has no real server to send to")
             self.over.append(walker._replace(verdict=REJECT, trail=Trail(walker.trail, step)))
+
+
+def _why_not_sent(state: State, hook: str) -> str:
+    """Why Linux drops what a virtual server sends to an endpoint, empty where it does not (ip_vs_xmit.c)."""
+    packet = state.packet
+    if packet.source and addresses.is_loopback(packet.source) and not state.is_here:
+        return "Linux lets nothing from loopback leave by IPVS"
+    if hook == INPUT and state.is_here and addresses.is_loopback(packet.destination):
+        return "Linux lets nothing from outside in to loopback by IPVS"
+    return ""
 
 
 def _parted(found: Walkers) -> tuple[Walkers, Walkers]:

@@ -14,6 +14,9 @@ from .packets import ELSEWHERE, UNTOLD, Packet, within
 _UNWEIGHTED = ("rr", "lc", "dh", "lblc", "lblcr", "sed", "nq")
 """Schedulers by which a real server's weight, but 0, says nothing of its share where no connection lasts."""
 
+_HEAVIEST = ("fo", "ovf")
+"""Those by which the others get something only when the one of the greatest weight has enough."""
+
 
 def members(found: IpSet) -> Members:
     """Whether a packet is in a set (ipset(8)).
@@ -99,6 +102,8 @@ def taken_by(servers: Mapping[VirtualAddress, VirtualServer], packet: Packet) ->
 def shares(server: VirtualServer) -> Iterator[tuple[str, Fraction]]:
     """The real servers that get new connections, and of how many clients each in the long run."""
     weights = {name: real.weight for name, real in server.real.items() if real.weight > 0}
+    if server.scheduler in _HEAVIEST and weights:
+        weights = {name: weight for name, weight in weights.items() if weight == max(weights.values())}
     if server.scheduler in _UNWEIGHTED:
         weights = dict.fromkeys(weights, 1)
     total = sum(weights.values())

@@ -119,6 +119,34 @@ def test_ipvs_of_what_the_node_sends() -> None:
     assert _met(OWN, stations, SERVERS) == ["output -100", "ipvs", "output -100", POSTROUTING]
 
 
+OWN_END = SERVERS.replace("10.1.0.1", "10.0.0.10")
+LOOPED = "-A -t 127.0.0.1:80 -s rr\n-a -t 127.0.0.1:80 -r {0}:8080 -m -w 1\n"
+FROM_LOOPBACK = Packet("127.0.0.1", 80, "tcp", "127.0.0.1")
+
+
+def test_what_ipvs_sends_to_the_node_itself_goes_on_where_it_was() -> None:
+    stations = [_station(INPUT), _station(INPUT, priority=100), _station(POSTROUTING), _station(OUTPUT)]
+    (outcome,) = trace(stations, text.parse(OWN_END), OUTSIDE, BOUND)
+    assert outcome.endpoint == "10.0.0.10:8080"
+    assert [step.table for step in outcome.path] == ["input 0", "ipvs", "input 100"]
+    (outcome,) = trace([_station(OUTPUT, priority=-100), *stations], text.parse(OWN_END), OWN, BOUND)
+    assert outcome.endpoint == "10.0.0.10:8080"
+    assert [step.table for step in outcome.path] == [
+        *("output -100", "ipvs", "output 0", "postrouting 0", "input 0", "input 100"),
+    ]
+
+
+@pytest.mark.parametrize(("end", "verdict"), [("10.1.0.1", DROP), ("10.0.0.10", ENDPOINT), ("127.0.0.2", ENDPOINT)])
+def test_nothing_leaves_by_ipvs_from_loopback(end: str, verdict: str) -> None:
+    (outcome,) = trace([], text.parse(LOOPED.format(end)), FROM_LOOPBACK, NODE)
+    assert outcome.verdict == verdict
+
+
+def test_nothing_comes_in_to_loopback_by_ipvs() -> None:
+    (outcome,) = trace([], text.parse(SERVERS.replace("10.1.0.1", "127.0.0.1")), OUTSIDE, BOUND)
+    assert (outcome.verdict, outcome.path[-1].why) == (DROP, "Linux lets nothing from outside in to loopback by IPVS")
+
+
 def test_a_virtual_server_without_real_ones_refuses() -> None:
     (outcome,) = trace([], text.parse("-A -t 10.96.0.1:80 -s rr\n"), OWN, NODE)
     assert outcome.verdict == REJECT

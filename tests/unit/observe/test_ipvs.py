@@ -120,6 +120,15 @@ def test_shares(scheduler: str, first: str, second: str) -> None:
     assert dict(ipvs.shares(server)) == {"10.1.0.1:80": Fraction(first), "10.1.0.2:80": Fraction(second)}
 
 
+@pytest.mark.parametrize("scheduler", ["fo", "ovf"])
+def test_the_heaviest_has_it_all(scheduler: str) -> None:
+    """Two that weigh the same: which of them, no dump tells."""
+    (server,) = text.parse(SERVERS.format(scheduler=scheduler)).values()
+    assert dict(ipvs.shares(server)) == {"10.1.0.2:80": Fraction(1)}
+    (server,) = text.parse(SERVERS.format(scheduler=scheduler).replace("-w 1", "-w 3")).values()
+    assert dict(ipvs.shares(server)) == {"10.1.0.1:80": Fraction(1, 2), "10.1.0.2:80": Fraction(1, 2)}
+
+
 def test_nobody_to_share_with() -> None:
     (server,) = text.parse("-A -t 10.96.0.1:80 -s rr\n").values()
     assert list(ipvs.shares(server)) == []
