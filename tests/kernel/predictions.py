@@ -48,19 +48,26 @@ class Oracle:
 
 
 def faults(
-    oracle: Oracle, probes: Sequence[Probe], ask: Ask, is_sticky: Callable[[Probe], bool] = lambda _probe: False
+    oracle: Oracle,
+    probes: Sequence[Probe],
+    ask: Ask,
+    is_sticky: Callable[[Probe], bool] = lambda _probe: False,
+    *,
+    times: int = OFTEN,
+    missed: float = _SURE,
 ) -> list[str]:
     """Where packets did what was not predicted, not all of it, or not as often. What is odd is asked once again.
 
-    ``is_sticky``: a client that comes again goes where it was sent first.
+    ``is_sticky``: a client that comes again goes where it was sent first. ``times``: how often packets are sent whose
+    way is not certain; ``missed``: what chance would miss no likelier than that has to be seen.
     """
     predicted = {probe: oracle.prediction(probe) for probe in probes}
     found: dict[Probe, collections.Counter[Seen]] = {}
     odd: Iterable[Probe] = predicted
     for seconds in (0.2, 1.5):
-        often = {each: 1 if is_sticky(each) else OFTEN if len(predicted[each]) > 1 else 2 for each in odd}
+        often = {each: 1 if is_sticky(each) else times if len(predicted[each]) > 1 else 2 for each in odd}
         found.update(ask([each for each in odd for _turn in range(often[each])], seconds))
-        odd = [each for each in odd if not agree(predicted[each], found[each])]
+        odd = [each for each in odd if not agree(predicted[each], found[each], _SURE if is_sticky(each) else missed)]
         if not odd:
             break
     told = [f"{each}: predicted {_text(predicted[each])}, seen {dict(found[each])}" for each in odd]
@@ -68,10 +75,10 @@ def faults(
     return told if p >= P_MINIMUM else [*told, f"shares are not as predicted, p = {p:.1e}"]
 
 
-def agree(predicted: Prediction, found: Found) -> bool:
+def agree(predicted: Prediction, found: Found, missed: float = _SURE) -> bool:
     """Nothing was seen but what is predicted, and nothing missed that chance could not miss."""
     times = sum(found.values())
-    sure = {each for each, share in predicted.items() if (1 - share) ** times < _SURE}
+    sure = {each for each, share in predicted.items() if (1 - share) ** times < missed}
     return sure <= set(found) <= set(predicted)
 
 

@@ -12,6 +12,7 @@ import errno
 import re
 import resource
 import socket
+import struct
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -26,7 +27,10 @@ NODE = {IPV4: ("10.0.0.10", "192.168.50.10"), IPV6: ("fd00:10::10",)}
 """The addresses of the node, as the recorded cases have them."""
 
 OUTSIDE = {IPV4: ("0.0.0.0/1", "128.0.0.0/1"), IPV6: ("::/1", "8000::/1")}
-INSIDE = {IPV4: ("10.244.0.0/16", "10.33.0.0/16"), IPV6: ("fd00:244::/48", "fd00:1::/64")}
+INSIDE = {
+    IPV4: ("10.244.0.0/16", "10.33.0.0/16", "10.1.0.0/16", "172.33.0.0/24"),
+    IPV6: ("fd00:244::/32", "fd00:1::/64"),
+}
 """Networks of endpoints. All other addresses are those of clients."""
 
 _LINK = {IPV4: ("169.254.1.1", "169.254.1.2"), IPV6: ("fd00:fe::1", "fd00:fe::2")}
@@ -83,6 +87,20 @@ class Stage(NamedTuple):
         return seen(self.found, probes, seconds)
 
 
+class Ports:
+    """Source ports, each once for a source: IPVS remembers a connection longer than conntrack is let to."""
+
+    FIRST, LAST = 10000, 65535
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+
+    def next(self, source: str) -> int:
+        found = self._next.get(source, self.FIRST)
+        self._next[source] = found + 1 if found < self.LAST else self.FIRST
+        return found
+
+
 @contextlib.contextmanager
 def stage() -> Iterator[Stage]:
     with contextlib.ExitStack() as opened:
@@ -124,36 +142,47 @@ def _wire(found: Mapping[str, hosts.Host], family: str) -> None:
         host.ip("route add default via " + here)
         # What is sent from any of these addresses goes by the node, wherever to.
         host.ip(*(f"route add local {network} dev lo table 99" for network in networks))
-        host.ip(f"rule add iif eth0 lookup 99 {'' if family == IPV4 else 'priority 99'}".rstrip())
+        host.run("ip", "-4" if family == IPV4 else "-6", "rule", "add", "iif", "eth0", "lookup", "99")
 
 
-def send(probes: Sequence[Probe], seconds: float) -> list[tuple[int, bool]]:
-    """The source port of each, and whether it was refused."""
+def send(probes: Sequence[Probe], ports: Sequence[int], seconds: float) -> list[tuple[int, bool]]:
+    """The source port of each, and whether it was refused.
+
+    ``ports``: those to send from, 0 where any will do; SCTP needs one.
+    """
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     sent = []
-    for probe in probes:
+    for probe, port in zip(probes, ports):
         family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
-        kind = socket.SOCK_STREAM if probe.protocol == "tcp" else socket.SOCK_DGRAM
-        asking = socket.socket(family, kind)
+        is_sctp = probe.protocol == "sctp"
+        kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_RAW}[probe.protocol]
+        asking = socket.socket(family, kind, socket.IPPROTO_SCTP if is_sctp else 0)
         asking.setblocking(False)
         asking.setsockopt(*_TRANSPARENT[family], 1)
-        asking.bind((probe.source, 0))
+        if is_sctp:
+            asking.setsockopt(*_ERRORS[family], 1)
+        asking.bind((probe.source, 0 if is_sctp else port))
         refused = False
         try:
-            asking.connect((probe.address, probe.port))
+            asking.connect((probe.address, 0 if is_sctp else probe.port))
             if kind == socket.SOCK_DGRAM:
                 asking.send(b"who")
+            elif is_sctp:
+                asking.send(_sctp_init(port, probe.port))
         except OSError as error:
             refused = error.errno == errno.ECONNREFUSED
             if error.errno not in (errno.EINPROGRESS, errno.EPERM, errno.ECONNREFUSED):
                 raise OSError(error.errno, f"{probe}: {error.strerror}") from None
-        sent.append((asking, refused))
+        sent.append((asking, port if is_sctp else asking.getsockname()[1], refused))
     time.sleep(seconds)
     found = []
-    for asking, refused in sent:
-        now = asking.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        found.append((asking.getsockname()[1], refused or now == errno.ECONNREFUSED))
+    for (asking, port, refused), probe in zip(sent, probes):
+        if probe.protocol == "sctp":
+            refused = _sctp_refused(asking, port)
+        else:
+            refused = refused or asking.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+        found.append((port, refused))
         asking.close()
     return found
 
@@ -161,19 +190,58 @@ def send(probes: Sequence[Probe], seconds: float) -> list[tuple[int, bool]]:
 _TRANSPARENT = {socket.AF_INET: (socket.IPPROTO_IP, 19), socket.AF_INET6: (socket.IPPROTO_IPV6, 75)}
 """IP_TRANSPARENT and IPV6_TRANSPARENT of Linux: what is sent may have any source."""
 
+_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
+"""IP_RECVERR and IPV6_RECVERR."""
+
+
+def _sctp_init(source_port: int, port: int) -> bytes:
+    """The first packet of an association (RFC 9260, 3): SCTP's own sockets have no source but an interface's."""
+    chunk = struct.pack("!BBHIIHHI", 1, 0, 20, 1, 65536, 1, 1, 1)
+    start = struct.pack("!HHI", source_port, port, 0)
+    return start + struct.pack("<I", _crc32c(start + bytes(4) + chunk)) + chunk
+
+
+def _crc32c(data: bytes) -> int:
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _bit in range(8):
+            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
+
+
+def _sctp_refused(asking: socket.socket, source_port: int) -> bool:
+    """A raw socket is told of all refusals between two addresses, each with the packet that it is of."""
+    try:
+        while True:
+            packet, control, _flags, _address = asking.recvmsg(64, 512, socket.MSG_ERRQUEUE)
+            number = struct.unpack_from("=I", control[0][2])[0] if control else 0
+            if number == errno.ECONNREFUSED and packet[:2] == struct.pack("!H", source_port):
+                return True
+    except BlockingIOError:
+        return False
+
 
 def seen(
-    some: Mapping[str, hosts.Host], probes: Sequence[Probe], seconds: float
+    some: Mapping[str, hosts.Host],
+    probes: Sequence[Probe],
+    seconds: float,
+    bound: Collection[str] = (),
+    ports: Ports | None = None,
 ) -> dict[Probe, collections.Counter[Seen]]:
     """Send packets, and ask the conntrack of the host ``node`` for their connections.
 
-    Of a packet that tells nothing by chance, nothing is seen.
+    Of a packet that tells nothing by chance, nothing is seen. ``bound``: addresses of the node besides NODE.
     """
     node = some["node"]
     node.run("conntrack", "-F")
     own = {name: [probe for probe in probes if probe.host == name] for name in some}
-    tasks = {name: some[name].start(lambda each=each: send(each, seconds)) for name, each in own.items()}  # type: ignore[misc]
+    tasks = {}
+    for name, each in own.items():
+        froms = [ports.next(probe.source) if ports else 0 for probe in each]
+        tasks[name] = some[name].start(lambda each=each, froms=froms: send(each, froms, seconds))  # type: ignore[misc]
     sent = [(probe, *how) for name, task in tasks.items() for probe, how in zip(own[name], task.answer())]
+    here = {*NODE[IPV4], *NODE[IPV6], *bound}
     flows = _flows(node)
     taken = {*flows, *(known.back for known in flows.values())}
     found: dict[Probe, collections.Counter[Seen]] = {probe: collections.Counter() for probe in probes}
@@ -181,7 +249,7 @@ def seen(
         flow = (probe.protocol, probe.source, source_port, probe.address, probe.port)
         known = flows.get(flow)
         if not (known and _evaded(flow, known, taken)):
-            found[probe][_became(flow, known, refused=refused)] += 1
+            found[probe][_became(flow, known, here, refused=refused)] += 1
     return found
 
 
@@ -196,13 +264,13 @@ def _evaded(flow: Flow, known: _Known, taken: Collection[Flow]) -> bool:
     return target == source and target_port != source_port and wanted in taken
 
 
-def _became(flow: Flow, known: _Known | None, *, refused: bool) -> Seen:
+def _became(flow: Flow, known: _Known | None, here: Collection[str], *, refused: bool) -> Seen:
     stopped = Seen(outcomes.REJECT if refused else outcomes.DROP)
     if known is None:
         return stopped
     _protocol, source, source_port, destination, port = flow
     _same, whence, whence_port, target, target_port = known.back
-    if not known.came_in and (addresses.is_loopback(whence) or whence in (*NODE[IPV4], *NODE[IPV6])):
+    if not known.came_in and (addresses.is_loopback(whence) or whence in here):
         return stopped
     masquerade = (target, target_port) != (source, source_port)
     if (whence, whence_port) == (destination, port):

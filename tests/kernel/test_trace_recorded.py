@@ -35,7 +35,7 @@ NOBODYS = {IPV4: ("10.96.77.77", "203.0.113.250"), IPV6: ("fd00:96::77", "2001:d
 PLACES = 12
 """Of more, some are taken: the large case has hundreds that are alike."""
 
-OTHER = {"tcp": "udp", "udp": "tcp"}
+OTHER = {"tcp": "udp", "udp": "tcp", "sctp": "tcp"}
 _PLACE = re.compile(r"-d (\S+?)(?:/32|/128)? -p (tcp|udp) .*--dport (\d+)")
 _NODE_PORT = re.compile(r"-A KUBE-NODEPORTS .*-p (tcp|udp) .*--dport (\d+)")
 _ENDPOINT = re.compile(r"--to-destination (\S+)")

@@ -69,7 +69,10 @@ def came(found: Mapping[str, hosts.Host], asked: Sequence[Probe]) -> dict[Probe,
         for word, _kind in _TYPES.values():
             node.run("nft", "flush", "set", "inet", "passage", f"{where}-{word}")
     of_host = {name: [probe for probe in asked if probe.host == name] for name in found}
-    tasks = {name: found[name].start(lambda each=each: probes.send(each, 0.3)) for name, each in of_host.items()}  # type: ignore[misc]
+    tasks = {
+        name: found[name].start(lambda each=each: probes.send(each, [0] * len(each), 0.3))
+        for name, each in of_host.items()
+    }  # type: ignore[misc]
     ports = {probe: port for name, task in tasks.items() for probe, (port, _no) in zip(of_host[name], task.answer())}
     noted: dict[tuple[str, str, int], Came] = {}
     for where in (AWAY, HERE):

@@ -14,6 +14,8 @@ import pytest
 import testinfra.host
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "shared"))
+# What tests/kernel asks of a kernel, trace/ asks of this one.
+sys.path.extend(str(pathlib.Path(__file__).resolve().parents[3] / each) for each in ("tests/kernel", "tests", "lab"))
 import balancer
 
 SCENARIO = pathlib.Path(__file__).resolve().parent.parent
