@@ -133,16 +133,18 @@ class _Way:
     def _scheduled(self, walker: Walker, address: VirtualAddress) -> Iterator[Walker]:
         server = self._servers[address]
         name = addresses.host_port(address.address, address.port)
-        some = False
+        left = Fraction(1)
         for real, share in ipvs.shares(server):
-            some = True
+            left -= share
             rule = f"-a {address.text} -r {real} {server.real[real].text}"
             step = Step("ipvs", name, rule, f"{server.scheduler}: one of {len(server.real)} real servers")
             state = walker.state._replace(virtual=address).sent_to(*addresses.split_port(real))
             yield Walker(ACCEPT, state, walker.probability * share, Trail(walker.trail, step), walker.share)
-        if not some:
-            step = Step("ipvs", name, f"-A {address.text} {server.options}", "it has no real server to send to")
-            self.over.append(walker._replace(verdict=REJECT, trail=Trail(walker.trail, step)))
+        if left:
+            why = "it has no real server to send to" if left == 1 else "the client's real server has weight 0"
+            step = Step("ipvs", name, f"-A {address.text} {server.options}", why)
+            refused = walker._replace(verdict=REJECT, probability=walker.probability * left)
+            self.over.append(refused._replace(trail=Trail(walker.trail, step)))
 
 
 def _why_not_sent(state: State, hook: str) -> str:

@@ -11,11 +11,14 @@ from ..backends.ipvs.text import VirtualAddress, VirtualServer
 from .iptables_matches import Members
 from .packets import ELSEWHERE, UNTOLD, Packet, within
 
-_UNWEIGHTED = ("rr", "lc", "dh", "lblc", "lblcr", "sed", "nq")
-"""Schedulers by which a real server's weight, but 0, says nothing of its share where no connection lasts."""
+_UNWEIGHTED = ("rr", "lc", "dh", "lblc", "lblcr")
+"""Schedulers by which a real server's weight, but 0, says nothing of its share."""
 
 _HEAVIEST = ("fo", "ovf")
 """Those by which the others get something only when the one of the greatest weight has enough."""
+
+_REFUSING = {"sh": "sh-fallback", "dh": ""}
+"""Those that refuse a client whose real server has weight 0, which has a turn as if it had 1; but with this flag."""
 
 
 def members(found: IpSet) -> Members:
@@ -100,12 +103,17 @@ def taken_by(servers: Mapping[VirtualAddress, VirtualServer], packet: Packet) ->
 
 
 def shares(server: VirtualServer) -> Iterator[tuple[str, Fraction]]:
-    """The real servers that get new connections, and of how many clients each in the long run."""
+    """The real servers that get new connections, and of how many clients each in the long run.
+
+    Who is left is refused.
+    """
     weights = {name: real.weight for name, real in server.real.items() if real.weight > 0}
     if server.scheduler in _HEAVIEST and weights:
         weights = {name: weight for name, weight in weights.items() if weight == max(weights.values())}
     if server.scheduler in _UNWEIGHTED:
         weights = dict.fromkeys(weights, 1)
     total = sum(weights.values())
+    if server.scheduler in _REFUSING and _REFUSING[server.scheduler] not in server.flags:
+        total += len(server.real) - len(weights)
     for name, weight in weights.items():
         yield name, Fraction(weight, total)

@@ -153,6 +153,16 @@ def test_a_virtual_server_without_real_ones_refuses() -> None:
     assert outcome.path[0].why == "it has no real server to send to"
 
 
+def test_a_hash_refuses_clients_whose_real_server_has_no_weight() -> None:
+    servers = SERVERS.replace("-s rr", "-s sh") + "-a -t 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 0\n"
+    found = trace([], text.parse(servers), OWN, NODE)
+    assert {(each.verdict, each.probability) for each in found} == {
+        (REJECT, Fraction(1, 2)),
+        (ENDPOINT, Fraction(1, 2)),
+    }
+    assert "the client's real server has weight 0" in [each.path[0].why for each in found]
+
+
 def test_a_real_server_that_is_no_address_is_told_as_it_stands() -> None:
     (outcome,) = trace([], text.parse(SERVERS.replace("10.1.0.1", "host")), OWN, NODE)
     assert (outcome.verdict, outcome.endpoint) == (ENDPOINT, "host:8080")

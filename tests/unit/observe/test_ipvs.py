@@ -112,10 +112,19 @@ def test_who_takes_a_packet() -> None:
 
 @pytest.mark.parametrize(
     ("scheduler", "first", "second"),
-    [("rr", "1/2", "1/2"), ("lc", "1/2", "1/2"), ("wrr", "1/4", "3/4"), ("sh", "1/4", "3/4")],
+    [
+        ("rr", "1/2", "1/2"),
+        ("lc", "1/2", "1/2"),
+        ("wrr", "1/4", "3/4"),
+        ("sed", "1/4", "3/4"),
+        ("nq", "1/4", "3/4"),
+        ("sh -b sh-fallback", "1/4", "3/4"),
+        ("sh", "1/5", "3/5"),
+        ("dh", "1/3", "1/3"),
+    ],
 )
 def test_shares(scheduler: str, first: str, second: str) -> None:
-    """By weight only where the scheduler minds it; who has none gets nothing new."""
+    """By weight only where the scheduler minds it. Who has none gets nothing new; a hash refuses its clients."""
     (server,) = text.parse(SERVERS.format(scheduler=scheduler)).values()
     assert dict(ipvs.shares(server)) == {"10.1.0.1:80": Fraction(first), "10.1.0.2:80": Fraction(second)}
 
