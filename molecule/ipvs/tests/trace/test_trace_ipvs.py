@@ -58,6 +58,9 @@ HASHES = ("sh", "dh", "mh", "lblc", "lblcr")
 UNSHARED = ("fo", "dh", "lblc", "lblcr")
 """Those by which all clients of an address come to the same end."""
 
+OF_ACTIVE = ("sed", "nq")
+"""Those that count active connections, of which UDP has none: all of its go to the same end."""
+
 CROWD, CROWDS = 240, 6
 
 
@@ -208,7 +211,8 @@ def _uneven(stage: RemoteStage, held: Snapshot, oracle: Oracle, source: random.R
             for client in range(1, CROWD + 1)
         ]
         predicted = oracle.prediction(found[0])
-        if len(predicted) > 1 and not addresses.is_loopback(key.address) and server.scheduler not in UNSHARED:
+        shared = server.scheduler not in (*UNSHARED, *(OF_ACTIVE if key.protocol == "udp" else ()))
+        if len(predicted) > 1 and not addresses.is_loopback(key.address) and shared:
             crowds.append((found, predicted, server.scheduler))
     faults = []
     for found, predicted, scheduler in source.sample(crowds, min(CROWDS, len(crowds))):
@@ -234,7 +238,8 @@ def _faults(stage: RemoteStage, traced: Recorded, loaded: Recorded) -> list[str]
 def _odd(stage: RemoteStage, held: Snapshot, oracle: Oracle, packets: typing.Sequence[Probe]) -> list[str]:
     def is_sticky(probe: Probe) -> bool:
         server = held.servers.get(ipvs_text.VirtualAddress(probe.protocol, probe.address, probe.port))
-        return bool(server and (server.persistent or server.scheduler in (*HASHES, *UNSHARED)))
+        alone = (*HASHES, *UNSHARED, *(OF_ACTIVE if probe.protocol == "udp" else ()))
+        return bool(server and (server.persistent or server.scheduler in alone))
 
     return predictions.faults(oracle, packets, stage.seen, is_sticky, times=TIMES, missed=MISSED)
 
