@@ -72,6 +72,10 @@ node:
       description: Processes of Kubernetes in this network namespace that program the same chains.
       type: list
       elements: str
+    proxies:
+      description: Service proxies that run in this network namespace, a line each that says how to stop it.
+      type: list
+      elements: str
     rolled_back:
       description: The note that a node took an unconfirmed change back, with C(time) and C(reason); null without one.
       type: dict

@@ -17,6 +17,7 @@ from sluice.backends.interface import (
     Form,
     Frontends,
     Held,
+    Leftover,
     Memo,
     Memory,
     Needs,
@@ -58,6 +59,7 @@ class FolderLook:
         ]
         self.amount = amount_of(wanted[name] for name in wanted if wanted[name] != self.have.get(name))
         self.sent: list[Phase] = []
+        self.leftovers: list[Leftover] = []
 
     def holds(self, files: Files) -> bool:
         return services(files) == self.have

@@ -61,6 +61,7 @@ class Settings(NamedTuple):
     load_balancer_pools: tuple[Pool, ...] = ()
     strict: bool = False
     takeover: bool = False
+    takeover_families: tuple[str, ...] = ()
     confirm_timeout: int = 30
     repair_seconds: int = 60
     metrics_file: str = ""
@@ -301,6 +302,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "load_balancer_pools": _pools,
     "strict": _boolean,
     "takeover": _boolean,
+    "takeover_families": _several(_choice(*addresses.FAMILIES)),
     "confirm_timeout": _whole(0, 3600),
     "repair_seconds": _whole(0, 86400),
     "metrics_file": _metrics_file,

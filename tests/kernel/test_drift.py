@@ -178,16 +178,16 @@ def test_one_tool_of_two_is_missing(
 
 
 def test_chains_without_a_mark_in_a_variant_that_is_not_used(node: hosts.Node, variant: str) -> None:
-    """They could be a kube-proxy's: they stay and are told, until somebody says that they may go."""
+    """They could be a kube-proxy's, and come first: nothing is done beside them until somebody says so."""
     other = LEGACY if variant == NFT else NFT
     node.apply(cases.rendered(SERVICES, iptables_variant=variant))
     drift(node, variant, DRIFT[REFUSED[0]])
     held = node.save(variant)
-    result = node.apply(cases.rendered(SERVICES, iptables_variant=other))
-    assert result.changed
-    (warning,) = result.warnings
-    assert f"chains of iptables-{variant} stay" in warning
-    assert node.save(variant) == held
+    node.write(cases.rendered(SERVICES, iptables_variant=other))
+    refused = node.sluice("apply", check=False)
+    assert refused.returncode == 2
+    assert f"chains of iptables-{variant} here" in refused.stderr
+    assert (node.save(variant), "KUBE-" in node.save(other)) == (held, False)
     taken = cases.rendered(SERVICES, iptables_variant=other, takeover=True)
     assert node.apply(taken, check=True).changed, "no record hides them"
     assert node.apply(taken).changed

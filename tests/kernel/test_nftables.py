@@ -15,7 +15,7 @@ from support import node as settings_of
 
 from sluice import render
 from sluice.addresses import IPV4, IPV6
-from sluice.backends.interface import Amount, Files, KernelChanged, Memo, Memory, Phase
+from sluice.backends.interface import Amount, Files, KernelChanged, Leftover, Memo, Memory, Phase
 from sluice.backends.nftables import kernel, layer, netlink, obstacles, text
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.elements import Elements
@@ -23,7 +23,6 @@ from sluice.backends.nftables.layer import LAYER
 from sluice.catalogue import compiled
 from sluice.catalogue.model import Catalogue
 from sluice.node import installation
-from sluice.system.tools import NodeError
 
 
 class Brought(NamedTuple):
@@ -228,15 +227,15 @@ def test_a_change_in_the_middle(node: hosts.Node) -> None:
 def test_a_kube_proxy_s_table(node: hosts.Node) -> None:
     node.shell("nft add table ip kube-proxy; nft add table ip6 kube-proxy")
 
-    def refused() -> str:
-        try:
-            bring(rendered(WEB))
-        except NodeError as error:
-            return str(error)
-        return ""
+    def left() -> list[Leftover]:
+        with LAYER.look(rendered(WEB), {}, Memory(), SETTINGS, check=True) as look:
+            assert not any("kube-proxy" in change.thing for change in look.changes)
+            return list(look.leftovers)
 
-    assert "has left the table ip kube-proxy here; sluice_takeover: true" in node.call(refused)
-    assert node.run("nft", "list", "tables").stdout.count("sluice") == 0
+    assert node.call(left) == [
+        Leftover("the table ip kube-proxy", "IPv4", []),
+        Leftover("the table ip6 kube-proxy", "IPv6", []),
+    ]
     taken = node.call(lambda: bring(rendered(WEB), settings={"takeover": True}))
     assert "remove table ip kube-proxy" in taken.things
     assert "kube-proxy" not in node.run("nft", "list", "tables").stdout

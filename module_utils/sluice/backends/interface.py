@@ -149,6 +149,17 @@ class KernelChanged(Exception):
     """A step was refused, as happens when the kernel is not any more what the plan was made for: look again."""
 
 
+class Leftover(NamedTuple):
+    """What another Service proxy has left in a layer, of one address family.
+
+    ``name`` is what a person finds there; ``services``: the addresses of Services that it still serves.
+    """
+
+    name: str
+    family: str
+    services: Sequence[str] = ()
+
+
 class Look(Protocol):
     """What a layer found in the kernel, and what it takes to bring that to what is wanted."""
 
@@ -161,6 +172,10 @@ class Look(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]: ...
+
+    @property
+    def leftovers(self) -> Sequence[Leftover]:
+        """What another Service proxy has left, in whichever family or variant. A takeover's changes remove it."""
 
     @property
     def details(self) -> Mapping[str, str]:

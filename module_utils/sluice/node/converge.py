@@ -18,7 +18,7 @@ from ..outages import Outages
 from ..system import journal, owned_files
 from ..system.threads import beside
 from ..system.tools import NodeError
-from . import difference, effective, files, flows, outage, pending, settling, state
+from . import difference, effective, files, flows, outage, pending, rivals, settling, state, takeover
 from .files import Wanted
 from .origin import SOMEBODY, Origin
 from .result import Result
@@ -76,6 +76,7 @@ def compare(wanted: Wanted, outages: Outages | None = None) -> Result:
     warnings += unheeded
     last = state.last()
     with _looking(wanted, last, check=True) as looks:
+        warnings += _permitted(wanted, looks)
         return _result(looks, last, wanted, warnings)
 
 
@@ -104,6 +105,7 @@ def converge(wanted: Wanted, confirm: int = 0, *, origin: Origin = SOMEBODY, kee
             notes.append(state.set_generation_aside(last.generation))
         try:
             with _looking(wanted, last, check=False) as looks:
+                notes += (line for line in _permitted(wanted, looks) if line not in notes)
                 changes, udp = _changes(looks), any(look.udp for look in looks.values())
                 before = _before(looks, wanted, last) if changes and (confirm or udp) else {}
                 if changes:
@@ -176,6 +178,22 @@ def _looking(wanted: Wanted, last: Last, *, check: bool) -> Iterator[Looks]:
                 look = layer.look(wanted.of(layer), before, memory, wanted.settings, check=check)
                 looks[layer] = locked.enter_context(look)
         yield looks
+
+
+def _permitted(wanted: Wanted, looks: Looks) -> list[str]:
+    """Warnings of what other Service proxies have left. Raises NodeError where they keep Sluice from this node.
+
+    Who runs is only asked where something is going to change, or was left: else nobody undoes anything.
+    """
+    left = [leftover for look in looks.values() for leftover in look.leftovers]
+    if not wanted.layers:
+        return takeover.stays(left)
+    faults = takeover.faults(left, wanted.settings)
+    if left or _changes(looks):
+        faults += rivals.running(by_port=bool(left))
+    if faults:
+        raise NodeError("; ".join(faults))
+    return []
 
 
 def _send(looks: Looks, notes: _Notes) -> Memories:

@@ -10,10 +10,7 @@ from typing import Any
 from .. import addresses
 from ..backends import registry
 from ..system import conntrack, links, linux, tools
-from . import state
-
-RIVALS = ("kube-proxy", "kubelet", "k3s-server", "k3s-agent", "rke2")
-"""Processes that program Services, or the chains that go with them."""
+from . import rivals, state
 
 ANNOUNCERS = ("keepalived", "ucarp", "vrrpd", "kube-vip", "speaker")
 """Processes that answer ARP for addresses of Services, on one node at a time."""
@@ -31,9 +28,9 @@ _PACKAGES = {
 
 
 def facts(backend: str, families: Sequence[str] = addresses.FAMILIES) -> dict[str, Any]:
-    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, package_lists, rivals, rolled_back,
-    systemd, flushers, announcers, kernel, connections, obstacles. An unknown backend needs no packages: the settings
-    refuse it. Raises NodeError.
+    """What ``sluice.lb.node_facts`` returns: addresses, ips, missing_packages, package_lists, rivals, proxies,
+    rolled_back, systemd, flushers, announcers, kernel, connections, obstacles. An unknown backend needs no packages:
+    the settings refuse it. Raises NodeError.
     """
     known = registry.BACKENDS.get(backend)
     missing = [command for command in (known.commands if known else ()) if not tools.find(command)]
@@ -44,7 +41,8 @@ def facts(backend: str, families: Sequence[str] = addresses.FAMILIES) -> dict[st
         "ips": _primary_addresses() if has_ip else [],
         "package_lists": _package_lists(),
         "missing_packages": sorted({names.get(command, command) for command in missing}),
-        "rivals": linux.running(RIVALS),
+        "rivals": linux.running(rivals.KUBERNETES),
+        "proxies": rivals.running(by_port=False),
         "announcers": linux.running(ANNOUNCERS),
         "kernel": list(linux.release()),
         "rolled_back": state.note(),

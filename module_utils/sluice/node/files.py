@@ -93,7 +93,7 @@ def names() -> list[str]:
 def nothing() -> dict[str, Any]:
     """The settings of a node that is to hold nothing of Sluice. No backend: all layers are wanted empty."""
     settings = {name: value for layer in registry.layers() for name, value in layer.settings.items()}
-    return {"backend": "", "ip_families": [], "takeover": False, **settings}
+    return {"backend": "", "ip_families": [], "takeover": False, "takeover_families": [], **settings}
 
 
 def setting(contents: Files, name: str) -> Any:

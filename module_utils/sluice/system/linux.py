@@ -85,6 +85,11 @@ def distributions() -> list[str]:
 
 def running(names: Collection[str]) -> list[str]:
     """Processes of these names in this network namespace, as ``command (pid N)``."""
+    return sorted(f"{name} (pid {pid})" for name, pid in processes(names))
+
+
+def processes(names: Collection[str]) -> list[tuple[str, int]]:
+    """Processes of these names in this network namespace, with their ids."""
     own = os.stat("/proc/self/ns/net")
     found = []
     for path in glob.glob("/proc/[0-9]*/comm"):
@@ -93,7 +98,7 @@ def running(names: Collection[str]) -> list[str]:
             with open(path, encoding="utf-8") as stream:
                 name = stream.read().strip()
             if name in names and os.path.samestat(os.stat(f"{folder}/ns/net"), own):
-                found.append(f"{name} (pid {os.path.basename(folder)})")
+                found.append((name, int(os.path.basename(folder))))
         except OSError:
             continue  # it has ended
     return sorted(found)

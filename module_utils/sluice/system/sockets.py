@@ -6,20 +6,21 @@ import contextlib
 import glob
 import os
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 _TABLES = ("/proc/self/net/tcp", "/proc/self/net/tcp6")
 _LISTENING = "0A"
 """TCP_LISTEN of the kernel's net/tcp_states.h, as proc(5) shows it."""
 
 
-def holders(ports: Collection[int]) -> dict[int, str]:
-    """The process that listens on each of ``ports``, as ``command (pid N)``, as far as that can be seen from here.
+def holders(ports: Collection[int]) -> dict[int, Holder]:
+    """The process that listens on each of ``ports``, as far as that can be seen from here.
 
     One of another network namespace that was given such a socket counts as well. Reads the descriptors of all
     processes: some hundredths of a second where there are thousands.
     """
     sockets = {f"socket:[{inode}]": port for port, inode in _listening() if port in ports}
-    found: dict[int, str] = {}
+    found: dict[int, Holder] = {}
     for folder in sorted(glob.glob("/proc/[0-9]*/fd"), key=_pid) if sockets else ():
         for link in _links(folder):
             if link in sockets:
@@ -27,6 +28,26 @@ def holders(ports: Collection[int]) -> dict[int, str]:
         if len(found) == len(ports):
             break
     return found
+
+
+class Holder(NamedTuple):
+    """A process that has a socket."""
+
+    command: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"{self.command} (pid {self.pid})"
+
+
+def listening(ports: Collection[int]) -> set[int]:
+    """Those of ``ports`` that somebody listens on."""
+    return {port for port, _inode in _listening() if port in ports}
+
+
+def holder(port: int) -> Holder | None:
+    """The process that listens on a port, as far as that can be seen from here."""
+    return holders([port]).get(port)
 
 
 def _listening() -> Iterator[tuple[int, str]]:
@@ -50,8 +71,8 @@ def _pid(folder: str) -> int:
     return int(folder.split("/")[2])
 
 
-def _process(folder: str) -> str:
+def _process(folder: str) -> Holder:
     name = "a process"
     with contextlib.suppress(OSError), open(f"{os.path.dirname(folder)}/comm", encoding="utf-8") as stream:
         name = stream.read().strip()
-    return f"{name} (pid {_pid(folder)})"
+    return Holder(name, _pid(folder))

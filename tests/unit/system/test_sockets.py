@@ -21,7 +21,9 @@ def test_who_listens(family: socket.AddressFamily, address: str) -> None:
         with open("/proc/self/comm", encoding="utf-8") as stream:
             name = stream.read().strip()
         # Another one that has the same socket may have begun before this process, such as its parent.
-        assert sockets.holders([port, 0]) == {port: f"{name} (pid {os.getpid()})"}
+        assert sockets.holders([port, 0]) == {port: sockets.Holder(name, os.getpid())}
+        assert str(sockets.holder(port)) == f"{name} (pid {os.getpid()})"
+        assert sockets.listening([port, 0]) == {port}
 
 
 def test_who_only_is_connected_does_not_listen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -10,6 +11,7 @@ from .plan import ChainChange, target_of
 from .text import HOST_PORTS_CHAIN, PREFIX_CHAIN, RuleSet
 
 DISPATCH = ("KUBE-SERVICES", "KUBE-NODEPORTS", HOST_PORTS_CHAIN)
+_ASKED = ("KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES")
 DESTINATION = re.compile(r"(?:^| )-d ([^ /]+)/")
 PORT = re.compile(r" --dport (\d+)")
 DNAT = re.compile(r"-j DNAT --to-destination \[?([^\]]+?)\]?:(\d+)$")
@@ -20,6 +22,17 @@ def touches_udp(changes: Iterable[ChainChange]) -> bool:
     return any(
         rule.startswith("-p udp ") or " -p udp " in rule for change in changes for rule in change.removed + change.added
     )
+
+
+def service_addresses(rules: RuleSet) -> list[str]:
+    """The addresses of Services that a rule set serves or refuses, whichever release of a kube-proxy made it."""
+    found: dict[str, None] = {}
+    for chains in rules.values():
+        for rule in itertools.chain(*(held for chain, held in chains.items() if chain in _ASKED)):
+            destination = DESTINATION.search(rule.replace("! -d", ""))
+            if destination and PORT.search(rule):
+                found.setdefault(destination.group(1))
+    return list(found)
 
 
 def frontends(rules: RuleSet) -> Frontends:

@@ -21,6 +21,7 @@ from ..interface import (
     Frontends,
     Held,
     KernelChanged,
+    Leftover,
     Memory,
     Phase,
     amount_of,
@@ -75,10 +76,12 @@ class IptablesLook:
         ours: Mapping[Tools, RuleSet] | None = None,
         started: Mapping[Tools, Started] | None = None,
         warnings: Sequence[str] = (),
+        leftovers: Sequence[Leftover] = (),
     ) -> None:
         self.variant = variant
         self.parts = parts
         self.warnings = warnings
+        self.leftovers = leftovers
         self.details = {"variant": variant}
         self.changes = [
             Change(f"{tools.name} -t {change.table} {change.chain}", change.verb, change.removed, change.added)
@@ -314,24 +317,18 @@ def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) ->
     rules = text.parse_files(wanted)
     parts: list[Part] = []
     warnings: list[str] = []
+    left: list[Leftover] = []
     ours: dict[Tools, RuleSet] = {}
     # The wanted variant comes first: the new rules are there before the old ones let go.
     for tools in sorted(readings, key=lambda each: each.variant != variant):
         kernel, used = readings[tools], tools.variant == variant
         want = rules.get(tools.family, {}) if used else {}
-        strange = leftovers(kernel)
-        if strange and not settings["takeover"]:
-            named = f"{strange[0]} and {len(strange) - 1} more chains of {tools.name}"
-            if want:
-                raise NodeError(
-                    f"a kube-proxy or a kubelet has left {named} here, or somebody has removed {text.OWNER_CHAIN} "
-                    "beside them; sluice_takeover: true says that they may be replaced"
-                )
-            # Not ours, in a variant or family that we do not use: not ours to remove.
-            theirs = {table: chains for table, chains in kernel.items() if leftovers({table: chains})}
+        theirs = {table: chains for table, chains in kernel.items() if leftovers({table: chains})}
+        # What a kubelet keeps for itself is in the way only where our rules are to be.
+        if theirs and (want or owned(theirs)):
+            left.append(_leftover(tools, theirs))
+        if not settings["takeover"]:
             kernel = {table: chains for table, chains in kernel.items() if table not in theirs}
-            if owned(theirs):
-                warnings.append(f"{named} stay, as nothing says that they are ours; sluice_takeover: true removes them")
         found = owned(kernel)
         if found:
             ours[tools] = found
@@ -342,4 +339,20 @@ def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) ->
             tools.require("-save")
             tools.require("-restore")
             parts.append(part)
-    return IptablesLook(variant, parts, now, locked=locked, takeover=settings["takeover"], ours=ours, warnings=warnings)
+    return IptablesLook(
+        variant,
+        parts,
+        now,
+        locked=locked,
+        takeover=bool(settings["takeover"]),
+        ours=ours,
+        warnings=warnings,
+        leftovers=left,
+    )
+
+
+def _leftover(tools: Tools, theirs: RuleSet) -> Leftover:
+    """What somebody else has left in one variant and family."""
+    first, *more = leftovers(theirs)
+    name = f"{first} and {len(more)} more chains" if more else f"the chain {first}"
+    return Leftover(f"{name} of {tools.name}", tools.family, frontends.service_addresses(theirs))

@@ -12,11 +12,14 @@ from typing import NamedTuple
 from ... import addresses
 from ...system import links, linux, tools
 from ...system.tools import NodeError
-from ..interface import Counters
+from ..interface import Counters, Leftover
 from . import counters, ipset_text, netlink, text
 from .plan import Draining, Step
-from .tables import DEVICE, SET_NAMES, Tables, members, node_port_member
+from .tables import DEVICE, SET_NAMES, SETS_OF, Tables, members, node_port_member
 from .text import VirtualAddress
+
+_MARK = "sluice"
+"""The alias of kube-ipvs0 where Sluice has made it, or taken it over (ip-link(8))."""
 
 _IN_USE = "/proc/net/ip_vs"
 _CONNECTIONS = "/proc/net/ip_vs_conn"
@@ -37,6 +40,19 @@ class Held(NamedTuple):
     servers: str
     addresses: tuple[str, ...]
     own: frozenset[str]
+
+    def leftovers(self) -> list[Leftover]:
+        """What is here, as another Service proxy's that has left kube-ipvs0."""
+        servers, sets = text.parse(self.servers), ipset_text.parse(self.sets)
+        found = []
+        for family in addresses.FAMILIES:
+            bound = [prefix.partition("/")[0] for prefix in self.addresses if addresses.family_of(prefix) == family]
+            served = [virtual.address for virtual in servers if virtual.address in bound]
+            own = [name for name in sets if name in SETS_OF[family]]
+            if bound or own:
+                counts = f"addresses ({len(bound)}), virtual servers ({len(served)}) and sets ({len(own)})"
+                found.append(Leftover(f"{DEVICE} with {counts} of {family}", family, list(dict.fromkeys(served))))
+        return found or [Leftover(f"the device {DEVICE}", addresses.IPV4)]
 
     def ours(self, claims: Collection[str]) -> Tables:
         """All that is ours, as objects; of the virtual servers those that we claim."""
@@ -144,9 +160,15 @@ def _has_sets() -> bool:
 
 
 def make_device() -> None:
-    """Have kube-ipvs0 there: down and without ARP, as kube-proxy leaves it; the addresses are local all the same."""
-    if not device_exists():
-        _ip([f"link add {DEVICE} type dummy", f"link set {DEVICE} arp off"])
+    """Have kube-ipvs0 there, marked as ours: down and without ARP, as kube-proxy leaves it; the addresses are local all
+    the same."""
+    made = [] if device_exists() else [f"link add {DEVICE} type dummy", f"link set {DEVICE} arp off"]
+    _ip([*made, f"link set {DEVICE} alias {_MARK}"])
+
+
+def device_is_marked() -> bool:
+    """Whether kube-ipvs0 is there and says that it is ours."""
+    return device_exists() and any(each.get("ifalias") == _MARK for each in links.ask("link", "show", "dev", DEVICE))
 
 
 def remove_device() -> None:

@@ -20,6 +20,7 @@ from ..interface import (
     Frontends,
     Held,
     KernelChanged,
+    Leftover,
     Memory,
     Phase,
     amount_of,
@@ -47,8 +48,10 @@ class IpvsLook:
         drains: Drains,
         seconds: int,
         warnings: Sequence[str],
+        leftovers: Sequence[Leftover] = (),
     ) -> None:
         self.warnings = warnings
+        self.leftovers = leftovers
         self.amount = amount_of(step.text for step in (*found.before, *found.after))
         self._plan = found
         self._held = held
@@ -101,14 +104,17 @@ class IpvsLook:
         return _memory(self._claims | self._names if drains else self._names, drains)
 
 
-class _Unused:
-    """IPVS mode is not used and has left nothing; a node without it is not asked."""
+class _NotOurs:
+    """Nothing here is ours, and nothing wanted, or another proxy's that nobody said may be replaced."""
 
     changes: Sequence[Change] = ()
     amount = Amount()
     warnings: Sequence[str] = ()
     details: Mapping[str, str] = {}
     udp = False
+
+    def __init__(self, leftovers: Sequence[Leftover] = ()) -> None:
+        self.leftovers = leftovers
 
     def holds(self, files: Files) -> bool:
         return not files
@@ -142,16 +148,21 @@ class IpvsLayer:
     @contextlib.contextmanager
     def look(
         self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
-    ) -> Iterator[IpvsLook | _Unused]:
+    ) -> Iterator[IpvsLook | _NotOurs]:
         claims, drains = _recalled(memory)
         if not (wanted or claims or kernel.device_exists()):
-            yield _Unused()
+            yield _NotOurs()
             return
-        if wanted:
+        theirs = not claims and kernel.device_exists() and not kernel.device_is_marked()
+        if wanted and not (theirs and not settings["takeover"]):
             kernel.require(load=not check)
         held = kernel.read()
+        leftovers = held.leftovers() if theirs else []
+        if leftovers and not settings["takeover"]:
+            yield _NotOurs(leftovers)
+            return
         lost = _lost(held, memory, claims, _names(wanted) | _names(last))
-        yield _look(held, wanted, claims | lost, drains, settings["ipvs_drain_seconds"], lost)
+        yield _look(held, wanted, claims | lost, drains, settings["ipvs_drain_seconds"], lost, leftovers)
 
     def frontends(self, files: Files, family: str) -> Frontends:
         """Those of both families: the text names them together, and an address tells its family."""
@@ -204,16 +215,22 @@ def _lost(held: kernel.Held, memory: Memory, claims: set[str], named: set[str]) 
 
 
 def _look(
-    held: kernel.Held, wanted: Files, claims: set[str], drains: Drains, seconds: int, lost: Collection[str]
+    held: kernel.Held,
+    wanted: Files,
+    claims: set[str],
+    drains: Drains,
+    seconds: int,
+    lost: Collection[str],
+    leftovers: Sequence[Leftover],
 ) -> IpvsLook:
     found = _plan(held, wanted, claims)
     if found.clashes:
         raise NodeError("; ".join(found.clashes))
     taken = [prefix for prefix in _prefixes(wanted) if _is_own(prefix, held)]
     warnings = [f"{prefix} is the node's own: it is not bound again" for prefix in taken]
-    if lost:
+    if lost and not leftovers:
         warnings.append(f"virtual servers that are Sluice's though that is not written down: {len(lost)}")
-    return IpvsLook(found, held, wanted, claims, drains, seconds, warnings)
+    return IpvsLook(found, held, wanted, claims, drains, seconds, warnings, leftovers)
 
 
 def _plan(held: kernel.Held, files: Files, claims: set[str]) -> Plan:

@@ -36,13 +36,13 @@ def set_name(name: str, family: str) -> str:
     return (_SET_PREFIX[family] + name)[:_SET_NAME_LENGTH]
 
 
-SET_NAMES = frozenset(
-    set_name(name, family)
+SETS_OF = {
+    family: frozenset(set_name(name, family) for dialect in DIALECTS.values() for name in (*dialect.sets, *GUARD_SETS))
     for family in addresses.FAMILIES
-    for dialect in DIALECTS.values()
-    for name in (*dialect.sets, *GUARD_SETS)
-)
-"""The names of all sets that Sluice may have made."""
+}
+"""The names of all sets that Sluice may have made, by their address family."""
+
+SET_NAMES = frozenset().union(*SETS_OF.values())
 
 _BY_ADDRESS = ("CLUSTER-IP", "EXTERNAL-IP", "EXTERNAL-IP-LOCAL", "LOAD-BALANCER", "NODE-PORT-SCTP-HASH")
 """The sets that name virtual servers by address and port."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import json
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,9 @@ _CHANGED = (netlink.GENERATION_CHANGED, errno.ENOENT, errno.EEXIST)
 
 OTHERS = ("kube-proxy",)
 """Tables of other Service proxies: kube-proxy's nftables mode."""
+
+_OF_SERVICES = ("service-ips", "no-endpoint-services")
+"""The maps of such a table whose keys begin with the address of a Service."""
 
 
 class Held(NamedTuple):
@@ -53,6 +57,21 @@ def read(family: str) -> Held | None:
 def others(family: str) -> list[str]:
     """The tables that another Service proxy has left."""
     return [name for name in OTHERS if netlink.table_exists(family, name)]
+
+
+def service_addresses(family: str, table: str) -> list[str]:
+    """The addresses of Services that another proxy's table serves, in its maps of them; none where it has no such map.
+
+    Raises NodeError.
+    """
+    found: dict[str, None] = {}
+    for name in _OF_SERVICES:
+        done = tools.run(["nft", "-j", "list", "map", FAMILIES[family], table, name])
+        for each in json.loads(done.stdout).get("nftables", ()) if not done.returncode else ():
+            for key, _verdict in each.get("map", {}).get("elem", ()):
+                bare = key["elem"]["val"] if "elem" in key else key  # one with a comment is wrapped
+                found.setdefault(str(bare["concat"][0]))
+    return list(found)
 
 
 def counters() -> Counters:

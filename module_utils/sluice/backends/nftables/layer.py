@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...system.netlink import nft_generation
-from ...system.tools import NodeError
 from ..interface import (
     NOTHING_HELD,
     Amount,
@@ -19,6 +18,7 @@ from ..interface import (
     Frontends,
     Held,
     KernelChanged,
+    Leftover,
     Memory,
     Phase,
 )
@@ -68,8 +68,14 @@ class NftablesLook:
     details: Mapping[str, str] = {}
 
     def __init__(
-        self, parts: Sequence[Part], generation: int, recorded: Files | None, found: Mapping[str, kernel.Held]
+        self,
+        parts: Sequence[Part],
+        generation: int,
+        recorded: Files | None,
+        found: Mapping[str, kernel.Held],
+        leftovers: Sequence[Leftover] = (),
     ) -> None:
+        self.leftovers = leftovers
         self.changes = [change for part in parts for change in part.changes]
         self.udp = any(part.make or part.remove or frontends.touch_udp(part.plan.changes) for part in parts)
         scripts = [script for part in parts for script in (part.make, part.replace)]
@@ -184,14 +190,24 @@ class NftablesLayer:
             return
         # Without a generation the kernel has no nf_tables: nothing is held, and what is wanted is refused by nft.
         found = {family: held for family in FAMILIES if generation and (held := kernel.read(family)) is not None}
+        others = {family: kernel.others(family) if generation else [] for family in FAMILIES}
         former, takeover = _possible(former), settings["takeover"]
         parts = [
             _from_kernel(
-                family, tables.get(family, NO_TABLE), former.get(family, NO_TABLE), found.get(family), takeover
+                family,
+                tables.get(family, NO_TABLE),
+                former.get(family, NO_TABLE),
+                found.get(family),
+                others[family] if takeover else (),
             )
             for family in FAMILIES
         ]
-        yield NftablesLook(parts, generation, None, found)
+        leftovers = [
+            Leftover(f"the table {FAMILIES[family]} {name}", family, kernel.service_addresses(family, name))
+            for family, names in others.items()
+            for name in names
+        ]
+        yield NftablesLook(parts, generation, None, found, leftovers)
 
     def frontends(self, files: Files, family: str) -> Frontends:
         return frontends.frontends(text.tables(files.get(text.FILE, "")).get(family, NO_TABLE))
@@ -228,17 +244,12 @@ def _from_record(family: str, wanted: Table, last: Table, known: Known) -> Part:
     return _part(family, wanted, found, skeleton.chains, frame, counts, is_like=is_like)
 
 
-def _from_kernel(family: str, wanted: Table, last: Table, held: kernel.Held | None, takeover: bool) -> Part:
+def _from_kernel(family: str, wanted: Table, last: Table, held: kernel.Held | None, others: Sequence[str]) -> Part:
     """What the kernel holds is compared with all that the files say.
 
     ``last``: the table of the last apply, which chains may still be made of; of its elements nothing is believed.
+    ``others``: tables of other proxies that go.
     """
-    others = kernel.others(family) if wanted != NO_TABLE else []
-    if others and not takeover:
-        raise NodeError(
-            f"a kube-proxy has left the table {FAMILIES[family]} {others[0]} here; sluice_takeover: true says that it "
-            "may be replaced"
-        )
     if wanted == NO_TABLE or held is None:
         return _whole(family, wanted, held, there=held is not None, others=others)
     want = _elements(wanted, family)
@@ -261,7 +272,7 @@ def _whole(family: str, wanted: Table, held: kernel.Held | None, *, there: bool,
         entries = held.elements if held else {}
         what = _shown(family, [netlink.Change(each, found, {}) for each, found in entries.items() if found])
         changes = (*what, Change(name, "remove")) if there else ()
-        return Part(family, wanted, remove=(TABLE,) if there else (), changes=changes)
+        return Part(family, wanted, remove=((TABLE,) if there else ()) + tuple(others), changes=(*changes, *gone))
     skeleton = text.skeleton(wanted.skeleton)
     script = kernel.whole(family, skeleton)
     kernel.check(script)

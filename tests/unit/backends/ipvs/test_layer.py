@@ -10,7 +10,7 @@ from places import script
 from support import catalogue, endpoint_slice, node, rendered, service
 
 from sluice.addresses import FAMILIES, IPV4
-from sluice.backends.interface import NOTHING_HELD, Frontend, KernelChanged, Memory, Phase
+from sluice.backends.interface import NOTHING_HELD, Frontend, KernelChanged, Leftover, Memory, Phase
 from sluice.backends.ipvs import ipset_text, kernel, text
 from sluice.backends.ipvs.drain import NO_DRAINS, Drains, is_drains, to_json
 from sluice.backends.ipvs.kernel import Held
@@ -106,7 +106,7 @@ def test_all_that_is_new_is_there_before_the_rules_change(log: Path) -> None:
     look.send(Phase.PREPARE)
     sent = log.read_text().splitlines()
     assert sent[0] == "ip link add kube-ipvs0 type dummy", "from here on it is to be seen whose the rest is"
-    assert list(dict.fromkeys(line.split()[0] for line in sent[2:])) == ["ipset", "ipvsadm", "ip"]
+    assert list(dict.fromkeys(line.split()[0] for line in sent[3:])) == ["ipset", "ipvsadm", "ip"]
     assert sent[-1] == "ip address add 10.96.0.1/32 dev kube-ipvs0"
     for phase in (Phase.SWITCH, Phase.CLEAN):
         look.send(phase)
@@ -143,10 +143,35 @@ def kernel_of_ours(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (programs / "ipvs.conf").write_text(OWN["ipvs.conf"] + "-A -t 192.0.2.1:8888 -s rr\n")
     script(programs / "ipset", f'while read -r line; do echo "$line"; done <{programs}/ipset.conf')
     script(programs / "ipvsadm", f'while read -r line; do echo "$line"; done <{programs}/ipvs.conf')
-    script(programs / "ip", "echo kube-ipvs0 DOWN 10.96.0.1/32; echo eth0 UP 192.0.2.1/24")
+    (programs / "alias").write_text("sluice\n")
+    script(
+        programs / "ip",
+        f"""case "$1" in
+-brief) echo kube-ipvs0 DOWN 10.96.0.1/32; echo eth0 UP 192.0.2.1/24 ;;
+*) read -r alias <{programs}/alias; printf '[{{"ifname": "kube-ipvs0", "ifalias": "%s"}}]' "$alias" ;;
+esac""",
+    )
 
 
-SETTINGS = {"ipvs_drain_seconds": 900}
+SETTINGS = {"ipvs_drain_seconds": 900, "takeover": False}
+
+
+@pytest.mark.usefixtures("kernel_of_ours")
+@pytest.mark.parametrize("wanted", [OWN, {}], ids=["wanted", "not wanted"])
+def test_a_device_that_nobody_marked_is_another_proxys(wanted: dict[str, str], programs: Path) -> None:
+    """Nothing of it is touched, until somebody says that it may go."""
+    (programs / "alias").write_text("eth7\n")
+    left = [Leftover("kube-ipvs0 with addresses (1), virtual servers (1) and sets (17) of IPv4", IPV4, ["10.96.0.1"])]
+    with LAYER.look(wanted, {}, Memory(), SETTINGS, check=False) as look:
+        assert (look.changes, look.leftovers, look.held()) == ((), left, NOTHING_HELD)
+    with LAYER.look(wanted, {}, Memory(), {**SETTINGS, "takeover": True}, check=False) as look:
+        assert look.leftovers == left
+        gone = [change.thing for change in look.changes if change.verb == "remove"]
+        assert ("virtual server -t 10.96.0.1:80" in gone) == (not wanted)
+        assert look.warnings == []
+    claims = Memory(lasting={"virtual-servers.json": ["-t 10.96.0.1:80"]})
+    with LAYER.look(wanted, {}, claims, SETTINGS, check=False) as look:
+        assert look.leftovers == [], "an earlier release of ours made it without a mark"
 
 
 @pytest.mark.usefixtures("kernel_of_ours")
