@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def running(tmp_path: Path, name: str, *words: str) -> Iterator[int]:
     script(tmp_path / name, "read -r line")
     process = subprocess.Popen([tmp_path / name, *words], stdin=subprocess.PIPE)
     try:
+        while Path(f"/proc/{process.pid}/comm").read_text().strip() != name:
+            time.sleep(0.01)  # it is still the one that starts it
         yield process.pid
     finally:
         process.communicate()
