@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import Any
 
@@ -101,6 +102,11 @@ def ipvs_state(
     """What ``objects`` want on the tests' node in IPVS mode."""
     own = node(**variables)
     return ipvs_rules.state(view.view(catalogue(*objects), own, family), own, guard=guard)
+
+
+def with_former_names(text: str) -> str:
+    """Rules of the prefix dispatch as an earlier Sluice wrote them: only the names of its chains were others."""
+    return re.sub(r"KUBE-SVC-PFX-([A-Z2-7]{15})", r"KUBE-PFX-A\1", text)
 
 
 def in_a_namespace(script: str, text: str = "", **variables: str) -> str:

@@ -52,6 +52,13 @@ class Network(NamedTuple):
         hosts.wait_for(lambda: self.pods.run(*listed).stdout.count("\n") >= sockets, "the endpoints do not listen")
         return task
 
+    def request(self, targets: Sequence[tuple[str, int]], rate: float, held: int) -> hosts.Task:
+        """Start ``request`` (below) on the client; its ``held`` connections are up when this returns."""
+        task = self.client.start(lambda: request(targets, rate, held))
+        there = ("ss", "-Htn", "state", "established")
+        hosts.wait_for(lambda: self.client.run(*there).stdout.count("\n") >= held, "the client has no connections")
+        return task
+
     def ask(
         self, address: str, port: int, protocol: str = "TCP", *, source_port: int = 0, timeout: float = hosts.PATIENCE
     ) -> str:
@@ -229,7 +236,7 @@ class _Client:
             self.connect(*self.targets[number % len(self.targets)], kind="established")
 
     def connect(self, address: str, port: int, kind: str) -> None:
-        connection = socket.socket()
+        connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.begun[connection] = time.monotonic()

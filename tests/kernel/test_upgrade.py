@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import cases
 import hosts
+import load
 import pytest
 
+from sluice import names
 from sluice.backends.interface import Memory
+from sluice.backends.iptables import dispatch
+from sluice.backends.iptables.text import OWNER_CHAIN, PREFIX_CHAINS
 from sluice.backends.ipvs.drain import Drains, from_json, to_json
 from sluice.backends.ipvs.layer import LAYER
 from sluice.backends.ipvs.plan import Draining, Step
@@ -76,6 +81,46 @@ def test_a_change_that_waited_is_taken_back(upgraded: hosts.Node, variant: str) 
 def test_all_of_it_can_be_removed(upgraded: hosts.Node, variant: str) -> None:
     assert upgraded.call(apply.remove).changed
     assert "KUBE-" not in upgraded.save(variant) + upgraded.save(variant, "IPv6")
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["by the record", "by a look"])
+def test_prefix_chains_get_their_new_names(
+    network: load.Network, variant: str, is_known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were KUBE-PFX-* once: those of a node are told as ours, and replaced while connections come."""
+    node, services = network.node, [cases.Service(number) for number in range(60)]
+    network.serve(services)
+    own = {"iptables_variant": variant, "ip_families": BOTH, "iptables_dispatch": "prefix"}
+    wanted = cases.rendered(services, **own)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(dispatch, "PREFIX_CHAIN", PREFIX_CHAINS[1])
+        earlier.setattr(dispatch, "NAME_LENGTH", len(PREFIX_CHAINS[1]) + names.HASH_LENGTH)
+        former = cases.rendered(services, **own)
+    for _turn in range(2):  # of its first change of iptables-legacy it keeps no record
+        node.apply(former)
+    if not is_known:
+        node.shell(f"rm {state.ROOT}/record.json")
+        node.run(f"iptables-{variant}", "-t", "nat", "-X", OWNER_CHAIN)  # those chains say it as well
+    ends = [(address, each.target_port) for each in services for address in (each.address, cases.mapped(each.address))]
+    client = network.request(ends, rate=300, held=40)
+    for family in BOTH:
+        assert ":KUBE-PFX-" in node.save(variant, family)
+    begun = time.monotonic()
+    assert node.apply(wanted).changed
+    ended = time.monotonic()
+    outcome = client.stop()
+    assert outcome.faults == {}, outcome
+    assert any(begun <= answer.begun <= ended for answer in outcome.answers)
+    assert node.differs() == ()
+    for family in BOTH:
+        held = node.save(variant, family)
+        assert (":KUBE-PFX-" in held, ":KUBE-SVC-PFX-" in held) == (False, True)
+    node.sluice("rollback")
+    assert ":KUBE-PFX-" in node.save(variant)
+    assert node.differs() == ()
+    assert node.call(apply.remove).changed
+    for family in BOTH:
+        assert "KUBE-" not in node.save(variant, family)
 
 
 def test_claims_and_drains_are_not_lost(node: hosts.Node) -> None:

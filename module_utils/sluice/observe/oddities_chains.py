@@ -11,10 +11,9 @@ from .iptables_chains import BUILT_IN, EXTENSIONS, Jumps
 from .iptables_rules import Tables
 from .oddity import Oddity, few
 from .rule_counts import OURS
-from .services_iptables import cascade, shares_of
+from .services_iptables import cascade, chooses, shares_of
 
-_PER_SERVICE = re.compile(r"KUBE-(SVC|SVL|EXT|FW|SEP)-")
-_CHOOSING = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-XLB-")
+_PER_SERVICE = re.compile(r"KUBE-(SVC|SVL|EXT|FW|SEP|PFX)-")
 
 _ROUNDED = Fraction(1, 10**9)
 """How far the kernel's 31 bits and kube-proxy's ten digits are from what is meant."""
@@ -40,7 +39,7 @@ def found(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
         yield from _twice(table, chains, jumps, where)
         if table == "nat":
             for chain, rules in chains.items():
-                if chain.startswith(_CHOOSING):
+                if chooses(chain):
                     yield from _cascade(chain, rules, jumps, where)
                 elif chain.startswith("KUBE-SEP-"):
                     yield from _endpoint(chain, rules, jumps, where)
@@ -83,7 +82,7 @@ def _twice(table: str, chains: Mapping[str, Sequence[str]], jumps: Jumps, where:
     """Rules of a proxy that stand twice in a chain. Those of KUBE-FW come once for each load balancer's address."""
     twice = []
     for chain, rules in chains.items():
-        if len(rules) == len({*rules}) or chain.startswith(("KUBE-FW-", *_CHOOSING)):
+        if len(rules) == len({*rules}) or chain.startswith("KUBE-FW-") or chooses(chain):
             continue
         if chain.startswith(OURS) or any(
             rules.count(text) > 1 and target.startswith(OURS) for text, target in zip(rules, jumps.of(table, chain))

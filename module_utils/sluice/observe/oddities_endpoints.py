@@ -6,17 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .. import names
+from ..backends.iptables.text import PREFIX_CHAINS
 from .iptables_rules import Tables, target_name
 from .oddities_dispatch import ANEW, ServiceRules
 from .oddity import Oddity, few
-from .services_iptables import TO, destination
+from .services_iptables import CHOOSING, TO, chooses, destination
 
 _SEP = "KUBE-SEP-"
 _JUMP = f" -j {_SEP}"
 _SAID = re.compile(r' -> (\S+)" ')
 _NAME = re.compile(r" --name (\S+)")
 _MASQUERADE = "KUBE-MARK-MASQ"
-_CHOOSING = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-XLB-")
 
 _Chains = Mapping[str, Sequence[str]]
 
@@ -44,7 +44,7 @@ def _elsewhere(
         if not service.hashed:
             continue
         asked: dict[str, None] = {}
-        for part in _CHOOSING:
+        for part in CHOOSING:
             for text in chains.get(part + service.digest, ()):
                 _before, jump, rest = text.rpartition(_JUMP)
                 if jump:
@@ -85,7 +85,7 @@ def _affinity(chains: _Chains, place: str) -> Iterator[Oddity]:
     """Each endpoint with session affinity has a list of its clients: who is in it is sent there first."""
     other, late, some, unset = [], [], [], []
     for name, rules in chains.items():
-        if not name.startswith(_CHOOSING) or not any(" --rcheck " in text for text in rules[:4]):
+        if not chooses(name) or not any(" --rcheck " in text for text in rules[:4]):
             continue
         asked, chosen = [], []
         for text in rules:
@@ -141,7 +141,7 @@ def _foreign(chains: _Chains, place: str) -> Iterator[Oddity]:
     others = []
     for name, rules in chains.items():
         wanted = _WRITTEN.get(name[:9])
-        if not wanted:
+        if not wanted or name.startswith(PREFIX_CHAINS):
             continue
         for text in rules:
             if _MASQUERADE in text or _SEP in text or TO in text:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import addresses, names
-from ..backends.iptables.text import PREFIX_CHAIN
+from ..backends.iptables.text import PREFIX_CHAINS
 from ..view import LARGE_CLUSTER
 from . import recover_host_ports, services_iptables
 from .iptables_rules import comment
@@ -56,7 +56,7 @@ def variables(rules: Rules) -> dict[str, Any]:
     ext = rules.is_layout_ext()
     said["compat"] = "1.36" if ext else "1.18" if rules.trailing_colon else "1.20"
     said.update(masquerade_bit(rules))
-    if any(chain.startswith(PREFIX_CHAIN) for chain in rules.tables.rules.get("nat", ())):
+    if any(chain.startswith(PREFIX_CHAINS) for chain in rules.tables.rules.get("nat", ())):
         said["iptables_dispatch"] = "prefix"
     cidrs = dict.fromkeys(_cluster_cidrs(rules))
     if "" in cidrs:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..backends.iptables.text import HOST_PORTS_CHAIN
+from ..backends.iptables.text import HOST_PORTS_CHAIN, PREFIX_CHAINS
 from .iptables_rules import Tables, comment, target_name
 from .laws import Style
 from .nftables import Table
@@ -72,7 +72,7 @@ def _of_iptables(tables: Tables, where: str) -> Iterator[Count]:
                 number[_PARTS[part[1]], PER_SERVICE] += len(rules)
             elif chain.startswith("KUBE-SEP-"):
                 number["rewrite to an endpoint", PER_SERVICE] += len(rules)
-            elif (table, chain) in DISPATCH:
+            elif (table, chain) in DISPATCH or chain.startswith(PREFIX_CHAINS):
                 listed = sum(" --dport " in text for text in rules)
                 number["tell Services by their addresses", PER_SERVICE] += listed
                 number["frame", CONSTANT] += len(rules) - listed
@@ -114,8 +114,9 @@ def style(snapshot: Snapshot) -> Style:
             fences |= not any(text.startswith("-s ") for text in rules)
         if name == "KUBE-NODEPORTS":
             localhost |= any(" --nfacct-name localhost_nps_accepted_pkts" in text for text in rules)
-        if name == "KUBE-SERVICES" or kind in ("SVC", "SVL"):
-            first = rules if name == "KUBE-SERVICES" and not masquerades else rules[:1]
+        lists = name == "KUBE-SERVICES" or name.startswith(PREFIX_CHAINS)
+        if lists or kind in ("SVC", "SVL"):
+            first = rules if lists and not masquerades else rules[:1]
             masquerades |= any(" cluster IP" in text and text.endswith("-j KUBE-MARK-MASQ") for text in first)
         elif kind in ("EXT", "XLB"):
             pods |= any(comment(text).startswith(("pod traffic for", "Redirect pods")) for text in rules[:1])

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from ..addresses import ANY, host_network
-from ..backends.iptables.text import PREFIX_CHAIN
+from ..backends.iptables.text import PREFIX_CHAINS
 from .iptables_matches import exact
 from .iptables_rules import Tables, comment, target_name
 from .service_ports import (
@@ -22,8 +22,11 @@ from .service_ports import (
     ServicePort,
 )
 
-OF_A_SERVICE = re.compile(r"KUBE-(SVC|SVL|EXT|XLB|FW)-(\w+)")
-"""A chain of a service port: its part, and the hash that all of its chains have."""
+OF_A_SERVICE = re.compile(r"KUBE-(SVC|SVL|EXT|XLB|FW)-(?!PFX-)(\w+)")
+"""A chain of a service port: its part, and the hash that all of its chains have. One of the prefix dispatch is none."""
+
+CHOOSING = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-XLB-")
+"""How the chains begin that choose an endpoint."""
 
 _PARTS = ("SVC", "SVL", "EXT", "XLB", "FW")
 _DESTINATION = re.compile(r"(?:^| )-d (\S+?)(?:/32|/128)?(?: |$)")
@@ -86,9 +89,9 @@ def dispatch(tables: Tables) -> Sequence[tuple[str, str, Dispatch]]:
     for table, chain in DISPATCH:
         names = [chain]
         if chain == "KUBE-SERVICES":
-            names += [name for name in tables.rules.get(table, ()) if name.startswith(PREFIX_CHAIN)]
+            names += [name for name in tables.rules.get(table, ()) if name.startswith(PREFIX_CHAINS)]
         rules = (Dispatch(text) for name in names for text in tables.chain(table, name) or ())
-        found += [(table, chain, rule) for rule in rules if not rule.target.startswith(PREFIX_CHAIN)]
+        found += [(table, chain, rule) for rule in rules if not rule.target.startswith(PREFIX_CHAINS)]
     return found
 
 
@@ -235,6 +238,11 @@ def destination(rules: Sequence[str]) -> str:
         if option:
             return rest.partition(" ")[0]
     return ""
+
+
+def chooses(chain: str) -> bool:
+    """Whether that is the chain of a service port that chooses an endpoint."""
+    return chain.startswith(CHOOSING) and not chain.startswith(PREFIX_CHAINS)
 
 
 def cascade(rules: Iterable[str]) -> Iterator[tuple[str, str]]:

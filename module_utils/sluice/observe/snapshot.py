@@ -38,7 +38,8 @@ _SIX = ("/128 ", "icmp6-", "::")
 
 _OF_NAT = re.compile(
     r"(?::|(?:\[\d+:\d+\] )?-A )"
-    r"(?:KUBE-(?:SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|MARK-DROP|(?:SVC|SVL|EXT|FW|XLB|SEP)-[A-Z2-7]{16})"
+    r"(?:KUBE-(?:SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|MARK-DROP|(?:SVC|SVL|EXT|FW|XLB|SEP)-[A-Z2-7]{16}"
+    r"|(?:SVC-)?PFX-[A-Z2-7]{15,16})"
     r"|PREROUTING|OUTPUT|POSTROUTING) |COMMIT$"
 )
 """Lines of chains that kube-proxy has in nat, and of nat's built-in ones."""

@@ -88,6 +88,14 @@ def test_piece_of_nat_as_people_paste_it() -> None:
     assert [str(each.probability) for each in found.outcomes] == ["1/3"] * 3
 
 
+@pytest.mark.parametrize("chain", ["KUBE-SVC-PFX-QCHM5UNDVP2L3RE", "KUBE-PFX-QCHM5UNDVP2L3REZ"])
+def test_piece_with_a_prefix_chain(chain: str) -> None:
+    text = PIECE.replace("-A KUBE-SERVICES -d 192.168.11.23/32", f"-A {chain} -d 192.168.11.23/32")
+    assert text != PIECE
+    (service,) = services(snapshot([("pasted", f"{text}-A KUBE-SERVICES -d 192.168.0.0/16 -j {chain}\n")]))
+    assert (service.cluster_ip, len(service.all_endpoints)) == ("192.168.11.23", 3)
+
+
 @pytest.mark.parametrize("line", ["-A KUBE-FORWARD -j ACCEPT", ":FORWARD DROP [0:0]", "-A DOCKER -j RETURN"])
 def test_piece_that_may_be_of_another_table(line: str) -> None:
     with pytest.raises(DumpError, match="pasted: none of"):

@@ -45,6 +45,23 @@ def test_no_oddity_is_invented_in_sluices_nftables() -> None:
     assert not odd(support.in_a_namespace("nft -f - && nft -j list ruleset", text))
 
 
+@pytest.mark.parametrize("compat", ["1.18", "1.20", "1.36"])
+def test_no_oddity_is_invented_in_a_tree_of_prefix_chains(compat: str) -> None:
+    """Also as an earlier Sluice named them."""
+    objects = [support.service(f"w{n}", ip=f"10.96.{n}.1", sessionAffinity="ClientIP") for n in range(80)]
+    objects += [support.endpoint_slice("10.1.0.1", "10.1.0.2", of=f"w{n}") for n in range(0, 80, 2)]
+    own = support.node(compat=compat, iptables_dispatch="prefix", cluster_cidrs=["10.1.0.0/16"])
+    text = support.rendered(support.catalogue(*objects), own)["iptables.rules"]
+    former = support.with_former_names(text)
+    assert text != former
+    assert not odd(text)
+    assert not odd(former)
+    for each in (text, former):  # and none is overlooked in it
+        jump = next(line for line in each.splitlines() if "service addresses in" in line)
+        assert "chain to which no rule jumps" in said(each.replace(jump + "\n", "", 1))
+        assert "the same rule twice in a chain" in said(each.replace(jump, f"{jump}\n{jump}", 1))
+
+
 @pytest.mark.parametrize("variables", [{}, {"compat": "1.20"}, {"masquerade_all": True}, {"health": True}])
 def test_no_oddity_is_invented_in_sluices_iptables(variables: dict[str, object]) -> None:
     pod = {

@@ -8,6 +8,7 @@ import pytest
 import support
 
 from sluice.addresses import IPV4
+from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.text import FILES
 from sluice.observe import recover_iptables
 from sluice.observe.iptables_rules import Tables
@@ -85,6 +86,9 @@ def test_a_tree_of_prefix_chains(compat: str) -> None:
     ]
     assert sorted(found[0].ports) == sorted(found[1].ports)
     assert found[1].said == {**found[0].said, "iptables_dispatch": "prefix"}
+    tables = _rules(*objects, compat=compat, iptables_dispatch="prefix").tables
+    former = recover_iptables.found(Rules(Tables(support.with_former_names(ruleset.text(tables.rules))), IPV4))
+    assert (sorted(former.ports), former.said) == (sorted(found[1].ports), found[1].said)
 
 
 def test_the_policy_of_what_has_no_endpoints() -> None:

@@ -10,6 +10,7 @@ from sluice.addresses import IPV6
 from sluice.observe import services_iptables
 from sluice.observe.iptables_rules import Tables
 from sluice.observe.service_ports import Endpoint, ServicePort
+from sluice.observe.services_iptables import chooses
 
 
 def _ports(text: str) -> list[ServicePort]:
@@ -58,12 +59,18 @@ def test_other_programs_rules_are_no_services() -> None:
 def test_a_tree_of_prefix_chains_has_what_the_list_has() -> None:
     objects = [support.service(f"w{each}", ip=f"10.96.{each}.1", externalIPs=[f"192.0.2.{each}"]) for each in range(40)]
     objects += [support.endpoint_slice("10.0.0.1", of=f"w{each}") for each in range(30)]
-    found = {}
-    for dispatch in ("linear", "prefix"):
-        written = support.rendered(support.catalogue(*objects), support.node(iptables_dispatch=dispatch))
-        found[dispatch] = sorted(_ports(written["iptables.rules"]))
-    assert ("KUBE-PFX-" in written["iptables.rules"], len(found["linear"])) == (True, 40)
-    assert found["prefix"] == found["linear"]
+    linear, prefix = (
+        support.rendered(support.catalogue(*objects), support.node(iptables_dispatch=dispatch))["iptables.rules"]
+        for dispatch in ("linear", "prefix")
+    )
+    former = support.with_former_names(prefix)
+    assert (":KUBE-SVC-PFX-" in prefix, ":KUBE-PFX-" in former, len(list(_ports(linear)))) == (True, True, 40)
+    assert sorted(_ports(prefix)) == sorted(_ports(former)) == sorted(_ports(linear))
+
+
+def test_chains_that_choose() -> None:
+    assert all(map(chooses, ("KUBE-SVC-QCHM5UNDVP2L3REZ", "KUBE-SVL-A", "KUBE-XLB-A")))
+    assert not any(map(chooses, ("KUBE-SVC-PFX-QCHM5UNDVP2L3RE", "KUBE-PFX-A", "KUBE-SEP-A", "KUBE-EXT-A")))
 
 
 def _behind_a_firewall(*rules: str) -> ServicePort:

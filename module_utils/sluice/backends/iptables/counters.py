@@ -13,7 +13,7 @@ from ... import addresses
 from ..interface import NO_COUNT, Count, Counters, Entry
 from .frontends import DESTINATION, DISPATCH, DNAT, PORT
 from .plan import target_of
-from .text import PREFIX_CHAIN
+from .text import PREFIX_CHAINS
 
 _SAVED = re.compile(r"^\[(\d+):(\d+)\] -A (KUBE-\S+) (.*)$", re.MULTILINE)
 _OF_DISPATCH = re.compile(rf"^\[(\d+):(\d+)\] -A ({'|'.join(DISPATCH)}|{PREFIX_CHAIN}\S+) (.*)$", re.MULTILINE)
@@ -37,7 +37,7 @@ def counters(texts: Iterable[str], *, endpoints: bool = True) -> Counters:
         for packets, size, chain, rule in _rules(text, every=endpoints):
             count, target = Count(int(packets), int(packets), int(size)), target_of(rule)
             dnat = DNAT.search(rule) if target == "DNAT" else None
-            if chain in DISPATCH or chain.startswith(PREFIX_CHAIN):
+            if chain in DISPATCH or chain.startswith(PREFIX_CHAINS):
                 entry = _entry(rule) if target not in _MARKS else None
                 if entry:
                     entries[entry] = entries[entry].plus(count) if entry in entries else count

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Union
 
 from ... import names
-from .text import NODE_PORTS_COMMENT, PREFIX_CHAIN, Part, RuleSet, comment, rules_in
+from .text import NAME_LENGTH, NODE_PORTS_COMMENT, PREFIX_CHAIN, Part, RuleSet, comment, rules_in
 
 DISPATCH_CHAINS = (("nat", "KUBE-SERVICES"), ("filter", "KUBE-SERVICES"))
 LEAF_ADDRESSES = 16
@@ -94,7 +94,7 @@ def _level(entries: list[_Entry], bits: int, table: str, chains: Chains) -> list
             rules += group[0].rules
             continue
         network = _network(head << (bits - length), length, bits)
-        chain = PREFIX_CHAIN + names.hashed(f"{table} {network}")
+        chain = PREFIX_CHAIN + names.hashed(f"{table} {network}", NAME_LENGTH - len(PREFIX_CHAIN))
         chains[chain] = _level(group, bits, table, chains)
         rules.append(f"-d {network} {comment(f'service addresses in {network}')} -j {chain}")
     return rules

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from ..interface import Frontend, Frontends
 from .plan import ChainChange, target_of
-from .text import HOST_PORTS_CHAIN, PREFIX_CHAIN, RuleSet
+from .text import HOST_PORTS_CHAIN, PREFIX_CHAINS, RuleSet
 
 DISPATCH = ("KUBE-SERVICES", "KUBE-NODEPORTS", HOST_PORTS_CHAIN)
 _ASKED = ("KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES")
@@ -40,7 +40,7 @@ def frontends(rules: RuleSet) -> Frontends:
     nat = rules.get("nat", {})
     found: Frontends = {}
     for chain, held in nat.items():
-        if chain not in DISPATCH and not chain.startswith(PREFIX_CHAIN):
+        if chain not in DISPATCH and not chain.startswith(PREFIX_CHAINS):
             continue
         for rule in held:
             port = PORT.search(rule)

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .text import BUILT_IN, HOST_PORTS_CHAIN, OWNER_CHAIN, PREFIX_CHAIN, RuleSet
+from .text import BUILT_IN, HOST_PORTS_CHAIN, OWNER_CHAIN, PREFIX_CHAINS, RuleSet
 
 PREFIXES = ("KUBE-", "SLUICE-")
 """The prefixes of our chains. KUBE-* are Kubernetes' names as well: OWNER_CHAIN in a table says that they are ours."""
 
-_SLUICE_ONLY = ("SLUICE-", PREFIX_CHAIN)
+_SLUICE_ONLY = ("SLUICE-", *PREFIX_CHAINS)
 """Prefixes of chains that nobody else makes: in a table with one of them, what has our names is ours."""
 
 KUBELET_CHAINS = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT")

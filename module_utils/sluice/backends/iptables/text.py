@@ -33,8 +33,18 @@ BUILT_IN = {
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
 }
 
-PREFIX_CHAIN = "KUBE-PFX-"
-"""The prefix of the chains of the prefix dispatch."""
+PREFIX_CHAIN = "KUBE-SVC-PFX-"
+"""The prefix of the chains of the prefix dispatch.
+
+A kube-proxy that a node is given back to removes what begins as its Services' chains and is none of them, and it cannot
+where a chain of another name still jumps to one. The dash behind it no hash has: so no Service has such a chain.
+"""
+
+PREFIX_CHAINS = (PREFIX_CHAIN, "KUBE-PFX-")
+"""The same, and that of an earlier Sluice (0.1)."""
+
+NAME_LENGTH = 28
+"""Characters that the name of a chain may have."""
 
 HOST_PORTS_CHAIN = "KUBE-HOSTPORTS"
 """The host ports of Pods. A kubelet appends the jump to it, so that it comes after KUBE-SERVICES."""

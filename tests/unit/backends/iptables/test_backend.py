@@ -22,8 +22,8 @@ def test_a_file_for_each_family() -> None:
 
 def test_dispatch_by_setting() -> None:
     linear, prefix = (rendered(MANY, node(iptables_dispatch=how))["iptables.rules"] for how in ("linear", "prefix"))
-    assert "KUBE-PFX-" not in linear
-    assert ":KUBE-PFX-" in prefix
+    assert ":KUBE-SVC-PFX-" not in linear
+    assert ":KUBE-SVC-PFX-" in prefix
 
 
 def test_needs() -> None:

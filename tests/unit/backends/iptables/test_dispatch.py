@@ -8,7 +8,7 @@ import pytest
 
 from sluice.backends.iptables.dispatch import LEAF_ADDRESSES, as_tree
 from sluice.backends.iptables.plan import target_of
-from sluice.backends.iptables.text import NODE_PORTS_COMMENT, PREFIX_CHAIN, RuleSet, comment
+from sluice.backends.iptables.text import NAME_LENGTH, NODE_PORTS_COMMENT, PREFIX_CHAIN, RuleSet, comment
 
 LAST = f"{comment(NODE_PORTS_COMMENT)} -d 10.0.0.1/32 -j KUBE-NODEPORTS"
 OTHER = "! -d 10.96.0.1/32 -j KUBE-MARK-MASQ"
@@ -57,6 +57,11 @@ def test_every_address_meets_its_own_rules(addresses: list[str], length: int) ->
         own = [rule for rule in rules["nat"]["KUBE-SERVICES"] if f"-d {address}/{length} " in rule and "!" not in rule]
         assert [rule for rule in way(chains, address) if rule not in (OTHER, LAST)] == own
     assert chains["KUBE-SERVICES"][-2:] == [OTHER, LAST], "what is about no address stays last"
+
+
+def test_names_are_such_as_a_kube_proxy_cleans_up() -> None:
+    names = [chain for chain in tree(flat(FOUR))["nat"] if chain not in ("KUBE-SERVICES", "KUBE-X")]
+    assert {(name[:13], len(name)) for name in names} == {("KUBE-SVC-PFX-", NAME_LENGTH)}
 
 
 def test_chains_are_small() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import endpoint_slice, rules, service
+from support import endpoint_slice, rules, service, with_former_names
 
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.interface import Frontend
+from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.frontends import frontends, touches_udp
 from sluice.backends.iptables.plan import ChainChange
 
@@ -56,7 +57,9 @@ def test_the_tree_of_the_prefix_dispatch_hides_nothing() -> None:
     flat = rules(*objects, family=IPV4)
     tree = rules(*objects, family=IPV4, iptables_dispatch="prefix")
     assert tree != flat
-    assert frontends(tree) == frontends(flat)
+    former = ruleset.parse(with_former_names(ruleset.text(tree)))
+    assert len({*tree["nat"]} & {*former["nat"]}) < len(tree["nat"]) == len(former["nat"])
+    assert frontends(tree) == frontends(flat) == frontends(former)
     assert len(frontends(tree)) == 29
 
 

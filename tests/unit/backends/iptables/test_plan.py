@@ -191,4 +191,5 @@ def test_chains_of_a_kube_proxy() -> None:
     assert leftovers({"nat": {"KUBE-SERVICES": [], "DOCKER": []}, "filter": {OWNER_CHAIN: [], "KUBE-FORWARD": []}}) == [
         "nat/KUBE-SERVICES"
     ]
-    assert leftovers({"nat": {"KUBE-SERVICES": [], "KUBE-PFX-10.96.0.0": []}}) == []
+    for tree in ("KUBE-SVC-PFX-AAAAAAAAAAAAAAA", "KUBE-PFX-AAAAAAAAAAAAAAAA"):
+        assert leftovers({"nat": {"KUBE-SERVICES": [], tree: []}}) == []
