@@ -11,8 +11,8 @@ written after what is known of kube-proxy 1.20 and 1.36:
   Services and which it does not want. It knows no others, and none of filter: a chain of somebody else that jumps to
   one of these keeps it there, and the whole restore fails;
 * ``kube-proxy --cleanup`` takes out the jumps, then the shared chains that there are and the Services' chains, by one
-  restore for each table. KUBE-FIREWALL and KUBE-MARK-DROP are a kubelet's as well and stay; so does KUBE-MARK-MASQ of
-  a real one, but that it goes here asks for more.
+  restore for each table. KUBE-FIREWALL and KUBE-MARK-DROP are a kubelet's as well and stay; so do KUBE-MARK-MASQ and
+  the canaries of 1.20.
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ OF_SERVICES = _OF_SERVICES["1.36"]
 _ONLY_MADE = ("KUBE-MARK-DROP",)
 """A kubelet's, for rules to jump to: made where it is not there, and never written."""
 
-_STAY = ("KUBE-FIREWALL", *_ONLY_MADE)
+_STAY = {
+    "1.20": ("KUBE-FIREWALL", "KUBE-MARK-MASQ", *_ONLY_MADE),
+    "1.36": ("KUBE-FIREWALL", *_ONLY_MADE),
+}
+"""What a cleanup leaves."""
 
 
 def golden(release: str, case: str, family: str = IPV4) -> RuleSet:
@@ -115,17 +119,18 @@ class KubeProxy:
 
     def cleanup(self, families: Iterable[str]) -> None:
         """What ``kube-proxy --cleanup`` does. Fails where a tool does."""
+        stay = _STAY[self.release]
         for family in families:
             wanted = self._last[family]
             for table, words in _jumps(wanted):
-                if target_of(" ".join(words)) not in _STAY and self._holds(family, table, words):
+                if target_of(" ".join(words)) not in stay and self._holds(family, table, words):
                     self._iptables(family, table, "-D", *words)
             for table in ("nat", "filter"):
                 there = self.chains(family, table)
-                gone = [chain for chain in there if chain in _shared(wanted, table) and chain not in _STAY]
+                gone = [chain for chain in there if chain in _shared(wanted, table) and chain not in stay]
                 gone += [chain for chain in there if table == "nat" and chain.startswith(_OF_SERVICES[self.release])]
                 self._restore(family, _text({table: ([f":{chain} - [0:0]" for chain in gone], _removals(gone))}))
-            for table in CANARIES:
+            for table in CANARIES if self.release != "1.20" else ():
                 self._iptables(family, table, "-F", CANARY)
                 self._iptables(family, table, "-X", CANARY)
 

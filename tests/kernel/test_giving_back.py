@@ -99,7 +99,8 @@ def test_a_kube_proxy_comes_back(node: hosts.Node, variant: str, release: str, d
         assert [rule for rules in left["nat"].values() for rule in rules if is_ours(target_of(rule))] == []
     assert node.call(hosts.apply.remove).changed
     for family in BOTH:
-        assert not any(prefix in node.save(variant, family) for prefix in ("KUBE-", "SLUICE-"))
+        held = ruleset.parse(node.save(variant, family))
+        assert [chain for table in ("nat", "filter") for chain in held.get(table, ()) if is_ours(chain)] == []
 
 
 def test_what_is_left_goes_by_hand(node: hosts.Node, variant: str, release: str, dispatch: str) -> None:
