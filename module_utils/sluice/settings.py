@@ -54,7 +54,7 @@ class Settings(NamedTuple):
     accept_redirects: bool = False
     endpoint_comments: str = "auto"
     iptables_variant: str = "auto"
-    iptables_dispatch: str = "linear"
+    iptables_dispatch: str = "auto"
     affinity_clients: int = 0
     flowtable: tuple[str, ...] = ()
     nodeport_range: tuple[int, int] = (30000, 32767)
@@ -295,7 +295,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "accept_redirects": _boolean,
     "endpoint_comments": _choice("auto", "always", "never"),
     "iptables_variant": _choice("auto", "nft", "legacy"),
-    "iptables_dispatch": _choice("linear", "prefix"),
+    "iptables_dispatch": _choice("auto", "linear", "prefix"),
     "affinity_clients": _whole(0, 1_000_000),
     "flowtable": _several(_device),
     "nodeport_range": _port_range,

@@ -132,6 +132,19 @@ def _pid(node: hosts.Node) -> int:
     return int(node.shell("grep -lx kube-proxy /proc/[0-9]*/comm").split("/")[2])
 
 
+def test_what_was_left_when_sluice_went_is_seen_again(node: hosts.Node, variant: str) -> None:
+    """Nothing is remembered of a kernel that has what is another proxy's."""
+    node.apply(cases.rendered([WEB], iptables_variant=variant))
+    leave(node, VARIANTS[VARIANTS[0] == variant])
+    before = left(node)
+    removed = node.call(lambda: hosts.apply.remove())
+    assert [line for line in removed.warnings if "left by another Service proxy, and stays: " in line]
+    node.write(cases.rendered([WEB], iptables_variant=variant))
+    for _turn in range(2):
+        assert "sluice_takeover: true" in node.sluice("apply", check=False).stderr
+        assert left(node) == before
+
+
 def test_one_that_comes_later_is_told(node: hosts.Node) -> None:
     """It undoes what was done here; nobody fights with it."""
     files = cases.rendered([WEB], iptables_variant="nft")
@@ -139,8 +152,12 @@ def test_one_that_comes_later_is_told(node: hosts.Node) -> None:
     node.shell("cp /bin/sleep /run/kube-proxy; iptables-nft -t nat -F KUBE-SERVICES")
     node.start(lambda: hosts.os.execv("/run/kube-proxy", ["kube-proxy", "600"]))
     hosts.wait_for(lambda: "kube-proxy" in node.shell("cat /proc/[0-9]*/comm"), "it does not start")
+    before = node.save("nft")
     told = node.sluice("apply", "--repair", check=False)
     assert told.returncode == 2
+    with pytest.raises(hosts.NodeError, match=r"kube-proxy \(pid \d+\) programs Services on this node"):
+        node.call(lambda: hosts.apply.remove())
+    assert node.save("nft") == before, "what has our names is its now"
     assert "kube-proxy (pid" in told.stderr
     assert "kube-proxy (pid" in node.sluice("status", check=False).stdout
 

@@ -186,14 +186,12 @@ def _permitted(wanted: Wanted, looks: Looks) -> list[str]:
     Who runs is only asked where something is going to change, or was left: else nobody undoes anything.
     """
     left = [leftover for look in looks.values() for leftover in look.leftovers]
-    if not wanted.layers:
-        return takeover.stays(left)
-    faults = takeover.faults(left, wanted.settings)
+    faults = takeover.faults(left, wanted.settings) if wanted.layers else []
     if left or _changes(looks):
         faults += rivals.running(by_port=bool(left))
     if faults:
         raise NodeError("; ".join(faults))
-    return []
+    return [] if wanted.layers else takeover.stays(left)
 
 
 def _send(looks: Looks, notes: _Notes) -> Memories:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import addresses, names
+from ..backends.iptables.dispatch import DISPATCH_CHAINS, MANY_ADDRESSES
 from ..backends.iptables.text import PREFIX_CHAINS
 from ..view import LARGE_CLUSTER
 from . import recover_host_ports, services_iptables
@@ -50,14 +51,24 @@ def _port(rules: Rules, port: Port) -> Port:
     return port._replace(external_local=rules.has("nat", names.chain_name("KUBE-XLB-", name, port.protocol)))
 
 
+def _dispatch(rules: Rules) -> dict[str, str]:
+    """How addresses are found, unless it is as ``auto`` has it in each table."""
+    is_tree, as_auto = [], []
+    for table, dispatch in DISPATCH_CHAINS:
+        tree = [chain for chain in rules.tables.rules.get(table, ()) if chain.startswith(PREFIX_CHAINS)]
+        asked = (rule for chain in (dispatch, *tree) for rule in rules.of(table, chain) if rule.word("--dport"))
+        is_tree.append(bool(tree))
+        as_auto.append(bool(tree) == (len({rule.word("-d") for rule in asked} - {""}) > MANY_ADDRESSES))
+    return {} if all(as_auto) else {"iptables_dispatch": "prefix" if any(is_tree) else "linear"}
+
+
 def variables(rules: Rules) -> dict[str, Any]:
     """The settings of the node that are not as they are where nobody says so, by their names without the prefix."""
     said: dict[str, Any] = {}
     ext = rules.is_layout_ext()
     said["compat"] = "1.36" if ext else "1.18" if rules.trailing_colon else "1.20"
     said.update(masquerade_bit(rules))
-    if any(chain.startswith(PREFIX_CHAINS) for chain in rules.tables.rules.get("nat", ())):
-        said["iptables_dispatch"] = "prefix"
+    said.update(_dispatch(rules))
     cidrs = dict.fromkeys(_cluster_cidrs(rules))
     if "" in cidrs:
         said["masquerade_all"] = True

@@ -9,6 +9,7 @@ import support
 
 from sluice.addresses import IPV4
 from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.dispatch import MANY_ADDRESSES
 from sluice.backends.iptables.text import FILES
 from sluice.observe import recover_iptables
 from sluice.observe.iptables_rules import Tables
@@ -89,6 +90,16 @@ def test_a_tree_of_prefix_chains(compat: str) -> None:
     tables = _rules(*objects, compat=compat, iptables_dispatch="prefix").tables
     former = recover_iptables.found(Rules(Tables(support.with_former_names(ruleset.text(tables.rules))), IPV4))
     assert (sorted(former.ports), former.said) == (sorted(found[1].ports), found[1].said)
+
+
+@pytest.mark.parametrize("dispatch", ["auto", "linear", "prefix"])
+def test_long_lists_are_told_from_trees(dispatch: str) -> None:
+    """The import gives the rules of the dump, also where a longer list would be a tree."""
+    many = MANY_ADDRESSES + 40
+    objects = [support.service(f"w{each}", ip=f"10.96.{each // 250}.{each % 250 + 1}") for each in range(many)]
+    objects += [support.endpoint_slice("10.0.0.1", of=f"w{each}") for each in range(many - 30)]
+    said = recover_iptables.found(_rules(*objects, iptables_dispatch=dispatch)).said
+    assert said.get("iptables_dispatch", "auto") == dispatch
 
 
 def test_the_policy_of_what_has_no_endpoints() -> None:

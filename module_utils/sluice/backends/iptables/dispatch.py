@@ -19,6 +19,10 @@ DISPATCH_CHAINS = (("nat", "KUBE-SERVICES"), ("filter", "KUBE-SERVICES"))
 LEAF_ADDRESSES = 16
 """Addresses above which a chain is cut."""
 
+MANY_ADDRESSES = 500
+"""Addresses above which a list costs a connection more than its tree does, by an amount that can be measured: some 7 us
+with iptables-nft, of the 22 us that a connection through a node takes at all (docs/benchmarks.md)."""
+
 STRIDE = 4
 """Bits that a cut looks at: up to 16 chains below one."""
 
@@ -35,14 +39,17 @@ class _Entry(NamedTuple):
     rules: list[str]
 
 
-def as_tree(before: RuleSet, parts: Sequence[Part], after: RuleSet) -> tuple[RuleSet, list[Part], RuleSet]:
-    """What is to be assembled (module text), with a tree in place of the address rules of the dispatch chains."""
+def as_tree(before: RuleSet, parts: Sequence[Part], after: RuleSet, above: int) -> tuple[RuleSet, list[Part], RuleSet]:
+    """What is to be assembled (module text), with a tree in place of the address rules of the dispatch chains.
+
+    ``above``: the addresses that a dispatch chain may have and yet stay a list.
+    """
     first, last = ({table: dict(chains) for table, chains in rules.items()} for rules in (before, after))
     for table, chain in DISPATCH_CHAINS:
         # What is not about one address (the node ports) still comes last.
         flat = [*before[table][chain], *rules_in(parts, table, chain), *after[table].get(chain, ())]
         chains: Chains = {}
-        first[table][chain] = tree(flat, table, chains)
+        first[table][chain] = tree(flat, table, chains, above)
         last[table].pop(chain, None)
         last[table].update(chains)
     rest = [
@@ -52,10 +59,10 @@ def as_tree(before: RuleSet, parts: Sequence[Part], after: RuleSet) -> tuple[Rul
     return first, rest, last
 
 
-def tree(flat: Sequence[str], table: str, chains: Chains) -> list[str]:
-    """A dispatch chain's rules ``flat`` as a tree; the chains below it are put into ``chains``."""
+def tree(flat: Sequence[str], table: str, chains: Chains, above: int) -> list[str]:
+    """A dispatch chain's rules ``flat`` as a tree, or as they are; the chains below it are put into ``chains``."""
     by_address, others = _split(flat)
-    return _tree(by_address, table, chains) + others if len(by_address) > LEAF_ADDRESSES else list(flat)
+    return _tree(by_address, table, chains) + others if len(by_address) > above else list(flat)
 
 
 def _split(rules: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:

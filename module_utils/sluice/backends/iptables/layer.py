@@ -134,7 +134,9 @@ class IptablesLook:
                     raise KernelChanged(str(error)) from None
 
     def memory(self) -> Memory:
-        now = self._after() if self._sent else None
+        # By the record nobody would see what others have left.
+        is_known = self._sent and (self._takeover or not self.leftovers)
+        now = self._after() if is_known else None
         return Memory({**now._asdict(), "variant": self.variant, "takeover": self._takeover}) if now else Memory()
 
     def _after(self) -> Fingerprint | None:

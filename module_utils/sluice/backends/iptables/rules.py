@@ -29,8 +29,11 @@ from .common import (
     untracked,
 )
 from .dialect import EXT, XLB
-from .dispatch import as_tree
+from .dispatch import LEAF_ADDRESSES, MANY_ADDRESSES, as_tree
 from .text import NODE_PORTS_COMMENT, comment
+
+_LISTED = {"linear": None, "prefix": LEAF_ADDRESSES, "auto": MANY_ADDRESSES}
+"""How many addresses a dispatch chain lists before it becomes a tree, by ``sluice_iptables_dispatch``; None: any."""
 
 _LAYOUTS = {EXT: layout_ext.service_port, XLB: layout_xlb.service_port}
 
@@ -50,8 +53,9 @@ def rules(view: View, settings: Settings, memo: Memo) -> str:
         return text.part(collected(service_port(port, context)), before)
 
     parts = [memo.of(port, context.endpoint_comments, part) for port in view.ports]
-    if settings.iptables_dispatch == "prefix":
-        before, parts, after = as_tree(before, parts, after)
+    above = _LISTED[settings.iptables_dispatch]
+    if above is not None:
+        before, parts, after = as_tree(before, parts, after, above)
     return text.assembled(before, parts, after)
 
 

@@ -8,6 +8,7 @@ from sluice import render
 from sluice.addresses import IPV4, IPV6
 from sluice.backends.interface import Needs
 from sluice.backends.iptables.backend import BACKEND
+from sluice.backends.iptables.dispatch import MANY_ADDRESSES
 
 MANY = catalogue(
     *(service(f"web{n}", ip=f"10.96.{n}.1") for n in range(20)),
@@ -24,6 +25,19 @@ def test_dispatch_by_setting() -> None:
     linear, prefix = (rendered(MANY, node(iptables_dispatch=how))["iptables.rules"] for how in ("linear", "prefix"))
     assert ":KUBE-SVC-PFX-" not in linear
     assert ":KUBE-SVC-PFX-" in prefix
+
+
+def test_a_long_list_becomes_a_tree_by_itself() -> None:
+    """Each dispatch chain by the addresses in it: those without endpoints are in filter's."""
+    for own in (MANY_ADDRESSES, MANY_ADDRESSES + 1):
+        services = [service(f"web{n}", ip=f"10.96.{n // 250}.{n % 250 + 1}") for n in range(own)]
+        served = [endpoint_slice("10.244.1.1", of=f"web{n}") for n in range(own)]
+        how = "linear" if own == MANY_ADDRESSES else "prefix"
+        for objects in (services, [*services, *served]):
+            auto, explicit = (
+                rendered(catalogue(*objects), node(iptables_dispatch=each))["iptables.rules"] for each in ("auto", how)
+            )
+            assert auto == explicit
 
 
 def test_needs() -> None:

@@ -22,7 +22,7 @@ def flat(addresses: list[str], length: int = 32) -> RuleSet:
 
 
 def tree(rules: RuleSet) -> RuleSet:
-    first, parts, last = as_tree(rules, [], {table: {} for table in rules})
+    first, parts, last = as_tree(rules, [], {table: {} for table in rules}, LEAF_ADDRESSES)
     assert parts == []
     return {table: {**first[table], **last[table]} for table in rules}
 
