@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from folder_backend import put_and_apply
 
+from sluice.backends.interface import NO_COUNT
 from sluice.node import files, outage, report, state, traffic
 from sluice.observe import live
 from sluice.system import conntrack
@@ -81,7 +82,7 @@ def test_connections_of_conntrack(applied: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(conntrack, "tcp_connections", lambda family: {way: [b"", b""]} if family == "IPv4" else {})
     monkeypatch.setattr(conntrack, "udp_flows", lambda family: {})
     port = traffic.ServicePort("ns", "web", "", "TCP")
-    counted = traffic.Counted(traffic.NO_COUNT, {}, False)
+    counted = traffic.Counted(NO_COUNT, {}, False)
     monkeypatch.setattr(traffic, "by_service", lambda *_given: {port: counted})
     assert report._flows() == {(traffic.Entry("10.96.0.1", "tcp", 80), "10.0.0.1:8080"): 2}
     assert report.report(applied)["trouble"] == []

@@ -16,7 +16,9 @@ from .plan import target_of
 from .text import PREFIX_CHAINS
 
 _SAVED = re.compile(r"^\[(\d+):(\d+)\] -A (KUBE-\S+) (.*)$", re.MULTILINE)
-_OF_DISPATCH = re.compile(rf"^\[(\d+):(\d+)\] -A ({'|'.join(DISPATCH)}|{PREFIX_CHAIN}\S+) (.*)$", re.MULTILINE)
+_OF_DISPATCH = re.compile(
+    rf"^\[(\d+):(\d+)\] -A ({'|'.join(DISPATCH)}|(?:{'|'.join(PREFIX_CHAINS)})\S+) (.*)$", re.MULTILINE
+)
 _LISTED = re.compile(r"^-A (KUBE-\S+) (.*) -c (\d+) (\d+)( .*)?$", re.MULTILINE)
 _PROTOCOL = re.compile(r"(?:^| )-p (tcp|udp|sctp) ")
 _MARKS = ("KUBE-MARK-MASQ", "KUBE-MARK-DROP")
