@@ -31,6 +31,7 @@ _sluice() {
         "apply --backend") words='iptables ipvs nftables' ;;
         "apply --confirm") : ;;
         "apply --dir") kind=-d ;;
+        "remove --dir") kind=-d ;;
         "status --dir") kind=-d ;;
         "status --out") kind=-f ;;
         "top --interval") : ;;
@@ -50,7 +51,7 @@ _sluice() {
         "import --node-name") : ;;
         "diff --dir") kind=-d ;;
         *) case $command in
-            "") words='render validate allocate get apply confirm drain undrain status top health history rollback trace explain import diff --version --help' ;;
+            "") words='render validate allocate get apply remove confirm drain undrain status top health history rollback trace explain import diff --version --help' ;;
             render)
                 if [[ $word == -* ]]; then words='--settings --allocations --backend --out --help'
                 else kind=-f; fi ;;
@@ -65,6 +66,7 @@ _sluice() {
                 elif [[ $before == get ]]; then words='services endpoints nodes'
                 else kind=-f; fi ;;
             apply) words='--check --diff --exit-code --json --backend --confirm --boot --repair --dir --force --help' ;;
+            remove) words='--check --dir --help' ;;
             confirm) words='--help' ;;
             drain)
                 if [[ $word == -* ]]; then words='--node --check --help'

@@ -159,6 +159,10 @@ def _parser() -> argparse.ArgumentParser:
     with_folder(apply)
     with_force(apply)
 
+    remove = command("remove", node_changes.remove, "take Sluice's rules out of this node's kernel, and their files")
+    with_check(remove)
+    with_folder(remove)
+
     command("confirm", node_changes.confirm, "keep the change that waits for it")
     drain = command("drain", node_changes.drain, "send no new connections to endpoints; established ones go on")
     drain_help = "an endpoint's address; without one, what was kept for connections that have ended is removed"

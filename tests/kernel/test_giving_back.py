@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-from pathlib import Path
 from typing import Any, Callable
 
 import cases
@@ -18,9 +16,7 @@ from sluice.addresses import FAMILIES, IPV4
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.plan import is_ours, target_of
 from sluice.backends.iptables.text import BUILT_IN, OWNER_CHAIN, PREFIX_CHAIN, RuleSet
-from sluice.node import state
 
-DOCS = Path(__file__).parents[2] / "docs"
 DISPATCHES = ("linear", "prefix")
 SERVICES = [
     cases.Service(
@@ -100,29 +96,26 @@ def test_a_kube_proxy_comes_back(node: hosts.Node, variant: str, release: str, d
     assert node.call(hosts.apply.remove).changed
     for family in BOTH:
         held = ruleset.parse(node.save(variant, family))
-        assert [chain for table in ("nat", "filter") for chain in held.get(table, ()) if is_ours(chain)] == []
+        assert [
+            chain for chains in held.values() for chain in chains if chain.startswith(("SLUICE-", PREFIX_CHAIN))
+        ] == []
 
 
-def test_what_is_left_goes_by_hand(node: hosts.Node, variant: str, release: str, dispatch: str) -> None:
-    """As the documentation says; from then on the rules are the kube-proxy's alone."""
-    blocks = [
-        found
-        for path in DOCS.glob("*.md")
-        for found in re.findall(r"```sh\n(for tool in .*?)```", path.read_text(), re.DOTALL)
-    ]
-    (script,) = (block for block in blocks if OWNER_CHAIN in block)
+def test_what_is_left_goes_when_sluice_goes(node: hosts.Node, variant: str, release: str, dispatch: str) -> None:
+    """The rules are the kube-proxy's from its first sync on."""
     ours = rendered(SERVICES, variant, release, iptables_dispatch=dispatch)
     node.apply(ours)
     rules = wanted(SERVICES[1:], release)
     KubeProxy(node, variant, release).sync(rules)
-    node.shell(script.replace("iptables ip6tables", f"iptables-{variant} ip6tables-{variant}"))
-    node.call(hosts.apply.remove)
-    node.shell(f"rm -r {state.ROOT}")  # as playbooks/remove.yml does
+    node.write(ours)
+    assert "sluice_takeover" in node.sluice("apply", check=False).stderr
+    node.sluice("remove")
     for family, own in rules.items():
         held = node.save(variant, family)
         assert "SLUICE-" not in held
         assert PREFIX_CHAIN not in held
         is_as_wanted(ruleset.parse(held), own, is_marked=False)
+    assert node.sluice("remove").stdout.startswith("changed=0")
     node.write(ours)
     assert "sluice_takeover" in node.sluice("apply", check=False).stderr
 

@@ -145,6 +145,21 @@ def test_what_was_left_when_sluice_went_is_seen_again(node: hosts.Node, variant:
         assert left(node) == before
 
 
+def test_a_node_is_given_back(node: hosts.Node, plane: str) -> None:
+    """Without a word of who comes then; its own timer repairs nothing."""
+    node.apply(cases.rendered([WEB], ip_families=BOTH, **cases.settings_of(plane)))
+    said = node.sluice("remove", "--check")
+    assert said.stdout.startswith("changed=")
+    assert node.differs() == ()
+    node.sluice("remove")
+    node.sluice("apply", "--repair", check=False)
+    for variant in VARIANTS:
+        assert not any(name in node.save(variant, family) for family in BOTH for name in ("KUBE-", "SLUICE-"))
+    assert "sluice" not in node.run("nft", "list", "tables").stdout
+    assert node.shell("ls /etc/sluice") == ""
+    assert node.sluice("remove").stdout.startswith("changed=0")
+
+
 def test_one_that_comes_later_is_told(node: hosts.Node) -> None:
     """It undoes what was done here; nobody fights with it."""
     files = cases.rendered([WEB], iptables_variant="nft")

@@ -1,5 +1,5 @@
-"""The commands that change this node, or say what a change would be: ``apply`` and ``diff``, ``confirm``,
-``rollback``, ``drain`` and ``undrain``."""
+"""The commands that change this node, or say what a change would be: ``apply`` and ``diff``, ``remove``,
+``confirm``, ``rollback``, ``drain`` and ``undrain``."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ def _say_difference(result: Result) -> None:
     """Why the kernel differs, then how."""
     for line in (*result.reasons(), *result.diff()) if result.changed else ():
         output.say(line)
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Take Sluice's rules out of the kernel, and what they are made of from the node."""
+    result = node_apply.remove(check=arguments.check, directory=arguments.dir, origin=origin.of_command())
+    output.warn(result.warnings)
+    output.say(result.summary())
+    return output.FINE
 
 
 def confirm(_arguments: argparse.Namespace) -> int:

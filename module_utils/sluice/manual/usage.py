@@ -119,6 +119,13 @@ USAGES = {
         (("sluice history", "what this node was, and who changed it"),),
         {0: "it is printed", 2: "it could not be asked: stderr says why"},
     ),
+    "remove": Usage(
+        (
+            ("sluice remove --check", "how much would go"),
+            ("sluice remove", "before a kube-proxy starts here, or after it has: what is its stays"),
+        ),
+        {0: "nothing of Sluice is in the kernel", 2: "it could not be done: stderr says why"},
+    ),
     "rollback": Usage(
         (
             ("sluice rollback --check", "what it would change"),

@@ -51,14 +51,23 @@ def apply(
     return result
 
 
-def remove(*, check: bool = False, origin: Origin = SOMEBODY) -> Result:
+def remove(*, check: bool = False, directory: str = "", origin: Origin = SOMEBODY) -> Result:
     """Take everything of Sluice out of the kernel, whichever layer holds it. Other people's rules stay.
 
-    A change that waits for its confirmation is not taken back any more.
+    A change that waits for its confirmation is not taken back any more. ``directory``: one whose files go as well, so
+    that the node does not repair what they say. Raises NodeError where nothing may be removed; then they stay.
     """
-    result = apply(files.of_nothing, check=check, origin=origin)
-    if not check:
-        confirmation.give_up()
+    asked = apply(files.of_nothing, check=True, origin=origin)
+    if check:
+        return asked
+
+    def load() -> Wanted:
+        if directory:
+            files.put(directory, {})  # nobody repairs anything meanwhile: the lock is held
+        return files.of_nothing()
+
+    result = apply(load, origin=origin)
+    confirmation.give_up()
     return result
 
 

@@ -187,11 +187,12 @@ def _permitted(wanted: Wanted, looks: Looks) -> list[str]:
     """
     left = [leftover for look in looks.values() for leftover in look.leftovers]
     faults = takeover.faults(left, wanted.settings) if wanted.layers else []
-    if left or _changes(looks):
+    # Where Sluice goes, what a kube-proxy has in its own name stays.
+    if (left and wanted.layers) or (_changes(looks) and not left):
         faults += rivals.running(by_port=bool(left))
     if faults:
         raise NodeError("; ".join(faults))
-    return [] if wanted.layers else takeover.stays(left)
+    return rivals.left() if wanted.layers else takeover.stays(left)
 
 
 def _send(looks: Looks, notes: _Notes) -> Memories:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 from collections.abc import Iterator
 
 from ..system import linux, sockets
@@ -15,6 +16,9 @@ PROXIES = ("kube-proxy", "kube-router")
 KUBERNETES = (*PROXIES, "kubelet", "k3s-server", "k3s-agent", "rke2")
 """Processes that program Services, or the chains that go with them."""
 
+DEVICES = {"kube-dummy-if": ("a kube-router", "kube-router --cleanup-config")}
+"""Devices that hold addresses of Services of another proxy: whose, and what removes it."""
+
 PORTS = (10256, 10249)
 """Where a kube-proxy tells its health and its metrics; one that is a part of another process does so too."""
 
@@ -22,6 +26,16 @@ _NO_PROXY = b"--run-service-proxy=false"
 """What makes a kube-router one that only routes and filters."""
 
 _UNIT = re.compile(r"/([\w.@\\-]+\.service)(?:/|$)", re.MULTILINE)
+
+
+def left() -> list[str]:
+    """What other Service proxies have left that no layer of ours would replace, a line each."""
+    there = {name for _index, name in socket.if_nameindex()}
+    return [
+        f"{device} holds addresses of Services for the virtual servers of {proxy}: {remedy} removes them"
+        for device, (proxy, remedy) in DEVICES.items()
+        if device in there
+    ]
 
 
 def running(*, by_port: bool) -> list[str]:

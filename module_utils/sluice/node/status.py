@@ -11,7 +11,7 @@ from ..catalogue import counts
 from ..faults import printable
 from ..system import conntrack, linux, owned_files
 from ..system.tools import NodeError
-from . import apply, checking, difference, files, history, outage, pending, state
+from . import apply, checking, difference, files, history, outage, pending, rivals, state
 from .checking import Checking
 from .pending import Pending
 from .unrouted import Unrouted, unrouted, warning
@@ -51,13 +51,14 @@ class Status(NamedTuple):
     health: Checking = checking.OFF
     drained: Sequence[str] = ()
     node_drained: bool = False
+    proxies: Sequence[str] = ()
 
     @property
     def well(self) -> bool:
         """Whether there is nothing to look after."""
         overdue = self.waiting and self.waiting.overdue
         healthy = self.health.well and not (self.unrouted or self.nearly_full)
-        return healthy and not (self.drift.lines or self.rolled_back or overdue)
+        return healthy and not (self.drift.lines or self.rolled_back or overdue or self.proxies)
 
     @property
     def nearly_full(self) -> str:
@@ -87,6 +88,7 @@ class Status(NamedTuple):
             "drained_node": self.node_drained,
             "connections": self.connections[0],
             "connections_max": self.connections[1],
+            "proxies": list(self.proxies),
             "drift": None if self.drift.lines is None else self.drift.lines > 0,
             "drift_unknown": self.drift.reason or None,
             "rolled_back": _dated(self.rolled_back),
@@ -106,6 +108,7 @@ class Status(NamedTuple):
             "health": self.health.text,
             "drained": ", ".join([*(["this node"] if self.node_drained else []), *self.drained]) or "nothing",
             "conntrack": self._conntrack(),
+            "proxies": "; ".join(self.proxies) or "no other one on this node",
             "drift": self.drift.text,
             "rolled back": _told(self.rolled_back, "reason"),
             "last error": _told(self.error, "message"),
@@ -161,6 +164,7 @@ def status(directory: str = files.DIRECTORY) -> Status:
         health=health,
         drained=sorted(outage.current().drained),
         node_drained=outage.node_is_drained(),
+        proxies=[*rivals.running(by_port=False), *rivals.left()],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..backends.iptables.plan import is_ours
 from .iptables_rules import Tables, target_name
 
 BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
@@ -46,5 +47,5 @@ class Jumps:
                 if target not in seen:
                     seen.add(target)
                     yield target
-                    if not target.startswith(("KUBE-", "SLUICE-")):
+                    if not is_ours(target):
                         waiting.append(target)

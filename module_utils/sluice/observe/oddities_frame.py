@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ..backends.iptables.plan import is_ours
 from .iptables_chains import BUILT_IN, Jumps
 from .iptables_rules import Tables, Target, taken_apart
 from .oddity import Oddity
@@ -49,7 +50,7 @@ _ANEW = "have the proxy write all of its rules anew (sluice apply, or restart ku
 
 def found(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
     """Those of one ``iptables-save``; a table that was not dumped has none."""
-    if not any(chain.startswith("KUBE-") for chains in tables.rules.values() for chain in chains):
+    if not any(is_ours(chain) for chains in tables.rules.values() for chain in chains):
         return
     yield from _jumps(tables, jumps, where)
     yield from _masquerading(tables, where)
@@ -80,7 +81,7 @@ def _jumps(tables: Tables, jumps: Jumps, where: str) -> Iterator[Oddity]:
         yield Oddity("the jump to KUBE-NODEPORTS is not the last rule", place, effect, _ANEW, False)
     for table, chains in tables.rules.items():
         wanted = ("KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-MARK-MASQ") if table == "nat" else ("KUBE-FORWARD",)
-        ours = any(chain.startswith("KUBE-") for chain in chains) and table in ("nat", "filter")
+        ours = any(map(is_ours, chains)) and table in ("nat", "filter")
         for chain in wanted if ours else ():
             if chain not in chains and not _is_of_a_kubelet(chains):
                 effect = {
@@ -115,7 +116,7 @@ def _narrow(tables: Tables, jumps: Jumps, built_in: str, chain: str, where: str)
 
 def _is_of_a_kubelet(chains: Iterable[str]) -> bool:
     """Whether a table has what a kubelet makes, and nothing of a proxy."""
-    ours = {name for name in chains if name.startswith("KUBE-")}
+    ours = set(filter(is_ours, chains))
     return ours <= _OF_A_KUBELET
 
 

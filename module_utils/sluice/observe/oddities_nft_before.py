@@ -115,9 +115,10 @@ def _ended(station: Station, either: Chains, state: State) -> Iterator[_Ended]:
     surely = bool(all_ways) and sum(end.probability for end in all_ways) == 1
     # What chance alone decides hurts as well: it does not hang on what is not told.
     surely |= sum(end.probability for end in plain) == sum(end.probability for end in all_ways)
-    for end in plain:
-        assert end.trail is not None
-        step = end.trail.step
+    for end, trail in ((each, each.trail) for each in plain):
+        if trail is None:
+            continue  # it met no rule
+        step = trail.step
         if surely or not step.rule.startswith("policy "):
             yield _Ended(end.verdict if end.verdict != ACCEPT else "dnat", step.chain, step.rule, surely)
 

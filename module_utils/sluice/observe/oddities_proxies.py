@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 
 from .. import addresses
 from .oddity import Oddity, few
-from .service_ports import IPTABLES, KUBE_PROXY, ServicePort
+from .service_ports import IPTABLES, IPVS, KUBE_PROXY, ServicePort
 from .services import ways_in
 from .snapshot import LEGACY, NFT, Snapshot
+
+_OF_KUBE_ROUTER = ("KUBE-ROUTER-SERVICES", "KUBE-ROUTER-HAIRPIN")
 
 
 def found(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:
     """Those of a node."""
+    yield from _kube_router(snapshot, ports)
     at: dict[str, dict[tuple[str, int, str], str]] = {}
     for port in ports:
         own = at.setdefault(port.source, {})
@@ -32,4 +35,24 @@ def found(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:
             "the rules that come first send a connection on; if theirs are old, to endpoints that are gone",
             "stop one of the proxies, and remove its rules (kube-proxy --cleanup; the other variant's iptables -F, -X)",
             bool(both),
+        )
+
+
+def _kube_router(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:
+    """One that balances by IPVS as well: its chains for network policies alone are in nobody's way."""
+    chains = {
+        chain
+        for tables in snapshot.iptables.values()
+        for table in tables.rules.values()
+        for chain in table
+        if chain.startswith(_OF_KUBE_ROUTER)
+    }
+    others = sorted({port.source for port in ports if port.source != IPVS})
+    if chains and others:
+        yield Oddity(
+            "two proxies on one node",
+            f"a kube-router ({few(sorted(chains))}) and {few(others)}",
+            "whichever rules a packet meets first decide; endpoints of the other are stale as soon as one is stopped",
+            "run it with --run-service-proxy=false, and remove what it has left (kube-router --cleanup-config)",
+            hurts=True,
         )

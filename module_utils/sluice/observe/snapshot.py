@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from .. import addresses
+from ..backends.iptables.plan import is_ours
 from ..backends.ipvs import ipset_text
 from ..backends.ipvs import text as ipvs_text
 from ..backends.ipvs.ipset_text import IpSet, Sets
@@ -59,6 +60,9 @@ _INET = re.compile(r"\binet6? ([0-9a-f.:]+)(/\d+)?")
 _DEVICE = re.compile(r"^\d+: ([^\s:@]+)")
 _PREFIX = re.compile(r"^[0-9a-f.:]+/\d+$")
 
+SERVICE_DEVICES = ("kube-ipvs0", "kube-dummy-if")
+"""Devices that hold the addresses of Services: of a kube-proxy or Sluice, and of a kube-router."""
+
 
 _IPTABLES, _IPSET, _IPVS, _NFT_JSON = "iptables-save", "ipset save", "ipvsadm -Sn", "nft -j list ruleset"
 _NFT_TEXT, _ADDRESSES, _NOTHING, _UNKNOWN = "nft list ruleset", "ip address", "nothing", "unknown"
@@ -81,7 +85,7 @@ class Variant(NamedTuple):
 class Snapshot(NamedTuple):
     """``addresses`` are those of the node, as far as a dump or somebody has told them.
 
-    ``bound``: those of them that are on kube-ipvs0, so that the node takes in what virtual servers are for.
+    ``bound``: those of them that are on a device for Services, so that the node takes in what virtual servers are for.
     ``networks``: those that the node's other interfaces are in, as prefixes.
 
     ``sysctls``: by their names; ``conntrack``: how many connections there are and how many there is room for;
@@ -182,7 +186,7 @@ def _tables(text: str, *, is_piece: bool) -> Tables:
     """A dump names the chains of a table before their rules; where none is named, somebody has cut rules out."""
     found = Tables(text, is_piece=is_piece)
     cut = not any(found.declared.values()) and any(
-        chain.startswith("KUBE-") for chains in found.rules.values() for chain in chains
+        is_ours(chain) for chains in found.rules.values() for chain in chains
     )
     return Tables(text, is_piece=True) if cut and not is_piece else found
 
@@ -289,7 +293,7 @@ def _of_one_dump(parts: Iterable[str], said: Variant, otherwise: str) -> Iterato
 
 def _addresses(text: str) -> Iterator[tuple[str, str, bool]]:
     """The addresses that ``ip address`` printed, or those of a list of prefixes: each with the length of its network
-    (``/24``, empty where none is told), and whether it is of kube-ipvs0. Raises DumpError.
+    (``/24``, empty where none is told), and whether it is one of a Service's. Raises DumpError.
 
     Such a list is what kube-ipvs0 has: the file ``addresses`` of the IPVS backend.
     """
@@ -301,7 +305,7 @@ def _addresses(text: str) -> Iterator[tuple[str, str, bool]]:
         head = _DEVICE.match(line)
         device = head[1] if head else device
         for address, length in _INET.findall(line):
-            yield _address(address, length[1:], number), length, device == "kube-ipvs0"
+            yield _address(address, length[1:], number), length, device in SERVICE_DEVICES
 
 
 def _address(text: str, length: str, number: int) -> str:

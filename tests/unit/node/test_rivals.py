@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -48,6 +49,14 @@ def test_by_their_names(tmp_path: Path, words: list[str], is_rival: bool) -> Non
     for line in lines:
         assert line.startswith(f"{words[0]} (pid {pid}) programs Services on this node")
         assert "stop it first (" in line
+
+
+def test_devices_that_another_one_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, "kube-dummy-if")])
+    (line,) = rivals.left()
+    assert line.startswith("kube-dummy-if holds addresses of Services for the virtual servers of a kube-router: ")
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, "kube-ipvs0")])
+    assert rivals.left() == []
 
 
 @pytest.fixture

@@ -20,6 +20,18 @@ def test_both_variants_of_iptables() -> None:
     assert found.where == "iptables-legacy and iptables-nft: default/web"
 
 
+ROUTER = (
+    "*nat\n:POSTROUTING ACCEPT [0:0]\n:KUBE-ROUTER-HAIRPIN - [0:0]\n-A POSTROUTING -j KUBE-ROUTER-HAIRPIN\nCOMMIT\n"
+)
+
+
+def test_a_kube_router_that_balances_as_well() -> None:
+    (found,) = odd(NFT + RULES + LEGACY + ROUTER)
+    assert (found.what, found.hurts) == ("two proxies on one node", True)
+    assert found.where == "a kube-router (KUBE-ROUTER-HAIRPIN) and iptables-nft"
+    assert not odd(LEGACY + ROUTER)
+
+
 def test_another_program_in_the_other_variant_is_none() -> None:
     assert not odd(NFT + RULES + LEGACY + "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n")
 

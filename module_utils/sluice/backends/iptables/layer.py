@@ -36,7 +36,7 @@ from .kernel import (
     choose_variant,
     xtables_lock,
 )
-from .plan import Plan, leftovers, owned, plan
+from .plan import Plan, leftovers, marks, owned, plan
 from .text import RuleSet
 
 Texts = Mapping[Tools, bytes]
@@ -330,7 +330,7 @@ def _from_kernel(wanted: Files, settings: Mapping[str, Any], *, locked: bool) ->
         if theirs and (want or owned(theirs)):
             left.append(_leftover(tools, theirs))
         if not settings["takeover"]:
-            kernel = {table: chains for table, chains in kernel.items() if table not in theirs}
+            kernel = {table: marks(chains) if table in theirs else chains for table, chains in kernel.items()}
         found = owned(kernel)
         if found:
             ours[tools] = found

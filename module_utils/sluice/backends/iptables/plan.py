@@ -23,6 +23,12 @@ _SLUICE_ONLY = ("SLUICE-", *PREFIX_CHAINS)
 KUBELET_CHAINS = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT")
 """What a kubelet keeps for itself, whoever programs the Services."""
 
+PROXY_CHAIN = "KUBE-PROXY-CANARY"
+"""A kube-proxy makes this chain in each table, to see when somebody flushes it. Beside marks of ours it came later."""
+
+KUBE_ROUTER_CHAINS = ("KUBE-ROUTER-", "KUBE-POD-FW-", "KUBE-NWPLCY-")
+"""Prefixes of what a kube-router makes, for network policies and for Services of its own."""
+
 BATCH_CHAINS = 500
 """New chains per transaction. iptables-nft-restore --noflush takes time with the square of a transaction's chains
 (57 s for 30,000 in one, 2 s in batches of 500)."""
@@ -62,7 +68,7 @@ class Plan(NamedTuple):
 
 def is_ours(chain: str) -> bool:
     """Whether the chain's name is one that Sluice gives."""
-    return chain.startswith(PREFIXES) and chain not in KUBELET_CHAINS
+    return chain.startswith(PREFIXES) and not chain.startswith(KUBE_ROUTER_CHAINS) and chain not in KUBELET_CHAINS
 
 
 def target_of(rule: str) -> str:
@@ -91,10 +97,15 @@ def leftovers(kernel: RuleSet) -> list[str]:
     return [
         f"{table}/{chain}"
         for table, chains in kernel.items()
-        if not any(chain.startswith(_SLUICE_ONLY) for chain in chains)
+        if PROXY_CHAIN in chains or not any(chain.startswith(_SLUICE_ONLY) for chain in chains)
         for chain in chains
-        if chain.startswith(PREFIXES)
+        if (is_ours(chain) and not chain.startswith(_SLUICE_ONLY)) or chain in KUBELET_CHAINS
     ]
+
+
+def marks(chains: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Those of a table that are ours even where all others are a kube-proxy's."""
+    return {chain: rules for chain, rules in chains.items() if chain.startswith(_SLUICE_ONLY)}
 
 
 def plan(kernel: RuleSet, wanted: RuleSet, *, batches: bool = True) -> Plan:

@@ -193,3 +193,12 @@ def test_chains_of_a_kube_proxy() -> None:
     ]
     for tree in ("KUBE-SVC-PFX-AAAAAAAAAAAAAAA", "KUBE-PFX-AAAAAAAAAAAAAAAA"):
         assert leftovers({"nat": {"KUBE-SERVICES": [], tree: []}}) == []
+
+
+def test_what_a_kube_router_makes_is_not_ours() -> None:
+    """Its network policies, whether or not ours are beside them."""
+    theirs = {"KUBE-ROUTER-INPUT": ["-j KUBE-POD-FW-X"], "KUBE-POD-FW-X": ["-j KUBE-NWPLCY-X"], "KUBE-NWPLCY-X": []}
+    rules = {"filter": {"INPUT": ["-j KUBE-ROUTER-INPUT"], OWNER_CHAIN: [], "KUBE-FORWARD": [], **theirs}}
+    assert leftovers({"filter": theirs}) == []
+    assert owned(rules) == {"filter": {OWNER_CHAIN: [], "KUBE-FORWARD": []}}
+    assert not any(change.chain in theirs for change in plan(rules, {}).changes)
