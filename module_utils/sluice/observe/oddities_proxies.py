@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from .. import addresses
+from ..backends.iptables.plan import PROXY_CHAIN
+from ..backends.iptables.text import OWNER_CHAIN, PREFIX_CHAINS
 from .oddity import Oddity, few
 from .service_ports import IPTABLES, IPVS, KUBE_PROXY, ServicePort
 from .services import ways_in
@@ -17,6 +19,7 @@ _OF_KUBE_ROUTER = ("KUBE-ROUTER-SERVICES", "KUBE-ROUTER-HAIRPIN")
 def found(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:
     """Those of a node."""
     yield from _kube_router(snapshot, ports)
+    yield from _came_later(snapshot)
     at: dict[str, dict[tuple[str, int, str], str]] = {}
     for port in ports:
         own = at.setdefault(port.source, {})
@@ -36,6 +39,30 @@ def found(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:
             "stop one of the proxies, and remove its rules (kube-proxy --cleanup; the other variant's iptables -F, -X)",
             bool(both),
         )
+
+
+def _came_later(snapshot: Snapshot) -> Iterator[Oddity]:
+    """Marks of Sluice in tables that are another one's, or of an earlier Sluice's."""
+    for variant, tables in snapshot.iptables.items():
+        where = " ".join(filter(None, (f"{IPTABLES}-{variant.name}" if variant.name else IPTABLES, variant.family)))
+        both = [table for table, chains in tables.rules.items() if OWNER_CHAIN in chains and PROXY_CHAIN in chains]
+        if both:
+            yield Oddity(
+                "a kube-proxy has taken over what Sluice had",
+                f"{where}: {', '.join(both)}: {PROXY_CHAIN} beside {OWNER_CHAIN}",
+                "none: the rules are the kube-proxy's, and Sluice leaves them alone",
+                "sluice remove, or sluice_takeover: true once it is stopped",
+                hurts=False,
+            )
+        former = {chain for chains in tables.rules.values() for chain in chains if chain.startswith(PREFIX_CHAINS[1:])}
+        if former:
+            yield Oddity(
+                "chains of an earlier Sluice",
+                f"{where}: {few(sorted(former))}",
+                "none; but a kube-proxy that comes later cannot remove what they jump to",
+                "sluice apply of this version gives them other names",
+                hurts=False,
+            )
 
 
 def _kube_router(snapshot: Snapshot, ports: Sequence[ServicePort]) -> Iterator[Oddity]:

@@ -32,6 +32,22 @@ def test_a_kube_router_that_balances_as_well() -> None:
     assert not odd(LEGACY + ROUTER)
 
 
+def test_a_kube_proxy_that_came_after_sluice() -> None:
+    both = RULES.replace("*nat\n", "*nat\n:SLUICE-OWNER - [0:0]\n:KUBE-PROXY-CANARY - [0:0]\n")
+    (found,) = odd(NFT + both)
+    assert (found.what, found.hurts) == ("a kube-proxy has taken over what Sluice had", False)
+    assert found.where == "iptables-nft IPv4: nat: KUBE-PROXY-CANARY beside SLUICE-OWNER"
+    assert not odd(both.replace(":SLUICE-OWNER - [0:0]\n", ""))
+
+
+def test_an_earlier_sluice() -> None:
+    objects = [support.service(f"w{each}", ip=f"10.96.0.{each}") for each in range(1, 40)]
+    rules = support.rendered(support.catalogue(*objects), support.node(iptables_dispatch="prefix"))["iptables.rules"]
+    assert not odd(NFT + rules)
+    (found,) = odd(NFT + support.with_former_names(rules))
+    assert (found.what, found.hurts) == ("chains of an earlier Sluice", False)
+
+
 def test_another_program_in_the_other_variant_is_none() -> None:
     assert not odd(NFT + RULES + LEGACY + "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n")
 
