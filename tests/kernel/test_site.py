@@ -234,6 +234,23 @@ def test_a_backend_that_nobody_knows_is_refused(site: Site) -> None:
     assert ran.modules == [], "no node is asked"
 
 
+@pytest.mark.parametrize(
+    "words", [(), ("-e", "sluice_takeover=true"), ("--check",)], ids=["plain", "takeover", "check"]
+)
+def test_a_node_on_which_a_kube_proxy_runs_is_refused(words: tuple[str, ...], converged: Site) -> None:
+    """With a takeover as well: it would put its rules back."""
+    converged.declare(*SERVICES, "new")
+    converged.meddle("cp /bin/sleep /run/kube-proxy; setsid /run/kube-proxy 600 </dev/null >/dev/null 2>&1 &")
+    before = converged.state()
+    try:
+        ran = converged.play("site.yml", *words, fails=True)
+    finally:
+        converged.shell("kill $(pidof kube-proxy)")
+    assert re.search(r"kube-proxy \(pid \d+\) programs Services on this node, .* stop it first \(", ran.output)
+    assert ran.modules == ["node_facts"]
+    assert converged.state() == before
+
+
 SECRET = "hunter2-of-a-secret"
 
 
