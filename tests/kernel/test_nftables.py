@@ -236,7 +236,7 @@ def test_a_kube_proxy_s_table(node: hosts.Node) -> None:
         Leftover("the table ip kube-proxy", "IPv4", []),
         Leftover("the table ip6 kube-proxy", "IPv6", []),
     ]
-    taken = node.call(lambda: bring(rendered(WEB), settings={"takeover": True}))
+    taken = node.call(lambda: bring(rendered(WEB), settings={**SETTINGS, "takeover": True}))
     assert "remove table ip kube-proxy" in taken.things
     assert "kube-proxy" not in node.run("nft", "list", "tables").stdout
 

@@ -15,6 +15,7 @@ import load
 import pytest
 
 from sluice.addresses import IPV4, IPV6
+from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.kernel import VARIANTS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -61,6 +62,24 @@ def left(node: hosts.Node) -> list[str]:
             found += [f"{variant} {family}"] if "KUBE-" in rules and "SLUICE-OWNER" not in rules else []
             found += [f"{variant} {family} {address}" for address in ("10.96.0.50", "fd00:96::") if address in rules]
     return found
+
+
+def held(node: hosts.Node) -> list[str]:
+    """What of a kube-proxy's is there, all of it, in an order that does not depend on how it came."""
+    listed = json.loads(node.run("nft", "-j", "list", "ruleset").stdout)["nftables"]
+    tables = [each for one in listed for each in one.values() if "kube-proxy" in (each.get("table"), each.get("name"))]
+    for each in tables:
+        each.pop("handle", None)
+        each["elem"] = sorted(json.dumps(element, sort_keys=True) for element in each.get("elem", ()))
+    rules = [
+        f"{variant} {family} {table} {chain} {found}"
+        for variant in VARIANTS
+        for family in BOTH
+        for table, chains in ruleset.parse(node.save(variant, family)).items()
+        for chain, found in chains.items()
+        if found or "KUBE-" in chain
+    ]
+    return sorted([*(json.dumps(each, sort_keys=True) for each in tables), *rules])
 
 
 @pytest.mark.parametrize("where", LEFT)
@@ -143,6 +162,22 @@ def test_what_was_left_when_sluice_went_is_seen_again(node: hosts.Node, variant:
     for _turn in range(2):
         assert "sluice_takeover: true" in node.sluice("apply", check=False).stderr
         assert left(node) == before
+
+
+@pytest.mark.parametrize("where", [each for each in LEFT if each != "ipvs"])
+def test_what_was_there_comes_back_unless_the_takeover_is_confirmed(where: str, node: hosts.Node) -> None:
+    """From then on it is refused as before."""
+    leave(node, where)
+
+    before = held(node)
+    for _turn in range(2):
+        node.write(cases.rendered([WEB], ip_families=BOTH, takeover=True, iptables_variant="nft"))
+        node.sluice("apply", "--confirm", "60")
+        assert left(node) == []
+        node.sluice("rollback", "--unconfirmed")
+        assert held(node) == before
+    node.write(cases.rendered([WEB], ip_families=BOTH, iptables_variant="nft"))
+    assert "sluice_takeover: true" in node.sluice("apply", check=False).stderr
 
 
 def test_a_node_is_given_back(node: hosts.Node, plane: str) -> None:

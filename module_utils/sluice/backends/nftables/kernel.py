@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ...system import tools
 from ...system.tools import NodeError
-from ..interface import NO_COUNT, Count, Counters, Entry, KernelChanged
+from ..interface import NO_COUNT, Count, Counters, Entry, KernelChanged, Leftover
 from . import elements, netlink, text
 from .elements import Elements
 from .layout import AFFINITY, FAMILIES, TABLE
@@ -57,6 +57,12 @@ def read(family: str) -> Held | None:
 def others(family: str) -> list[str]:
     """The tables that another Service proxy has left."""
     return [name for name in OTHERS if netlink.table_exists(family, name)]
+
+
+def others_text(left: Iterable[Leftover]) -> dict[str, str]:
+    """Scripts that make such tables again, by their names."""
+    names = [f"{FAMILIES[each.family]} {name}" for each in left for name in others(each.family)]
+    return {name: tools.output(["nft", "list", "table", *name.split()]) for name in names}
 
 
 def service_addresses(family: str, table: str) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...system.netlink import nft_generation
+from ...system.tools import NodeError
 from ..interface import (
     NOTHING_HELD,
     Amount,
@@ -58,13 +59,27 @@ class Part(NamedTuple):
     changes: tuple[Change, ...] = ()
 
 
+_TAKEN = "tables_taken"
+"""What no variable sets: scripts for the tables that a takeover removes, by name, of which a rollback is to be told."""
+
+
+class Others(NamedTuple):
+    """Tables of other proxies: those that are left, and scripts that bring back what a takeover removed, by name."""
+
+    leftovers: Sequence[Leftover] = ()
+    back: Mapping[str, str] = {}
+    warnings: Sequence[str] = ()
+
+
+NO_OTHERS = Others()
+
+
 class NftablesLook:
     """How the tables differ.
 
     ``recorded``: the files that the kernel is known to hold, None where it was read, into ``found``.
     """
 
-    warnings: Sequence[str] = ()
     details: Mapping[str, str] = {}
 
     def __init__(
@@ -73,10 +88,12 @@ class NftablesLook:
         generation: int,
         recorded: Files | None,
         found: Mapping[str, kernel.Held],
-        leftovers: Sequence[Leftover] = (),
+        others: Others = NO_OTHERS,
     ) -> None:
-        self.leftovers = leftovers
+        self.warnings = others.warnings
+        self.leftovers = others.leftovers
         self.changes = [change for part in parts for change in part.changes]
+        self.changes += [Change(f"table {name}", "add") for name in others.back]
         self.udp = any(part.make or part.remove or frontends.touch_udp(part.plan.changes) for part in parts)
         scripts = [script for part in parts for script in (part.make, part.replace)]
         entries = [(entry, part.family) for part in parts for entry in part.plan.changes]
@@ -86,6 +103,7 @@ class NftablesLook:
             sum(map(len, scripts)) + sum(netlink.size(*entry) for entry in entries),
         )
         self._parts = parts
+        self._others = others
         self._generation = generation
         self._recorded = recorded
         self._found = found
@@ -105,8 +123,9 @@ class NftablesLook:
     def held(self) -> Held:
         if self._recorded is not None:
             return Held(self._recorded, {"ip_families": list(text.tables(self._recorded[text.FILE]))})
+        taken = {_TAKEN: kernel.others_text(self.leftovers)} if self.leftovers else {}
         if not self._found:
-            return NOTHING_HELD
+            return NOTHING_HELD._replace(settings=taken)
         listed = {
             family: text.of_listing(
                 family,
@@ -115,12 +134,12 @@ class NftablesLook:
             )
             for family, held in self._found.items()
         }
-        return Held({text.FILE: text.HEADER + "".join(listed.values())}, {"ip_families": list(listed)})
+        return Held({text.FILE: text.HEADER + "".join(listed.values())}, {"ip_families": list(listed), **taken})
 
     def send(self, phase: Phase) -> None:
         if phase == Phase.PREPARE:
-            for part in self._parts:
-                self._load(part.make)
+            for script in (*self._others.back.values(), *(part.make for part in self._parts)):
+                self._load(script)
         elif phase == Phase.SWITCH:
             for part in self._parts:
                 self._load(part.replace)
@@ -190,8 +209,9 @@ class NftablesLayer:
             return
         # Without a generation the kernel has no nf_tables: nothing is held, and what is wanted is refused by nft.
         found = {family: held for family in FAMILIES if generation and (held := kernel.read(family)) is not None}
+        taken = settings.get(_TAKEN, {})
         others = {family: kernel.others(family) if generation else [] for family in FAMILIES}
-        former, takeover = _possible(former), settings["takeover"]
+        former, takeover = _possible(former), settings["takeover"] and not taken
         parts = [
             _from_kernel(
                 family,
@@ -207,7 +227,9 @@ class NftablesLayer:
             for family, names in others.items()
             for name in names
         ]
-        yield NftablesLook(parts, generation, None, found, leftovers)
+        there = {f"{FAMILIES[family]} {name}" for family, names in others.items() for name in names}
+        gone = {name: script for name, script in taken.items() if name not in there}
+        yield NftablesLook(parts, generation, None, found, _others(leftovers, gone))
 
     def frontends(self, files: Files, family: str) -> Frontends:
         return frontends.frontends(text.tables(files.get(text.FILE, "")).get(family, NO_TABLE))
@@ -242,6 +264,18 @@ def _from_record(family: str, wanted: Table, last: Table, known: Known) -> Part:
     skeleton = text.skeleton(last.skeleton)
     is_like = _digests(skeleton)[0] == _digests(text.skeleton(wanted.skeleton))[0]
     return _part(family, wanted, found, skeleton.chains, frame, counts, is_like=is_like)
+
+
+def _others(leftovers: Sequence[Leftover], gone: Mapping[str, str]) -> Others:
+    """``gone``: tables that are to come back, as nft printed them. What it does not take any more is only told."""
+    back, warnings = {}, []
+    for name, script in gone.items():
+        try:
+            kernel.check(script)
+            back[name] = script
+        except NodeError as error:
+            warnings.append(f"the table {name} does not come back, start its kube-proxy: {error}")
+    return Others(leftovers, back, warnings)
 
 
 def _from_kernel(family: str, wanted: Table, last: Table, held: kernel.Held | None, others: Sequence[str]) -> Part:
