@@ -14,6 +14,7 @@ from kube_proxy_sync import OF_SERVICES, RELEASES, KubeProxy, as_kube_proxy, gol
 
 from sluice.addresses import FAMILIES, IPV4
 from sluice.backends.iptables import text as ruleset
+from sluice.backends.iptables.kernel import VARIANTS
 from sluice.backends.iptables.plan import is_ours, target_of
 from sluice.backends.iptables.text import BUILT_IN, OWNER_CHAIN, PREFIX_CHAIN, RuleSet
 
@@ -149,6 +150,28 @@ def test_no_connection_is_lost(network: load.Network, variant: str, release: str
     for begun, ended in spans:
         assert any(begun <= answer.begun <= ended for answer in outcome.answers)
     assert {":" in answer.service for answer in outcome.answers} == {False, True}
+
+
+@pytest.mark.parametrize("wanted", cases.PLANES)
+@pytest.mark.parametrize("release", ["1.36"])
+def test_no_connection_is_lost_by_a_takeover_from_elsewhere(
+    network: load.Network, variant: str, wanted: str, release: str
+) -> None:
+    """Rules of a kube-proxy in ``variant`` go, and ours are in another one, or in tables of nftables."""
+    node = network.node
+    services = [each for each in SERVICES[:30] if each.endpoints and not each.more]
+    network.serve(services)
+    for family, rules in ruleset.parse_files(rendered(services, variant, release)).items():
+        frame = golden(release, "37-dual-stack", family)
+        KubeProxy(node, variant, release).sync({family: as_kube_proxy(rules, frame)})
+    targets = [(address, each.target_port) for each in services for address in _addresses(each)]
+    client = network.request(targets, rate=200, held=40)
+    node.apply(cases.rendered(services, ip_families=BOTH, takeover=True, **cases.settings_of(wanted)))
+    assert node.differs() == ()
+    outcome = client.stop()
+    assert outcome.faults == {}, outcome
+    held = [node.save(each, family) for each in VARIANTS for family in BOTH]
+    assert sum("KUBE-SERVICES" in each for each in held) == (0 if wanted == "nftables" else len(BOTH))
 
 
 def _addresses(service: cases.Service) -> tuple[str, str]:
