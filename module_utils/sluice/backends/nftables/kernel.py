@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import itertools
-import json
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ...addresses import IPV4, IPV6
 from ...system import tools
 from ...system.tools import NodeError
 from ..interface import NO_COUNT, Count, Counters, Entry, KernelChanged, Leftover
@@ -25,6 +26,9 @@ _CHANGED = (netlink.GENERATION_CHANGED, errno.ENOENT, errno.EEXIST)
 
 OTHERS = ("kube-proxy",)
 """Tables of other Service proxies: kube-proxy's nftables mode."""
+
+_BYTES = {IPV4: 4, IPV6: 16}
+"""Of an address."""
 
 _OF_SERVICES = ("service-ips", "no-endpoint-services")
 """The maps of such a table whose keys begin with the address of a Service."""
@@ -60,23 +64,26 @@ def others(family: str) -> list[str]:
 
 
 def others_text(left: Iterable[Leftover]) -> dict[str, str]:
-    """Scripts that make such tables again, by their names."""
-    names = [f"{FAMILIES[each.family]} {name}" for each in left for name in others(each.family)]
-    return {name: tools.output(["nft", "list", "table", *name.split()]) for name in names}
+    """Scripts that make such tables again, by their names; none of what this node's nft cannot print."""
+    found = {}
+    for name in (f"{FAMILIES[each.family]} {table}" for each in left for table in others(each.family)):
+        # nft 1.0.6 is ended by a signal with some tables of nft 1.1.3 (kubernetes#136786).
+        done = tools.run(["nft", "list", "table", *name.split()])
+        if not done.returncode:
+            found[name] = done.stdout
+    return found
 
 
 def service_addresses(family: str, table: str) -> list[str]:
     """The addresses of Services that another proxy's table serves, in its maps of them; none where it has no such map.
 
-    Raises NodeError.
+    By the kernel itself: nft may not be able to print what another nft has made.
     """
     found: dict[str, None] = {}
     for name in _OF_SERVICES:
-        done = tools.run(["nft", "-j", "list", "map", FAMILIES[family], table, name])
-        for each in json.loads(done.stdout).get("nftables", ()) if not done.returncode else ():
-            for key, _verdict in each.get("map", {}).get("elem", ()):
-                bare = key["elem"]["val"] if "elem" in key else key  # one with a comment is wrapped
-                found.setdefault(str(bare["concat"][0]))
+        with contextlib.suppress(OSError):
+            for key in netlink.keys(family, table, name):
+                found.setdefault(str(ipaddress.ip_address(key[: _BYTES[family]])))
     return list(found)
 
 

@@ -211,9 +211,15 @@ def counted(family: str) -> Iterator[tuple[str, bytes, int, int]]:
             yield name, _element(data)[0], packets, size
 
 
-def _dumped(family: str, name: str) -> list[bytes]:
+def keys(family: str, table: str, name: str) -> Iterator[bytes]:
+    """The keys of a set or map of any table, as they lie in the kernel. Raises OSError, also where there is none."""
+    for data in _each(_dumped(family, name, table)):
+        yield dict(netlink.attributes(dict(netlink.attributes(data))[_KEY]))[_VALUE]
+
+
+def _dumped(family: str, name: str, table: str = TABLE) -> list[bytes]:
     """What answers who asks for the elements of a set."""
-    head = _family(FAMILIES[family]) + _string(_TABLE, TABLE) + _string(_NAME, name)
+    head = _family(FAMILIES[family]) + _string(_TABLE, table) + _string(_NAME, name)
     with netlink.netfilter() as link:
         netlink.make_room(link)
         return list(netlink.ask(link, _GET_ELEMENTS, head, netlink.DUMP))
