@@ -57,6 +57,22 @@ def test_a_bridge_is_seen(node: hosts.Node) -> None:
     assert "(cni0)" in node.sluice("explain").stdout
 
 
+def test_what_a_tool_cannot_print_hides_nothing_else(node: hosts.Node) -> None:
+    """One rule of nft's in a table of iptables-nft's is enough to end that."""
+    put(node, "nftables")
+    node.shell(
+        "nft add table ip filter; nft 'add chain ip filter INPUT { type filter hook input priority 0; }';"
+        "nft add rule ip filter INPUT meta skuid 1000 accept"
+    )
+    told = json.loads(node.sluice("explain", "--json", check=False).stdout)
+    (line,) = told["untold"]
+    assert line.startswith("not all rules could be read: iptables-nft-save: ")
+    assert len(told["services"]) == 6
+    asked = json.loads(node.sluice("trace", "--to", f"{SERVICES[0].address}:80", "--json").stdout)
+    assert line in asked["notes"]
+    assert len(asked["outcomes"]) == 3
+
+
 BASE = "table ip raw { chain PREROUTING { type filter hook prerouting priority -300; }; }"
 UNSHOWN = {
     "another table": "table inet raw { chain c { type filter hook input priority 0; }; }",

@@ -79,6 +79,7 @@ def explain(snapshot: Snapshot) -> Explanation:
 
 
 def _untold(snapshot: Snapshot) -> Iterator[str]:
+    yield from (f"not all rules could be read: {why}" for why in snapshot.unread)
     for variant, tables in snapshot.iptables.items():
         where = f"{IPTABLES}{f'-{variant.name}' if variant.name else ''} {variant.family}"
         if tables.is_piece:

@@ -41,28 +41,41 @@ Tables = Sequence[tuple[str, str]]
 
 
 def dump(own: Iterable[str] = ()) -> Snapshot:
-    """What the kernel holds. ``own``: addresses of the node besides. Raises NodeError."""
+    """What the kernel holds. ``own``: addresses of the node besides. Raises NodeError.
+
+    A tool that cannot print what others have made hides nothing but that: ``unread`` of the snapshot says so.
+    """
     if os.geteuid():
         raise NodeError("to read what the kernel holds needs root")
+    unread: list[str] = []
     try:
-        held = snapshot(_texts(), own)
+        held = snapshot(_texts(unread), own)
     except DumpError as error:
         raise NodeError(str(error)) from None
     bridges = links.bridges() if tools.find("ip") else ()
     return held._replace(
-        sysctls=dict(_sysctls()), conntrack=conntrack.fill(), bridges=bridges, modules=linux.modules_present()
+        sysctls=dict(_sysctls()),
+        conntrack=conntrack.fill(),
+        bridges=bridges,
+        modules=linux.modules_present(),
+        unread=tuple(unread),
     )
 
 
-def _texts() -> Iterator[tuple[str, str]]:
+def _texts(unread: list[str]) -> Iterator[tuple[str, str]]:
+    """What each tool prints; why one could not is put into ``unread``."""
     shown: dict[str, set[str]] = {}
     for command in _DUMPS:
         if not tools.find(command[0]) or not _has_some(command[0]):
             continue
-        if command[0] == "nft":
-            yield from _nftables(command, shown)
+        try:
+            if command[0] == "nft":
+                yield from _nftables(command, shown)
+                continue
+            text = _output(command)
+        except NodeError as error:
+            unread.append(str(error))
             continue
-        text = _output(command)
         if command[0] in _OF:
             shown[_OF[command[0]]] = set(_SHOWN.findall(text)).difference(_NOT_ALL.findall(text))
         yield " ".join(command), text

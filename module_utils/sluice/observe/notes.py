@@ -37,7 +37,7 @@ def noted(
     ways = [(way, port) for port in listed for way in ways_in(port, own)]
     done = []
     for each in found:
-        notes: list[str] = []
+        notes = [f"not all rules could be read: {why}" for why in held.unread]
         if each in passing:
             notes += _elsewhere(each.packet, ways)
         elif any(outcome.verdict == ENDPOINT for outcome in each.outcomes):

@@ -89,9 +89,9 @@ class Snapshot(NamedTuple):
     ``networks``: those that the node's other interfaces are in, as prefixes.
 
     ``sysctls``: by their names; ``conntrack``: how many connections there are and how many there is room for;
-    ``modules``: those that are loaded, None where nobody has said so; ``bridges``: interfaces that are one, which only
-    a live node tells; ``dead``: addresses, or endpoints with their ports, of which the node knows that they do not
-    answer.
+    ``modules``: those that are loaded, None where nobody has said so; ``dead``: addresses, or endpoints with their
+    ports, of which the node knows that they do not answer. Only a live node tells ``bridges``, interfaces that are one,
+    and ``unread``: which tools could not print what they should, and why.
     """
 
     iptables: Mapping[Variant, Tables] = {}
@@ -106,6 +106,7 @@ class Snapshot(NamedTuple):
     bridges: tuple[str, ...] = ()
     modules: frozenset[str] | None = None
     dead: frozenset[str] = frozenset()
+    unread: tuple[str, ...] = ()
 
     @property
     def node(self) -> Node:
