@@ -72,7 +72,7 @@ def _line(who: str, name: str, pid: int) -> str:
 def how_to_stop(name: str, pid: int, group: str) -> str:
     """How a process is stopped so that it stays so, by its control groups (cgroups(7), /proc/PID/cgroup)."""
     if "kubepods" in group:
-        return f"it is a Pod's: kubectl --namespace kube-system delete daemonset {name}"
+        return f"a Pod of the DaemonSet {name}: keep that off this node, or delete it where no node needs it"
     if name.startswith(("k3s", "rke2")):
         return "disable-kube-proxy: true in its configuration"
     units = _UNIT.findall(group)

@@ -98,7 +98,7 @@ def test_who_is_not_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "kube-proxy",
             "0::/kubepods.slice/kubepods-besteffort.slice/cri-containerd-1.scope",
-            "it is a Pod's: kubectl --namespace kube-system delete daemonset kube-proxy",
+            "a Pod of the DaemonSet kube-proxy: keep that off this node, or delete it where no node needs it",
         ),
         ("k3s-server", "0::/system.slice/k3s.service", "disable-kube-proxy: true in its configuration"),
         ("kube-proxy", "0::/user.slice/user-0.slice/session-1.scope", "kill 7, and whatever starts it again"),
