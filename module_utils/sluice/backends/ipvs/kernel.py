@@ -166,6 +166,11 @@ def make_device() -> None:
     _ip([*made, f"link set {DEVICE} alias {_MARK}"])
 
 
+def unmark_device() -> None:
+    """Have kube-ipvs0 say that it is nobody's of Sluice."""
+    _ip([f"link set {DEVICE} alias ''"])
+
+
 def device_is_marked() -> bool:
     """Whether kube-ipvs0 is there and says that it is ours."""
     return device_exists() and any(each.get("ifalias") == _MARK for each in links.ask("link", "show", "dev", DEVICE))

@@ -56,6 +56,7 @@ class IpvsLook:
         self._plan = found
         self._held = held
         self._serves = bool(wanted)
+        self._gives_back = tables.are_theirs(wanted)
         self._names = _names(wanted)
         self._claims = claims
         self._drains = drains
@@ -72,19 +73,23 @@ class IpvsLook:
     def holds(self, files: Files) -> bool:
         if not files:
             return self.held().files == {}
-        return not _plan(self._held, files, self._claims).changes
+        return bool(self.leftovers) == tables.are_theirs(files) and not _plan(self._held, files, self._claims).changes
 
     def held(self) -> Held:
         held = self._held.ours(self._claims)
         if held == NO_TABLES or (self._later and self._drains.steps == self._later):
             return NOTHING_HELD
-        return Held(tables.files(held), {})
+        files = tables.files(held)
+        # Whatever rules there are, they are those of this mode, unless another backend serves already.
+        settings = {} if self._drains.steps else {"backend": "ipvs"}
+        return Held(tables.as_theirs(files) if self.leftovers else files, settings)
 
     def send(self, phase: Phase) -> None:
         if phase == Phase.PREPARE:
             try:
-                if self._plan.before:
-                    kernel.make_device()  # first of all: it says whose the rest is, wherever this is killed
+                # First of all: it says whose the rest is, wherever this is killed. An earlier release marked nothing.
+                if self._serves and (self._plan.changes or self.leftovers):
+                    kernel.make_device()
                 kernel.carry_out(self._plan.before)
             except NodeError as error:
                 raise KernelChanged(str(error)) from None
@@ -93,6 +98,8 @@ class IpvsLook:
             kernel.carry_out(self._plan.after if self._serves else ())
             if not self._serves and not self._later:
                 kernel.remove_device()
+            if self._gives_back:
+                kernel.unmark_device()
 
     def memory(self) -> Memory:
         """Virtual servers are claimed before they are there: whatever ends the apply, the next one knows them."""
@@ -101,6 +108,8 @@ class IpvsLook:
         frontends = self._held.ours(self._claims).servers if self._later else ()
         until = linux.uptime() + self._seconds
         drains = drain.after_apply(self._drains, self._plan.draining, self._later, frontends, until)
+        if self._gives_back:
+            return _memory(set(), drains)
         return _memory(self._claims | self._names if drains else self._names, drains)
 
 
@@ -176,7 +185,7 @@ class IpvsLayer:
         return kernel.counted()
 
     def ours(self, files: Files) -> bool:
-        return True  # only what we claim is ever held
+        return not tables.are_theirs(files)
 
     def settle(self, memory: Memory, now: float) -> Memory:
         claims, drains = _recalled(memory)

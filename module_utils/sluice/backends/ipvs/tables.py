@@ -16,6 +16,9 @@ DEVICE = "kube-ipvs0"
 
 IPSET_FILE, IPVS_FILE, ADDRESSES_FILE = FILES = ("ipset.conf", "ipvs.conf", "addresses")
 
+_THEIRS = "# another Service proxy has bound these\n"
+"""How the file of addresses begins where kube-ipvs0 was taken over: whoever gets it back is not Sluice."""
+
 _SET_PREFIX = {addresses.IPV4: "KUBE-", addresses.IPV6: "KUBE-6-"}
 _SET_NAME_LENGTH = 31
 
@@ -78,6 +81,16 @@ def files(tables: Tables) -> dict[str, str]:
         IPVS_FILE: text.text(tables.servers),
         ADDRESSES_FILE: text.addresses_text(tables.addresses),
     }
+
+
+def as_theirs(contents: Mapping[str, str]) -> dict[str, str]:
+    """Files of what another Service proxy has left."""
+    return {**contents, ADDRESSES_FILE: _THEIRS + contents[ADDRESSES_FILE]}
+
+
+def are_theirs(contents: Mapping[str, str]) -> bool:
+    """Whether ``as_theirs`` made these files."""
+    return contents.get(ADDRESSES_FILE, "").startswith(_THEIRS)
 
 
 def parse_files(contents: Mapping[str, str]) -> Tables:

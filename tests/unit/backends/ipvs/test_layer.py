@@ -10,6 +10,7 @@ from places import script
 from support import catalogue, endpoint_slice, node, rendered, service
 
 from sluice.addresses import FAMILIES, IPV4
+from sluice.backends import interface
 from sluice.backends.interface import NOTHING_HELD, Frontend, KernelChanged, Leftover, Memory, Phase
 from sluice.backends.ipvs import ipset_text, kernel, text
 from sluice.backends.ipvs.drain import NO_DRAINS, Drains, is_drains, to_json
@@ -70,7 +71,11 @@ def test_what_the_kernel_holds_is_held() -> None:
     assert (list(look.changes), look.udp) == ([], False)
     assert look.holds(OWN)
     assert not look.holds({})
-    assert look.held().files == OWN
+    assert look.held() == interface.Held(OWN, {"backend": "ipvs"}), (
+        "iptables' rules alone would be those of another backend"
+    )
+    waiting = NO_DRAINS._replace(steps=(Step("ipvsadm", "-D -t 10.96.0.9:80\n"),))
+    assert looked(OWN, {"-t 10.96.0.1:80"}, parse_files(OWN), waiting).held().settings == {}
     assert looked(OWN, set()).held() == NOTHING_HELD
 
 
@@ -172,6 +177,62 @@ def test_a_device_that_nobody_marked_is_another_proxys(wanted: dict[str, str], p
     claims = Memory(lasting={"virtual-servers.json": ["-t 10.96.0.1:80"]})
     with LAYER.look(wanted, {}, claims, SETTINGS, check=False) as look:
         assert look.leftovers == [], "an earlier release of ours made it without a mark"
+
+
+TAKING = {**SETTINGS, "takeover": True}
+CLAIMED = Memory(lasting={"virtual-servers.json": ["-t 10.96.0.1:80"]})
+
+
+@pytest.fixture
+def aliases(kernel_of_ours: None, programs: Path) -> Path:
+    """What kube-ipvs0 is called there, a line each time."""
+    text = (programs / "ip").read_text()
+    (programs / "ip").write_text(
+        text.replace(
+            "*) read",
+            f'-batch) while read -r line; do case $line in *alias*) echo "$line" >>{programs}/set; esac; '
+            "done ;;\n*) read",
+        )
+    )
+    (programs / "alias").write_text("\n")
+    return programs / "set"
+
+
+MARKED = "link set kube-ipvs0 alias sluice\n"
+
+
+def test_what_is_taken_over_is_given_back_as_another_proxys(aliases: Path) -> None:
+    """The files of an unconfirmed takeover say so, whatever the claims do."""
+    with LAYER.look(OWN, {}, Memory(), TAKING, check=False) as look:
+        given_back = look.held().files
+        assert look.holds(given_back)
+        assert not look.holds(OWN)
+        for phase in Phase:
+            look.send(phase)
+        assert aliases.read_text() == MARKED, "though nothing else has changed"
+        assert look.memory() == CLAIMED
+    assert not LAYER.ours(given_back)
+    assert parse_files(given_back) == parse_files(OWN)
+    aliases.unlink()
+    with LAYER.look(given_back, {}, CLAIMED, TAKING, check=False) as look:
+        assert look.memory() == CLAIMED, "wherever this is killed, the next one goes on"
+        assert not look.holds(given_back)
+        assert look.holds(OWN)
+        for phase in Phase:
+            look.send(phase)
+        assert aliases.read_text() == "link set kube-ipvs0 alias ''\n"
+        assert look.memory() == Memory()
+
+
+def test_a_device_of_an_earlier_release_is_marked_with_the_next_change(aliases: Path) -> None:
+    less = {**OWN, "ipvs.conf": ""}
+    with LAYER.look(OWN, {}, CLAIMED, SETTINGS, check=False) as look:
+        look.send(Phase.PREPARE)
+        assert (look.changes, aliases.exists()) == ((), False)
+    with LAYER.look(less, {}, CLAIMED, SETTINGS, check=False) as look:
+        look.send(Phase.PREPARE)
+        assert [change.verb for change in look.changes] == ["remove"]
+        assert aliases.read_text() == MARKED
 
 
 @pytest.mark.usefixtures("kernel_of_ours")
