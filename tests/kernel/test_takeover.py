@@ -121,6 +121,15 @@ def test_services_of_a_family_that_nobody_spoke_of_stay(where: str, node: hosts.
     assert left(node) == []
 
 
+def test_sets_alone_are_seen_as_well(node: hosts.Node, plane: str) -> None:
+    """Somebody has removed kube-ipvs0, and rules that named them."""
+    node.run("ipset", "restore", text=_created_first(IPVS_CASE.with_suffix(".ipset").read_text()))
+    node.write(cases.rendered([WEB], **cases.settings_of(plane)))
+    assert "has left sets such as KUBE-" in node.sluice("apply", check=False).stderr
+    assert node.apply(cases.rendered([WEB], takeover=True, **cases.settings_of(plane))).changed
+    assert left(node) == []
+
+
 def test_a_family_without_services_goes_with_the_other(node: hosts.Node) -> None:
     """A kube-proxy makes its chains in both families, whether or not there are Services."""
     chains = ":KUBE-SERVICES - [0:0]\n:KUBE-NODEPORTS - [0:0]\n:KUBE-PROXY-CANARY - [0:0]\n"

@@ -51,7 +51,8 @@ class Held(NamedTuple):
             own = [name for name in sets if name in SETS_OF[family]]
             if bound or own:
                 counts = f"addresses ({len(bound)}), virtual servers ({len(served)}) and sets ({len(own)})"
-                found.append(Leftover(f"{DEVICE} with {counts} of {family}", family, list(dict.fromkeys(served))))
+                name = f"{DEVICE} with {counts}" if bound else f"sets such as {own[0]} ({len(own)})"
+                found.append(Leftover(f"{name} of {family}", family, list(dict.fromkeys(served))))
         return found or [Leftover(f"the device {DEVICE}", addresses.IPV4)]
 
     def ours(self, claims: Collection[str]) -> Tables:
@@ -157,6 +158,11 @@ def _references() -> dict[str, int]:
 def _has_sets() -> bool:
     """Whether there may be sets; to ask a kernel that has none loads the module."""
     return bool(tools.find("ipset")) and linux.module_present("ip_set")
+
+
+def has_sets_of_services() -> bool:
+    """Whether there are sets with our names, whoever made them."""
+    return _has_sets() and not SET_NAMES.isdisjoint(tools.output(["ipset", "list", "-name"]).split())
 
 
 def make_device() -> None:

@@ -159,10 +159,11 @@ class IpvsLayer:
         self, wanted: Files, last: Files, memory: Memory, settings: Mapping[str, Any], *, check: bool
     ) -> Iterator[IpvsLook | _NotOurs]:
         claims, drains = _recalled(memory)
-        if not (wanted or claims or kernel.device_exists()):
+        there = kernel.device_exists() or kernel.has_sets_of_services()
+        if not (wanted or claims or there):
             yield _NotOurs()
             return
-        theirs = not claims and kernel.device_exists() and not kernel.device_is_marked()
+        theirs = not claims and there and not kernel.device_is_marked()
         if wanted and not (theirs and not settings["takeover"]):
             kernel.require(load=not check)
         held = kernel.read()

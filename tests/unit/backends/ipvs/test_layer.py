@@ -252,6 +252,9 @@ def test_claims_are_no_condition(wanted: dict[str, str], claims: dict[str, list[
 @pytest.mark.usefixtures("kernel_of_ours")
 def test_a_node_that_never_was_ours_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "device_exists", lambda: False)
+    with LAYER.look(OWN, {}, Memory(), SETTINGS, check=False) as look:
+        assert (look.changes, len(look.leftovers)) == ((), 1)
+    monkeypatch.setattr(kernel, "has_sets_of_services", lambda: False)
     with (
         pytest.raises(NodeError, match=r"^virtual server -t 10\.96\.0\.1:80 is there and not of Sluice$"),
         LAYER.look(OWN, {}, Memory(), SETTINGS, check=False),
