@@ -13,6 +13,9 @@ from ..system import linux, sockets
 PROXIES = ("kube-proxy", "kube-router")
 """Service proxies that are processes of their own."""
 
+_PROXY = re.compile(rf"(?:{'|'.join(PROXIES)})(?:-v?\d.*)?")
+"""Their names, also where somebody runs one that has its release in its name."""
+
 KUBERNETES = (*PROXIES, "kubelet", "k3s-server", "k3s-agent", "rke2")
 """Processes that program Services, or the chains that go with them."""
 
@@ -43,7 +46,7 @@ def running(*, by_port: bool) -> list[str]:
 
     ``by_port``: whether whoever listens where a kube-proxy does is taken for one, whatever its name.
     """
-    known = {pid: name for name, pid in linux.processes(PROXIES) if _NO_PROXY not in _words(pid)}
+    known = {pid: name for name, pid in linux.processes(_PROXY.fullmatch) if _NO_PROXY not in _words(pid)}
     lines = [_line(f"{name} (pid {pid})", name, pid) for pid, name in known.items()]
     if by_port and not known:
         lines += _listening()

@@ -10,7 +10,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from . import tools
 from .tools import NodeError
@@ -85,11 +85,11 @@ def distributions() -> list[str]:
 
 def running(names: Collection[str]) -> list[str]:
     """Processes of these names in this network namespace, as ``command (pid N)``."""
-    return sorted(f"{name} (pid {pid})" for name, pid in processes(names))
+    return sorted(f"{name} (pid {pid})" for name, pid in processes(names.__contains__))
 
 
-def processes(names: Collection[str]) -> list[tuple[str, int]]:
-    """Processes of these names in this network namespace, with their ids."""
+def processes(is_meant: Callable[[str], object]) -> list[tuple[str, int]]:
+    """Processes in this network namespace whose names are meant, with their ids."""
     own = os.stat("/proc/self/ns/net")
     found = []
     for path in glob.glob("/proc/[0-9]*/comm"):
@@ -97,7 +97,7 @@ def processes(names: Collection[str]) -> list[tuple[str, int]]:
         try:
             with open(path, encoding="utf-8") as stream:
                 name = stream.read().strip()
-            if name in names and os.path.samestat(os.stat(f"{folder}/ns/net"), own):
+            if is_meant(name) and os.path.samestat(os.stat(f"{folder}/ns/net"), own):
                 found.append((name, int(os.path.basename(folder))))
         except OSError:
             continue  # it has ended

@@ -13,7 +13,7 @@ import pytest
 from places import script
 
 from sluice.node import rivals
-from sluice.system import sockets
+from sluice.system import linux, sockets
 
 
 @contextlib.contextmanager
@@ -37,6 +37,8 @@ def found(pid: int) -> list[str]:
     ("words", "is_rival"),
     [
         (["kube-proxy", "--config=/x"], True),
+        (["kube-proxy-1.36"], True),
+        (["kube-proxy-exp"], False),
         (["kube-router"], True),
         (["kube-router", "--run-service-proxy=false"], False),
         (["kubelet"], False),
@@ -62,7 +64,7 @@ def test_devices_that_another_one_left(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Somebody listens on a port of a kube-proxy."""
-    monkeypatch.setattr(rivals, "PROXIES", ())
+    monkeypatch.setattr(linux, "processes", lambda is_meant: [])
     monkeypatch.setattr(sockets, "listening", lambda ports: {10256, 10249})
     return
 
