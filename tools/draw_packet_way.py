@@ -15,7 +15,7 @@ from packet_way import SERVICE, Box, Line, Picture, drawn, rendered, run
 
 from sluice import addresses, names
 from sluice.backends.iptables import text as ruleset
-from sluice.backends.iptables.plan import target_of
+from sluice.backends.iptables.ownership import target_of
 from sluice.backends.iptables.text import NODE_PORTS_COMMENT
 from sluice.observe.drawing import short as short_text
 

@@ -26,7 +26,7 @@ import hosts
 
 from sluice.addresses import IPV4
 from sluice.backends.iptables import text as ruleset
-from sluice.backends.iptables.plan import target_of
+from sluice.backends.iptables.ownership import target_of
 from sluice.backends.iptables.text import BUILT_IN, NODE_PORTS_COMMENT, RuleSet
 
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -14,7 +14,7 @@ import pytest
 import support
 
 from sluice.backends.iptables import text as ruleset
-from sluice.backends.iptables.plan import target_of
+from sluice.backends.iptables.ownership import target_of
 from sluice.backends.iptables.text import PREFIX_CHAIN as PREFIX
 
 TABLES = ("nat", "filter")

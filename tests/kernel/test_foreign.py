@@ -10,7 +10,7 @@ import pytest
 
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.kernel import HINT_CHAIN, VARIANTS
-from sluice.backends.iptables.plan import is_ours, target_of
+from sluice.backends.iptables.ownership import is_ours, target_of
 from sluice.node import state
 from sluice.system import linux
 

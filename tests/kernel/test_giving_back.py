@@ -15,7 +15,7 @@ from kube_proxy_sync import OF_SERVICES, RELEASES, KubeProxy, as_kube_proxy, gol
 from sluice.addresses import FAMILIES, IPV4
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.kernel import VARIANTS
-from sluice.backends.iptables.plan import is_ours, target_of
+from sluice.backends.iptables.ownership import is_ours, target_of
 from sluice.backends.iptables.text import BUILT_IN, OWNER_CHAIN, PREFIX_CHAIN, RuleSet
 
 DISPATCHES = ("linear", "prefix")

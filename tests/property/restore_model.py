@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 
-from sluice.backends.iptables.plan import target_of
+from sluice.backends.iptables.ownership import target_of
 from sluice.backends.iptables.text import BUILT_IN, RuleSet
 
 TARGETS = {"ACCEPT", "DROP", "RETURN", "REJECT", "LOG", "MARK", "DNAT", "SNAT", "MASQUERADE", "NOTRACK", ""}

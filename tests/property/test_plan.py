@@ -15,7 +15,7 @@ from support import catalogue
 
 from sluice import settings
 from sluice.addresses import IPV4
-from sluice.backends.iptables import plan
+from sluice.backends.iptables import ownership, plan
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.text import BUILT_IN, OWNER_CHAIN, RuleSet
 
@@ -56,7 +56,7 @@ def kernels(draw: st.DrawFn) -> RuleSet:
 
 def _meddle(draw: st.DrawFn, chains: dict[str, list[str]]) -> None:
     """Rules and chains of ours that went, came, moved or were repeated by hand."""
-    ours = [chain for chain in chains if plan.is_ours(chain)]
+    ours = [chain for chain in chains if ownership.is_ours(chain)]
     for chain in draw(st.lists(st.sampled_from(ours), max_size=3)) if ours else ():
         rules = chains[chain]
         action = draw(st.sampled_from(["empty", "drop one", "repeat", "reverse", "foreign"]))
@@ -78,17 +78,17 @@ def _meddle(draw: st.DrawFn, chains: dict[str, list[str]]) -> None:
 def foreign(kernel: RuleSet) -> dict[tuple[str, str], list[str]]:
     """Others' chains and rules, in their order."""
     return {
-        (table, chain): [rule for rule in rules if not plan.is_ours(plan.target_of(rule))]
+        (table, chain): [rule for rule in rules if not ownership.is_ours(ownership.target_of(rule))]
         for table, chains in kernel.items()
         for chain, rules in chains.items()
-        if not plan.is_ours(chain)
+        if not ownership.is_ours(chain)
     }
 
 
 def without_empty(rules: dict[str, dict[str, list[str]]]) -> RuleSet:
     """``rules`` without tables and built-in chains in which there is nothing of ours."""
     kept = {
-        table: {chain: lines for chain, lines in chains.items() if lines or plan.is_ours(chain)}
+        table: {chain: lines for chain, lines in chains.items() if lines or ownership.is_ours(chain)}
         for table, chains in rules.items()
     }
     return {table: chains for table, chains in kept.items() if chains}
@@ -107,7 +107,7 @@ def test_plan_arrives_and_rests(kernel: RuleSet, target: RuleSet, batches: bool,
     with mock.patch.multiple(plan, **limits):
         after = run(kernel, target, batches=batches)
         again = plan.plan(after, target, batches=batches)
-    assert without_empty(plan.owned(after)) == without_empty(target)
+    assert without_empty(ownership.owned(after)) == without_empty(target)
     assert foreign(after) == foreign(kernel)
     assert (again.steps, again.changes) == ((), ())
 
@@ -138,22 +138,22 @@ def test_no_chain_of_ours_is_without_the_mark(
 ) -> None:
     """Wherever an apply is killed, whatever its plan was made from, and in whichever ``order`` chains are told."""
     for chains in kernel.values():
-        if any(map(plan.is_ours, chains)):
+        if any(map(ownership.is_ours, chains)):
             chains[OWNER_CHAIN] = []
     have, want = (
         {table: {chain: rules[table][chain] for chain in order(rules[table])} for table in rules}
         for rules in (kernel, target)
     )
     recorded = data.draw(st.booleans(), label="recorded")
-    parts = ruleset.difference(ruleset.text(plan.owned(have)), ruleset.text(want)) if recorded else (have, want)
+    parts = ruleset.difference(ruleset.text(ownership.owned(have)), ruleset.text(want)) if recorded else (have, want)
     limits = {"SINGLE_LINES": 0, "BATCH_CHAINS": 2, "MANY_CHAINS": 4} if small else {"SINGLE_LINES": 1000}
     with mock.patch.multiple(plan, **limits):
         found = list(moments(kernel, plan.plan(*parts, batches=batches).steps))
         for chains in (chains for held in found for chains in held.values()):
-            assert OWNER_CHAIN in chains or not any(map(plan.is_ours, chains))
+            assert OWNER_CHAIN in chains or not any(map(ownership.is_ours, chains))
         if found:
             held = data.draw(st.sampled_from(found), label="killed")
-            assert without_empty(plan.owned(run(held, target, batches=batches))) == without_empty(target)
+            assert without_empty(ownership.owned(run(held, target, batches=batches))) == without_empty(target)
 
 
 @given(kernel=kernels(), target=wanted())
@@ -163,7 +163,7 @@ def test_our_jumps_come_first(kernel: RuleSet, target: RuleSet) -> None:
     for table, chains in target.items():
         for chain in BUILT_IN[table]:
             jumps = chains.get(chain, [])
-            head = [rule for rule in jumps if plan.target_of(rule) != "KUBE-HOSTPORTS"]
+            head = [rule for rule in jumps if ownership.target_of(rule) != "KUBE-HOSTPORTS"]
             assert after[table][chain][: len(head)] == head
             assert [rule for rule in after[table][chain] if rule in jumps] == jumps
 
@@ -172,4 +172,4 @@ def test_our_jumps_come_first(kernel: RuleSet, target: RuleSet) -> None:
 def test_plan_of_an_empty_kernel_says_each_chain_once(target: RuleSet) -> None:
     changes = plan.plan({}, target).changes
     assert len({(change.table, change.chain) for change in changes}) == len(changes)
-    assert all(change.added or plan.is_ours(change.chain) for change in changes)
+    assert all(change.added or ownership.is_ours(change.chain) for change in changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..backends.iptables.plan import is_ours
+from ..backends.iptables.ownership import is_ours
 from .iptables_rules import Tables, target_name
 
 BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")

@@ -74,6 +74,8 @@ def _texts(unread: list[str]) -> Iterator[tuple[str, str]]:
                 continue
             text = _output(command)
         except NodeError as error:
+            if command[0] == "ip":
+                raise  # without addresses nothing of the node can be told
             unread.append(str(error))
             continue
         if command[0] in _OF:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..backends.iptables.plan import is_ours
+from ..backends.iptables.ownership import is_ours
 from .iptables_chains import BUILT_IN, Jumps
 from .iptables_rules import Tables, Target, taken_apart
 from .oddity import Oddity

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from .. import addresses
-from ..backends.iptables.plan import PROXY_CHAIN
+from ..backends.iptables.ownership import PROXY_CHAIN
 from ..backends.iptables.text import OWNER_CHAIN, PREFIX_CHAINS
 from .oddity import Oddity, few
 from .service_ports import IPTABLES, IPVS, KUBE_PROXY, ServicePort

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from .. import addresses
-from ..backends.iptables.plan import is_ours
+from ..backends.iptables.ownership import is_ours
 from ..backends.ipvs import ipset_text
 from ..backends.ipvs import text as ipvs_text
 from ..backends.ipvs.ipset_text import IpSet, Sets

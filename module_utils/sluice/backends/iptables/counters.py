@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ... import addresses
 from ..interface import NO_COUNT, Count, Counters, Entry
 from .frontends import DESTINATION, DISPATCH, DNAT, PORT
-from .plan import target_of
+from .ownership import target_of
 from .text import PREFIX_CHAINS
 
 _SAVED = re.compile(r"^\[(\d+):(\d+)\] -A (KUBE-\S+) (.*)$", re.MULTILINE)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ..interface import Frontend, Frontends
-from .plan import ChainChange, target_of
+from .ownership import target_of
+from .plan import ChainChange
 from .text import HOST_PORTS_CHAIN, PREFIX_CHAINS, RuleSet
 
 DISPATCH = ("KUBE-SERVICES", "KUBE-NODEPORTS", HOST_PORTS_CHAIN)

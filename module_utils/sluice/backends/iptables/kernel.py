@@ -12,7 +12,7 @@ from ... import addresses
 from ...system import locks, netlink, tools
 from ...system.tools import NodeError
 from . import legacy_tables
-from .plan import is_ours, owned, target_of
+from .ownership import is_ours, owned, target_of
 from .text import RuleSet
 
 NFT, LEGACY = "nft", "legacy"

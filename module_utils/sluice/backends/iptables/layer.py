@@ -36,7 +36,8 @@ from .kernel import (
     choose_variant,
     xtables_lock,
 )
-from .plan import Plan, leftovers, marks, owned, plan
+from .ownership import leftovers, marks, owned
+from .plan import Plan, plan
 from .text import RuleSet
 
 Texts = Mapping[Tools, bytes]

@@ -46,7 +46,7 @@ endpoints: [{{addresses: [172.33.0.11]}}, {{addresses: [172.33.0.25]}}, {{addres
 """
 GONE_LASTING = [f"{GONE}:80@198.51.100.4"]
 
-FOLDER = "/root/takeover"
+FOLDER = "/run/takeover"
 SETTINGS = {
     "sluice_node_name": "lb-nft",
     "sluice_node_addresses": ["127.0.0.1", *sorted(NODE_ADDRESSES)],

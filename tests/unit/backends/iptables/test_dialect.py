@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice.backends.iptables.dialect import DIALECTS, EXT, HOST_PORT_JUMPS, XLB, Dialect, Jump
-from sluice.backends.iptables.plan import is_ours, target_of
+from sluice.backends.iptables.ownership import is_ours, target_of
 from sluice.backends.iptables.text import BUILT_IN, HOST_PORTS_CHAIN
 
 ALL = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)

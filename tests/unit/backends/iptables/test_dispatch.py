@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from sluice.backends.iptables.dispatch import LEAF_ADDRESSES, as_tree
-from sluice.backends.iptables.plan import target_of
+from sluice.backends.iptables.ownership import target_of
 from sluice.backends.iptables.text import NAME_LENGTH, NODE_PORTS_COMMENT, PREFIX_CHAIN, RuleSet, comment
 
 LAST = f"{comment(NODE_PORTS_COMMENT)} -d 10.0.0.1/32 -j KUBE-NODEPORTS"

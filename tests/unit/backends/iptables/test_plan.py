@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from sluice.backends.iptables import plan as module
-from sluice.backends.iptables.plan import ChainChange, Plan, is_ours, leftovers, owned, plan, target_of
+from sluice.backends.iptables.ownership import is_ours, target_of
+from sluice.backends.iptables.plan import ChainChange, Plan, plan
 from sluice.backends.iptables.text import HOST_PORTS_CHAIN, OWNER_CHAIN, RuleSet
 
 EMPTY: RuleSet = {"nat": {"PREROUTING": [], "OUTPUT": ["-j DOCKER"], "DOCKER": ["-j RETURN"]}}
@@ -159,46 +160,3 @@ def test_the_mark_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {"nat": {chain: WANTED["nat"][chain] for chain in sorted(WANTED["nat"])}}
     for held in (EMPTY, kernel(SLUICE_OWNER=None, KUBE_SERVICES=[])):
         assert plan(held, wanted).steps[0].splitlines() == ["*nat", f":{OWNER_CHAIN} - [0:0]", "COMMIT"]
-
-
-@pytest.mark.parametrize(
-    ("rule", "target"),
-    [
-        ("-p tcp -j KUBE-SVC-A", "KUBE-SVC-A"),
-        ("-g KUBE-SVC-A", "KUBE-SVC-A"),
-        ('-m comment --comment "x -j KUBE-B" -j DROP', "DROP"),
-        ("-j REJECT --reject-with x", "REJECT"),
-        ('-m comment --comment "only matches"', ""),
-    ],
-)
-def test_target(rule: str, target: str) -> None:
-    assert target_of(rule) == target
-
-
-def test_whose_chains_are() -> None:
-    assert all(map(is_ours, ("KUBE-SERVICES", "SLUICE-OWNER")))
-    assert not any(map(is_ours, ("DOCKER", "INPUT", "KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")))
-    held = {
-        **kernel(OUTPUT=["-j DOCKER", "-j KUBE-SERVICES"]),
-        "mangle": {"KUBE-IPTABLES-HINT": [], "INPUT": ["-j LOG"]},
-    }
-    assert owned(held) == {"nat": {**WANTED["nat"], "OUTPUT": ["-j KUBE-SERVICES"]}}
-
-
-def test_chains_of_a_kube_proxy() -> None:
-    """Nothing beside them says that they are ours."""
-    assert leftovers(kernel()) == []
-    assert leftovers({"nat": {"KUBE-SERVICES": [], "DOCKER": []}, "filter": {OWNER_CHAIN: [], "KUBE-FORWARD": []}}) == [
-        "nat/KUBE-SERVICES"
-    ]
-    for tree in ("KUBE-SVC-PFX-AAAAAAAAAAAAAAA", "KUBE-PFX-AAAAAAAAAAAAAAAA"):
-        assert leftovers({"nat": {"KUBE-SERVICES": [], tree: []}}) == []
-
-
-def test_what_a_kube_router_makes_is_not_ours() -> None:
-    """Its network policies, whether or not ours are beside them."""
-    theirs = {"KUBE-ROUTER-INPUT": ["-j KUBE-POD-FW-X"], "KUBE-POD-FW-X": ["-j KUBE-NWPLCY-X"], "KUBE-NWPLCY-X": []}
-    rules = {"filter": {"INPUT": ["-j KUBE-ROUTER-INPUT"], OWNER_CHAIN: [], "KUBE-FORWARD": [], **theirs}}
-    assert leftovers({"filter": theirs}) == []
-    assert owned(rules) == {"filter": {OWNER_CHAIN: [], "KUBE-FORWARD": []}}
-    assert not any(change.chain in theirs for change in plan(rules, {}).changes)
