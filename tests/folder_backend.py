@@ -41,6 +41,7 @@ class FolderLook:
     """The folder has a file per Service; each of its lines is an endpoint."""
 
     warnings: Sequence[str] = ()
+    leftovers: Sequence[Leftover] = ()
     details: Mapping[str, str] = {}
     udp = False
 
@@ -59,7 +60,6 @@ class FolderLook:
         ]
         self.amount = amount_of(wanted[name] for name in wanted if wanted[name] != self.have.get(name))
         self.sent: list[Phase] = []
-        self.leftovers: list[Leftover] = []
 
     def holds(self, files: Files) -> bool:
         return services(files) == self.have

@@ -7,13 +7,17 @@ from pathlib import Path
 import places
 import pytest
 
+from sluice.node import rivals
 from sluice.system import tools
 
 
 @pytest.fixture
 def node_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """All that the engine keeps on a node lies below this folder, and systemd does not run the node."""
+    """All that the engine keeps on a node lies below this folder, systemd does not run the node, nor does anybody else
+    program Services there, whatever runs on this host."""
     places.place_below(tmp_path / "node", monkeypatch)
+    monkeypatch.setattr(rivals, "running", lambda *, by_port: [])
+    monkeypatch.setattr(rivals, "left", list)
     return tmp_path / "node"
 
 

@@ -14,8 +14,8 @@ import folder_backend
 import pytest
 
 from sluice.backends import registry
-from sluice.backends.interface import Form, KernelChanged, Memory, Phase
-from sluice.node import converge, files, state
+from sluice.backends.interface import Form, KernelChanged, Leftover, Memory, Phase
+from sluice.node import converge, files, rivals, state
 from sluice.node.result import Result
 from sluice.system import owned_files
 from sluice.system.tools import NodeError
@@ -64,6 +64,42 @@ def test_who_is_always_quicker(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         applied("web a\n")
     assert attempts == [Phase.PREPARE] * converge.ATTEMPTS
     assert (state.active(), state.unfinished()) == (0, True)
+
+
+@pytest.fixture
+def proxy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node has Services, and then another proxy runs on it."""
+    applied("web a\n")
+    monkeypatch.setattr(rivals, "running", lambda *, by_port: ["kube-proxy (pid 7) programs Services"])
+
+
+@pytest.mark.usefixtures("proxy")
+def test_another_proxy_that_runs(folder: Path) -> None:
+    """Where nothing is going to change, nobody undoes anything."""
+    assert not applied("web a\n").changed
+    for ask in (lambda: applied("web b\n"), lambda: converge.compare(wanted("web b\n")), lambda: applied_nothing()):
+        with pytest.raises(NodeError, match=r"^kube-proxy \(pid 7\) programs Services$"):
+            ask()
+    assert held(folder) == {"web": "a\n"}
+
+
+def applied_nothing() -> Result:
+    return converge.converge(files.of_nothing()).finish()
+
+
+@pytest.mark.usefixtures("proxy")
+def test_what_another_proxy_has_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All faults are told at once; where Sluice goes, what is another one's stays and is told."""
+    monkeypatch.setattr(LOOK, "leftovers", [Leftover("the table x", "IPv4")])
+    with pytest.raises(NodeError) as refused:
+        applied("web b\n")
+    assert [line.partition(" ")[0] for line in str(refused.value).split("; ")] == [
+        "a",
+        "sluice_takeover:",
+        "kube-proxy",
+    ]
+    assert applied_nothing().warnings == ("left by another Service proxy, and stays: the table x",)
+    assert held(folder) == {}
 
 
 ORDER: list[tuple[str, Phase]] = []
