@@ -57,9 +57,10 @@ def remove(*, check: bool = False, directory: str = "", origin: Origin = SOMEBOD
     A change that waits for its confirmation is not taken back any more. ``directory``: one whose files go as well, so
     that the node does not repair what they say. Raises NodeError where nothing may be removed; then they stay.
     """
-    asked = apply(files.of_nothing, check=True, origin=origin)
     if check:
-        return asked
+        return apply(files.of_nothing, check=True, origin=origin)
+    if directory:
+        converge.compare(files.of_nothing())  # before a file goes: may it be removed at all?
 
     def load() -> Wanted:
         if directory:

@@ -55,8 +55,9 @@ def running(*, by_port: bool) -> list[str]:
 
 def _listening() -> Iterator[str]:
     seen = set()
+    holders = sockets.holders(PORTS)
     for port in sorted(sockets.listening(PORTS)):
-        holder = sockets.holder(port)
+        holder = holders.get(port)
         if holder is None:
             yield f"a process that is not seen from here listens on port {port}, as a kube-proxy does: stop it first"
         elif holder.pid not in seen and not _is_sluice(holder.pid):

@@ -140,11 +140,7 @@ def nft_generation() -> int:
 def nft_tables(family: int) -> set[str]:
     """The names of nf_tables' tables of a family (``NFPROTO_…``), iptables-nft's among them. Raises OSError."""
     nft_msg_gettable, nfta_table_name = 0xA01, 1
-    header = struct.pack("=BBH", family, 0, 0)  # nfgenmsg
-    with netfilter() as link:
-        answers = list(ask(link, nft_msg_gettable, header, DUMP))
-    found = (dict(attributes(data, len(header)))[nfta_table_name] for data in answers if data[0] == family)
-    return {name.rstrip(b"\0").decode() for name in found}
+    return _nft_names(family, nft_msg_gettable, nfta_table_name)
 
 
 def nft_has_chain(family: int, table: str, chain: str) -> bool:
@@ -164,11 +160,16 @@ def nft_has_chain(family: int, table: str, chain: str) -> bool:
 def nft_tables_with_sets(family: int) -> set[str]:
     """The names of those tables of a family that have sets or maps, also such as have no name. Raises OSError."""
     nft_msg_getset, nfta_set_table = 0xA0A, 1
+    return _nft_names(family, nft_msg_getset, nfta_set_table)
+
+
+def _nft_names(family: int, message: int, name: int) -> set[str]:
+    """An attribute that is a name, of all that a dump of nf_tables has of a family. Raises OSError."""
     header = struct.pack("=BBH", family, 0, 0)  # nfgenmsg
     with netfilter() as link:
-        answers = list(ask(link, nft_msg_getset, header, DUMP))
-    found = (dict(attributes(data, len(header)))[nfta_set_table] for data in answers if data[0] == family)
-    return {name.rstrip(b"\0").decode() for name in found}
+        answers = list(ask(link, message, header, DUMP))
+    found = (dict(attributes(data, len(header)))[name] for data in answers if data[0] == family)
+    return {each.rstrip(b"\0").decode() for each in found}
 
 
 def attribute(kind: int, value: bytes) -> bytes:

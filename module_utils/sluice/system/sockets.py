@@ -45,11 +45,6 @@ def listening(ports: Collection[int]) -> set[int]:
     return {port for port, _inode in _listening() if port in ports}
 
 
-def holder(port: int) -> Holder | None:
-    """The process that listens on a port, as far as that can be seen from here."""
-    return holders([port]).get(port)
-
-
 def _listening() -> Iterator[tuple[int, str]]:
     """Ports that are listened on, and the inode of the socket (proc(5))."""
     for table in _TABLES:

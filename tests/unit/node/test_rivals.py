@@ -72,7 +72,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("listener")
 def test_by_their_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(tmp_path, "k3s-server") as pid:
-        monkeypatch.setattr(sockets, "holder", lambda port: sockets.Holder("k3s-server", pid))
+        monkeypatch.setattr(sockets, "holders", lambda ports: dict.fromkeys(ports, sockets.Holder("k3s-server", pid)))
         (line,) = rivals.running(by_port=True)
         assert rivals.running(by_port=False) == []
     assert line.startswith(f"k3s-server (pid {pid}) listens on port 10249, as a kube-proxy does, and programs Services")
@@ -81,13 +81,13 @@ def test_by_their_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("listener")
 def test_sluice_itself_is_no_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(tmp_path, "sluice", "health") as pid:
-        monkeypatch.setattr(sockets, "holder", lambda port: sockets.Holder("python3", pid))
+        monkeypatch.setattr(sockets, "holders", lambda ports: dict.fromkeys(ports, sockets.Holder("python3", pid)))
         assert rivals.running(by_port=True) == []
 
 
 @pytest.mark.usefixtures("listener")
 def test_who_is_not_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "holder", lambda port: None)
+    monkeypatch.setattr(sockets, "holders", lambda ports: {})
     assert [line.partition(":")[0] for line in rivals.running(by_port=True)] == [
         f"a process that is not seen from here listens on port {port}, as a kube-proxy does" for port in (10249, 10256)
     ]

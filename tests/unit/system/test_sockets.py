@@ -22,7 +22,7 @@ def test_who_listens(family: socket.AddressFamily, address: str) -> None:
             name = stream.read().strip()
         # Another one that has the same socket may have begun before this process, such as its parent.
         assert sockets.holders([port, 0]) == {port: sockets.Holder(name, os.getpid())}
-        assert str(sockets.holder(port)) == f"{name} (pid {os.getpid()})"
+        assert str(sockets.holders([port])[port]) == f"{name} (pid {os.getpid()})"
         assert sockets.listening([port, 0]) == {port}
 
 
