@@ -20,7 +20,7 @@ from ..system.threads import beside
 from ..system.tools import NodeError
 from . import difference, effective, files, flows, outage, pending, rivals, settling, state, takeover
 from .files import Wanted
-from .origin import SOMEBODY, Origin
+from .origin import ROLLBACK, SOMEBODY, TIMER, Origin
 from .result import Result
 from .state import Last, Programmed
 
@@ -76,7 +76,7 @@ def compare(wanted: Wanted, outages: Outages | None = None) -> Result:
     warnings += unheeded
     last = state.last()
     with _looking(wanted, last, check=True) as looks:
-        warnings += _permitted(wanted, looks)
+        warnings += _permitted(wanted, looks, SOMEBODY)
         return _result(looks, last, wanted, warnings)
 
 
@@ -105,7 +105,7 @@ def converge(wanted: Wanted, confirm: int = 0, *, origin: Origin = SOMEBODY, kee
             notes.append(state.set_generation_aside(last.generation))
         try:
             with _looking(wanted, last, check=False) as looks:
-                notes += (line for line in _permitted(wanted, looks) if line not in notes)
+                notes += (line for line in _permitted(wanted, looks, origin) if line not in notes)
                 changes, udp = _changes(looks), any(look.udp for look in looks.values())
                 before = _before(looks, wanted, last) if changes and (confirm or udp) else {}
                 if changes:
@@ -180,15 +180,16 @@ def _looking(wanted: Wanted, last: Last, *, check: bool) -> Iterator[Looks]:
         yield looks
 
 
-def _permitted(wanted: Wanted, looks: Looks) -> list[str]:
+def _permitted(wanted: Wanted, looks: Looks, origin: Origin) -> list[str]:
     """Warnings of what other Service proxies have left. Raises NodeError where they keep Sluice from this node.
 
     Who runs is only asked where something is going to change, or was left: else nobody undoes anything.
     """
     left = [leftover for look in looks.values() for leftover in look.leftovers]
     faults = takeover.faults(left, wanted.settings) if wanted.layers else []
-    # Where Sluice goes, what a kube-proxy has in its own name stays.
-    if (left and wanted.layers) or (_changes(looks) and not left):
+    # Where Sluice goes, what a kube-proxy has in its own name stays. What cuts a node off goes whoever runs.
+    is_back = origin.by in (ROLLBACK, TIMER)
+    if not is_back and ((left and wanted.layers) or (_changes(looks) and not left)):
         faults += rivals.running(by_port=bool(left))
     if faults:
         raise NodeError("; ".join(faults))

@@ -9,7 +9,7 @@ import pytest
 from folder_backend import contents, held, put_and_apply
 from places import comes_true, journal, runs
 
-from sluice.node import confirmation, pending, state
+from sluice.node import confirmation, pending, rivals, state
 from sluice.node.origin import Origin
 from sluice.system import linux, owned_files
 from sluice.system.tools import NodeError
@@ -93,6 +93,13 @@ def test_an_unconfirmed_change_is_taken_back(etc: Path, waits: pending.Pending) 
     assert note and note["reason"] == "somebody took it back before it was confirmed"
     assert comes_true(lambda: not runs(int(waits.timer.split()[0])))
     assert not confirmation.take_back(str(etc)).changed, "nothing waits"
+
+
+def test_it_is_taken_back_whoever_runs(etc: Path, waits: pending.Pending, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kube-proxy that somebody has started meanwhile keeps no node cut off."""
+    monkeypatch.setattr(rivals, "running", lambda *, by_port: ["kube-proxy (pid 7) programs Services"])
+    assert confirmation.take_back(str(etc)).changed
+    assert (held(), said(etc)) == ({"web": "a\n"}, "web a\n")
 
 
 def test_who_took_it_back(etc: Path, waits: pending.Pending, node_root: Path) -> None:
