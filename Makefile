@@ -54,11 +54,14 @@ lab-down: $(RUNTIME) ## remove the lab
 
 ##### Checks
 
-.PHONY: test unit page golden property kernel pytest compat molecule bench
+KERNEL := $(addprefix kernel-,apply packets health observe)
+
+.PHONY: test unit page golden property kernel $(KERNEL) pytest compat molecule bench
 # Side by side, as a virtual machine uses one of two processors.
 test: $(DEV) ## all checks; ends with the time of each, what was skipped and why, and which failed
 	$(BIN)/python tools/run_steps.py \
-		"$(LINTERS) sanity docs compat unit page golden property molecule-default molecule-nftables kernel" molecule-ipvs
+		"$(LINTERS) sanity docs compat unit page golden property molecule-default molecule-nftables" \
+		molecule-ipvs --then "$(KERNEL)"
 
 LINTERS := ruff format mypy yamllint shellcheck ansible-lint antsibull-docs fragments
 ruff           = ruff check .
@@ -82,6 +85,9 @@ sanity: $(DEV) ## ansible-test's sanity tests, on the tree that is released
 
 unit page golden property kernel: $(DEV) ## one part of the tests
 	pytest tests/$@
+
+$(KERNEL): kernel-%: $(DEV)
+	pytest tests/kernel/$*
 
 pytest: $(DEV) ## unit, page, golden, property and kernel tests in one run
 	pytest tests/unit tests/page tests/golden tests/property tests/kernel

@@ -1,13 +1,15 @@
-"""Run targets of make, and end with what they came to: run_steps.py LANE...
+"""Run targets of make, and end with what they came to: run_steps.py LANE... [--then TARGETS]
 
-A lane is a word of targets ("ruff mypy unit"), which run one after the other; lanes run side by side. All of them run,
-whether or not one fails. What a target said is kept as .cache/log/test/TARGET.log, and is printed where it failed. The
-last lines are the time of each target, what was skipped and why, and "steps: N passed, N failed". Exit 1: one failed or
-did not run.
+A lane is a word of targets ("ruff mypy unit"), which run one after the other; lanes run side by side, and each that is
+done goes on with the next of TARGETS. All of them run, whether or not one fails. What a target said is kept as
+.cache/log/test/TARGET.log, and is printed where it failed, its end where it was ended. The last lines are the time of
+each target, what was skipped and why, and "steps: N passed, N failed". Exit 1: one failed or did not run.
 """
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import pathlib
 import signal
 import subprocess
@@ -45,16 +47,17 @@ def run(target: str) -> tuple[Step, str]:
     return Step(target, done.returncode, time.monotonic() - began, tuple(dict.fromkeys(reasons))), said
 
 
-def main(lanes: list[list[str]]) -> int:
+def main(lanes: list[list[str]], shared: list[str]) -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     done: dict[str, Step] = {}
     ending, printing = threading.Event(), threading.Lock()
+    waiting = iter(shared)  # one for all lanes, so that each target is taken once
     # What runs is told as well: the signal is for all of the group. Nothing more is started then.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
 
     def drive(lane: list[str]) -> None:
-        for target in lane:
+        for target in itertools.chain(lane, waiting):
             if ending.is_set():
                 return
             step, said = run(target)
@@ -69,7 +72,7 @@ def main(lanes: list[list[str]]) -> int:
         thread.start()
     for thread in threads:
         thread.join()
-    targets = [target for lane in lanes for target in lane]
+    targets = [target for lane in [*lanes, shared] for target in lane]
     passed = sum(not step.code for step in done.values())
     print()
     for target in targets:
@@ -82,4 +85,8 @@ def main(lanes: list[list[str]]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([lane.split() for lane in sys.argv[1:]]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("lanes", nargs="+", type=str.split)
+    parser.add_argument("--then", default=[], type=str.split)
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.lanes, arguments.then))

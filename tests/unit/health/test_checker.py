@@ -1,4 +1,4 @@
-"""The loop, step by step, against real sockets. The whole process, by itself: tests/kernel/test_checker.py."""
+"""The loop, step by step, against real sockets. The whole process, by itself: tests/kernel/health/test_checker.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ICMP: what is sent, and that a node that may not ask says so. Echoes themselves: tests/kernel/test_checker.py."""
+"""ICMP: what is sent, and that a node that may not ask says so. Echoes: tests/kernel/health/test_checker.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expressions of nft's language, as nft -j lists them; tests/kernel/test_nft_text.py asks nft itself."""
+"""Expressions of nft's language, as nft -j lists them; tests/kernel/observe/test_nft_text.py asks nft itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements of nft's language, as nft -j lists them; tests/kernel/test_nft_text.py asks nft itself for many more."""
+"""Statements of nft's language, as nft -j lists them; tests/kernel/observe/test_nft_text.py asks nft for many more."""
 
 from __future__ import annotations
 

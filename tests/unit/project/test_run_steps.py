@@ -76,6 +76,14 @@ def test_lanes_run_side_by_side(folder: Path) -> None:
     assert steps(folder, "one", "two")[1][-1] == "steps: 2 passed, 0 failed"
 
 
+def test_a_lane_that_is_done_takes_of_what_is_for_all(folder: Path) -> None:
+    """Each lane takes one of the two, which wait for each other."""
+    code, said = steps(folder, "good", "skips", "--then", "one two")
+    assert code == 0
+    assert sorted(said[2:4]) == ["ok one", "ok two"]
+    assert said[5:9] == ["ok good", "ok skips", "ok one", "ok two"]
+
+
 def test_who_ends_it_is_told_what_did_not_run(folder: Path) -> None:
     """As a CI does when its time is over, and whoever presses Ctrl-C."""
     with start(folder, "good long bad") as process:

@@ -1,6 +1,6 @@
 """What ``trace`` says of IPVS is what a kernel does that holds it: each recorded case of a kube-proxy, and catalogues.
 
-As ``tests/kernel/test_trace_recorded.py`` and ``test_trace.py`` do it for rules alone. The stage is on the load
+As ``tests/kernel/observe/test_trace_recorded.py`` and ``test_trace.py`` do it for rules alone. The stage is on the load
 balancer, in namespaces of its own; what it is asked for and what that means is decided here.
 SLUICE_TRACE_RECORDED=all takes each case, SLUICE_TRACE says how many catalogues per family, SLUICE_TRACE_SEED repeats
 them.

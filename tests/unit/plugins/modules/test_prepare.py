@@ -53,7 +53,7 @@ def test_all_of_it_is_taken_away(run: Any, node_root: Path) -> None:
 
 
 def test_health_is_switched_on_and_off(run: Any, node_root: Path, monkeypatch: Any) -> None:
-    """Processes would be this machine's; those of a node are tested in tests/kernel/test_health_processes.py."""
+    """Processes would be this machine's; those of a node are tested in tests/kernel/health/test_health_processes.py."""
     running = node_root / "running"
     monkeypatch.setattr(processes, "differ", lambda wanted: wanted != running.exists())
     monkeypatch.setattr(processes, "start", running.touch)

@@ -16,10 +16,10 @@ from typing import Any
 
 import kube_proxy_tables
 import pytest
+import random_catalogues
 import support
 from crossing import CLIENTS, NODE, PODS
 from support import in_a_namespace
-from test_differential import _pod, _requests, _service, _settings
 
 from sluice import addresses, render
 from sluice.addresses import FAMILIES, IPV4, IPV6
@@ -53,15 +53,15 @@ def _outcomes(held: Snapshot, packet: Packet) -> set[tuple[Any, ...]]:
 def test_flat_tables(family: str, number: int) -> None:
     print(f"test_nft_text.py: seed {SEED}", flush=True)
     source = random.Random(f"{SEED} {family} {number}")
-    settings = _settings(source, family)
-    services = [_service(source, family, index) for index in range(1, 30)]
-    catalogue = support.catalogue(*itertools.chain(*services), _pod(source, family))
+    settings = random_catalogues.settings(source, family)
+    services = random_catalogues.services(source, family, 30)
+    catalogue = support.catalogue(*itertools.chain(*services), random_catalogues.pod(source, family))
     ours = BACKEND.render(render.views(catalogue, settings), settings, Memo())[FILE]
     text, listed = _held(ours)
     own = [*NODE[IPV4], *NODE[IPV6]]
     known, read, file = (snapshot([("dump", each)], own) for each in (listed, text, ours))
     found = set()
-    for request in _requests(catalogue, family):
+    for request in random_catalogues.requests(catalogue, family):
         sources = {"node": NODE[family][0], "pod1": PODS[family][0], "pod2": PODS[family][1]}
         client = request.source or sources.get(request.host, CLIENTS[family][0])
         packet = Packet(request.address, request.port, request.protocol, client)

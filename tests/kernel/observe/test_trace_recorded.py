@@ -24,7 +24,7 @@ from sluice import addresses
 from sluice.addresses import FAMILIES, IPV4, IPV6
 from sluice.observe.snapshot import snapshot
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = sorted(path for release in ("1.20", "1.36") for path in GOLDEN.glob(f"{release}/iptables/*.rules*"))
 
 CLIENTS = {IPV4: ("198.18.7.7", "203.0.113.77", "192.0.2.1"), IPV6: ("2001:db8::7",)}

@@ -18,7 +18,7 @@ from sluice.addresses import IPV4, IPV6
 from sluice.backends.iptables import text as ruleset
 from sluice.backends.iptables.kernel import VARIANTS
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 WEB = cases.Service(1)
 BOTH = [IPV4, IPV6]
 LEFT = (*VARIANTS, "nftables", "ipvs")

@@ -22,7 +22,7 @@ from sluice.backends.ipvs.text import VirtualAddress
 from sluice.node import apply, confirmation, files, state
 from sluice.system import linux
 
-RECORDED = Path(__file__).with_name("recorded")
+RECORDED = Path(__file__).parents[1] / "recorded"
 SERVICES = [cases.Service(1, node_port=30001), cases.Service(2, protocol="UDP")]
 BOTH = ["IPv4", "IPv6"]
 

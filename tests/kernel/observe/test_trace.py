@@ -21,11 +21,12 @@ import crossing
 import hosts
 import probes
 import pytest
+import random_catalogues
 import support
 from crossing import CROWD, DROPPED, GATEWAY, NODE, PODS, PORT, REFUSED, Answers, Crossing, Request
 from predictions import P_MINIMUM, Oracle, Prediction, agree, samples
 from probes import Probe
-from test_differential import OF_STICKY, SERVICES, TIMES, _pod, _requests, _service, _settings
+from random_catalogues import OF_STICKY, TIMES
 
 from sluice import addresses, chance, render
 from sluice.addresses import FAMILIES, IPV4
@@ -67,16 +68,16 @@ def network(needs_root: None) -> Iterator[Crossing]:
 def test_what_is_predicted_is_what_becomes(family: str, number: int, plane: str, network: Crossing) -> None:
     print(f"test_trace.py: seed {SEED}", flush=True)
     source = random.Random(f"{SEED} {family} {number}")
-    settings = _settings(source, family)
+    settings = random_catalogues.settings(source, family)
     settings = settings._replace(compat=plane.split()[0] if plane != "nftables" else settings.compat)
-    services = [_service(source, family, index) for index in range(1, SERVICES + 1)]
-    pod = _pod(source, family)
+    services = random_catalogues.services(source, family)
+    pod = random_catalogues.pod(source, family)
     hashed = _annotate(source, services, family) if plane == "nftables" else set()
     catalogue = support.catalogue(*itertools.chain(*services), pod)
     owners = _owners(catalogue)
     requests = [
         each._replace(times=OF_STICKY) if _owner(owners, each) in hashed else each
-        for each in _requests(catalogue, family)
+        for each in random_catalogues.requests(catalogue, family)
     ]
     unload = _load(network, plane, catalogue, settings, family)
     try:

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterable, Mapping
 
 import cases
-import hosts
 import load
 import pytest
 import support
+from watched import answers, held
 
 from sluice.catalogue import compiled
 from sluice.node import files
@@ -30,22 +30,6 @@ def served(network: load.Network, plane: str) -> load.Network:
     network.serve([WEB, DNS, ALONE])
     network.node.apply(contents(plane, [WEB, DNS, ALONE]))
     return network
-
-
-def held(node: hosts.Node, plane: str) -> list[str]:
-    """What the kernel holds; of our table without the order in which its chains came, and the note of that order."""
-    lines = node.save(plane).splitlines()
-    return sorted(line for line in lines if ' comment "' not in line or "/" in line) if plane == "nftables" else lines
-
-
-def answers(network: load.Network, service: cases.Service, times: int = 40) -> set[str]:
-    """Who answers; with the first that nobody answers it ends."""
-    found: set[str] = set()
-    for each in range(times):
-        found.add(network.ask(service.address, 80, service.protocol, source_port=20000 + each).split()[0])
-        if "timeout" in found:
-            break
-    return found
 
 
 def test_a_drained_endpoint_gets_no_new_connections(served: load.Network, plane: str) -> None:

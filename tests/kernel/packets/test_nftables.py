@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import cases
 import hosts
 import load
 import pytest
+from nftables_layer import FIRST, SETTINGS, Brought, bring
 from support import node as settings_of
 
 from sluice import render
 from sluice.addresses import IPV4, IPV6
-from sluice.backends.interface import Amount, Files, KernelChanged, Leftover, Memo, Memory, Phase
+from sluice.backends.interface import Files, KernelChanged, Leftover, Memo, Memory, Phase
 from sluice.backends.nftables import kernel, layer, netlink, obstacles, text
 from sluice.backends.nftables.backend import BACKEND
 from sluice.backends.nftables.elements import Elements
@@ -23,19 +24,6 @@ from sluice.backends.nftables.layer import LAYER
 from sluice.catalogue import compiled
 from sluice.catalogue.model import Catalogue
 from sluice.node import installation
-
-
-class Brought(NamedTuple):
-    """What an apply of this layer alone did, and what it keeps for the next."""
-
-    things: tuple[str, ...]
-    amount: Amount
-    files: Files
-    memory: Memory
-
-
-SETTINGS = {"takeover": False}
-FIRST = Brought((), Amount(), {}, Memory())
 
 
 def rendered(*services: cases.Service, **variables: Any) -> dict[str, str]:
@@ -47,15 +35,6 @@ def catalogue(*services: cases.Service) -> Catalogue:
     import support
 
     return support.catalogue(*(entry for service in services for entry in service.objects(both=True)))
-
-
-def bring(wanted: Files, before: Brought = FIRST, settings: Mapping[str, Any] = SETTINGS) -> Brought:
-    """Bring the kernel to ``wanted``, as apply does."""
-    with LAYER.look(wanted, before.files, before.memory, settings, check=False) as look:
-        things = tuple(f"{change.verb} {change.thing}" for change in look.changes)
-        for phase in Phase:
-            look.send(phase)
-        return Brought(things, look.amount, wanted, look.memory())
 
 
 def differs(wanted: Files, before: Brought = FIRST) -> tuple[str, ...]:

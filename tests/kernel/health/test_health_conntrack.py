@@ -8,7 +8,7 @@ import re
 import hosts
 import load
 import pytest
-from test_health import ALL, OTHER, WEB, A, Watched, contents
+from watched import ALL, OTHER, WEB, A, Watched, contents
 
 from sluice import notrack
 from sluice.node import outage

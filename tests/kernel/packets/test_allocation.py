@@ -15,7 +15,7 @@ from sluice.addresses import IPV4, IPV6
 from sluice.catalogue import allocations_file, sources
 from sluice.pools import Pool
 
-MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 NODE = {"ip_families": [IPV4, IPV6]}
 HOST = {"name": "pods", "labels": {"app": "eureka-server"}, "endpoint_ip": [cases.PODS[0], cases.mapped(cases.PODS[0])]}
 POOL = {"name": "public", "addresses": ["203.0.113.0/28", "2001:db8:7::/120"]}
