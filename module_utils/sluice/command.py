@@ -18,8 +18,8 @@ from .manual import usage
 from .node import files
 from .system.tools import NodeError
 
-SHORTEST, LONGEST = 0.1, 3600.0
-"""Seconds between two looks of ``sluice top``."""
+SHORTEST, USUAL, LONGEST = 0.1, 2.0, 3600.0
+"""Seconds between two looks of ``sluice top``. IPVS adds up every two what each processor has counted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -192,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--once", action="store_true", help=once_help)
     with_json(top)
     interval_help = "between two looks at what the kernel counts (default: %(default)s)"
-    top.add_argument("--interval", type=_interval, default=1.0, metavar="SECONDS", help=interval_help)
+    top.add_argument("--interval", type=_interval, default=USUAL, metavar="SECONDS", help=interval_help)
     with_folder(top)
 
     health = command("health", node_reports.health, "say which endpoints answer, as this node's checks find")

@@ -48,9 +48,9 @@ class Task:
         self._reader, writer = os.pipe()
         with _children_in(host.pid):
             self.pid = os.fork()
-        if not self.pid:
-            os.close(self._reader)
-            _run_in(host.pid, function, writer)
+            if not self.pid:
+                os.close(self._reader)
+                _run_in(host.pid, function, writer)
         os.close(writer)
 
     def kill(self, *, group: bool = False) -> None:
@@ -241,15 +241,13 @@ class Node(Host):
 
 @contextlib.contextmanager
 def _children_in(pid: int) -> Iterator[None]:
-    """Children that are forked here are born into the PID namespace of ``pid``."""
+    """Children that are forked here are born into the PID namespace of ``pid``, and do not leave this context."""
     with open(f"/proc/{pid}/ns/pid", "rb") as theirs, open("/proc/self/ns/pid", "rb") as ours:
         namespaces.setns(theirs.fileno(), namespaces.CLONE_NEWPID)
-        forker = os.getpid()
         try:
             yield
         finally:
-            if os.getpid() == forker:
-                namespaces.setns(ours.fileno(), namespaces.CLONE_NEWPID)
+            namespaces.setns(ours.fileno(), namespaces.CLONE_NEWPID)
 
 
 def _run_in(pid: int, function: Callable[[], Any], writer: int) -> NoReturn:

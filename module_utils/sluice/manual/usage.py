@@ -111,7 +111,7 @@ USAGES = {
         (
             ("sluice top", "which Services and endpoints are busy, until q is pressed"),
             ("sluice top --once --interval 10", "what went through in ten seconds"),
-            ("sluice top --once --json", "for a program: the difference of two looks, a second apart"),
+            ("sluice top --once --json", "for a program: the difference of two looks, two seconds apart"),
         ),
         {0: "it is printed", 1: "the node's catalogue is damaged", 2: "it could not be read: stderr says why"},
     ),

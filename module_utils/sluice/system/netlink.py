@@ -50,8 +50,10 @@ def connect(protocol: int) -> socket.socket:
     return link
 
 
-_idle: dict[int, list[socket.socket]] = {}
-"""By process: a child has none of its parent's."""
+_idle: list[socket.socket] = []
+
+# A child has none of its parent's: both would read answers, and the child may be in another network namespace.
+os.register_at_fork(after_in_child=_idle.clear)
 
 
 @contextlib.contextmanager
@@ -60,15 +62,14 @@ def netfilter() -> Iterator[socket.socket]:
 
     To close one waits until the kernel has freed what a transaction of nf_tables took away: 8 to 15 ms. Raises OSError.
     """
-    idle = _idle.setdefault(os.getpid(), [])
-    link = idle.pop() if idle else connect(NETFILTER)
+    link = _idle.pop() if _idle else connect(NETFILTER)
     is_sound = False
     try:
         yield link
         is_sound = True
     finally:
         if is_sound:
-            idle.append(link)
+            _idle.append(link)
         else:
             link.close()  # answers may be left in it
 

@@ -19,6 +19,9 @@ from sluice.backends.iptables import kernel as iptables_kernel
 from sluice.node import installation
 from sluice.node.preparation import MODULES_FILE, NETWORK_MANAGER_FILE, NETWORKD_FILE, SYSCTL_FILE
 
+LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
+"""The number of the last process that was born in the writer's PID namespace; the next has the one after."""
+
 LISTED = "find /etc /usr/local -name '*sluice*'; find /var/lib -maxdepth 1 -name '*sluice*'"
 
 
@@ -74,3 +77,19 @@ def test_hosts_end_with_tests_that_are_killed() -> None:
     hosts.wait_for(lambda: not Path(f"/proc/{left}/ns/net").exists(), "the host is still there")
     for descriptor in (reader, writer):
         os.close(descriptor)
+
+
+def test_a_process_may_have_the_number_of_this_one(node: hosts.Node) -> None:
+    """Hosts have PID namespaces: sooner or later a task is born with the number that its forker has outside."""
+    own = os.getpid()
+
+    def be_next() -> None:
+        namespaces.mount("none", "/proc/sys", flags=namespaces.MS_BIND | namespaces.MS_REMOUNT)
+        LAST_PID.write_text(str(own - 1), encoding="ascii")
+
+    if not LAST_PID.exists():
+        pytest.skip("NOT TESTED: this kernel does not let a process choose the next one's number")
+    node.call(be_next)
+    assert node.call(os.getpid) == own
+    assert os.getpid() == own
+    assert node.call(os.getpid) == own + 1

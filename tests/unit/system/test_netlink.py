@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -56,6 +58,24 @@ def test_a_socket_is_kept_for_the_next() -> None:
     assert spoilt.fileno() == -1, "answers may be left in it"
     with netlink.netfilter() as sound:
         assert sound.fileno() != -1
+
+
+def test_a_child_has_none_of_its_parents_sockets() -> None:
+    """Also one in another PID namespace, which may have its parent's number there."""
+    with netlink.netfilter() as link:
+        pass
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException), netlink.netfilter() as own:
+            os.write(writer, b"the same" if own is link else b"another")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 100) == b"another"
+    os.close(reader)
+    os.close(writer)
+    with netlink.netfilter() as again:
+        assert again is link
 
 
 def test_a_dump_has_many_messages_and_an_end(pair: Pair) -> None:
