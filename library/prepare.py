@@ -160,13 +160,15 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
+    lines = [*(f"module {name}: loaded" for name in prepared.loaded), *installed.lines()]
+    told = [{"prepared": "".join(f"{line}\n" for line in lines)}] if lines else []
     for warning in prepared.warnings:
         module.warn(warning)
     module.exit_json(
         changed=prepared.changed or bool(installed),
         loaded=prepared.loaded,
         version=sluice.__version__,
-        diff=prepared.diff,
+        diff=[*prepared.diff, *told],
     )
 
 

@@ -45,7 +45,7 @@ class Change(NamedTuple):
     """What an installation would write: files, and links of units (by path, whether they should be there).
 
     ``anew``: others may have put code among what is installed, so that all of it goes first. ``idle``: what should run
-    all the time was stopped by hand, or the other way round. ``user``: whether the checker's user is made (True) or
+    all the time and was stopped by hand, or the other way round. ``user``: whether the checker's user is made (True) or
     removed. ``processes``: whether those of health should run without systemd; None where it sees to them.
     """
 
@@ -53,12 +53,22 @@ class Change(NamedTuple):
     links: dict[str, bool]
     units: dict[str, str | None]
     anew: bool = False
-    idle: bool = False
+    idle: tuple[str, ...] = ()
     user: bool | None = None
     processes: bool | None = None
 
     def __bool__(self) -> bool:
         return bool(self.files or self.links or self.idle or self.user is not None)
+
+    def lines(self) -> list[str]:
+        """What it does, a line for each thing; for the modules of the engine one, as there are hundreds."""
+        engine = [path for path in self.files if path.startswith(f"{LIBRARY}/")]
+        others = {path: text for path, text in self.files.items() if path not in engine}
+        found = [f"{LIBRARY}: {len(engine)} files"] if engine else []
+        found += [f"{path}: {'removed' if text is None else 'written'}" for path, text in others.items()]
+        found += [f"{path}: {'linked' if should else 'removed'}" for path, should in self.links.items()]
+        found += [f"user {privileges.USER}: {'made' if self.user else 'removed'}"] if self.user is not None else []
+        return found + [f"{each}: {'ended' if self.processes is False else 'started'}" for each in self.idle]
 
 
 def change(
@@ -94,8 +104,8 @@ def change(
     if present and not os.access(COMMAND, os.X_OK):
         files[COMMAND] = engine[COMMAND]
     links = units.links(wanted_units) if systemd else {}
-    idle = not (files or links) and (units.is_idle(wanted_units) if systemd else processes.differ(health))
-    return Change(files, links, wanted_units, anew, idle, user, None if systemd else health)
+    idle = () if files or links else units.stopped(wanted_units) if systemd else processes.differing(health)
+    return Change(files, links, wanted_units, anew, tuple(idle), user, None if systemd else health)
 
 
 def _user(*, health: bool, present: bool) -> bool | None:

@@ -26,9 +26,9 @@ _SECONDS = 10.0
 """For which what is to end may finish what it does."""
 
 
-def differ(wanted: bool) -> bool:
-    """Whether one of the loops does not run and is ``wanted``, or something of them runs and is not."""
-    return bool(_missing()) if wanted else any(_members(part) for part in PARTS)
+def differing(wanted: bool) -> list[str]:
+    """The parts whose loop does not run and is ``wanted``, or of which something runs and is not."""
+    return _missing() if wanted else [part for part in PARTS if _members(part)]
 
 
 def _missing() -> list[str]:

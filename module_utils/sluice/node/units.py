@@ -196,12 +196,13 @@ def links(wanted: dict[str, str | None]) -> dict[str, bool]:
     return found
 
 
-def is_idle(wanted: Mapping[str, str | None]) -> bool:
-    """Whether what should run all the time does not, as somebody has stopped it: a timer, processes."""
+def stopped(wanted: Mapping[str, str | None]) -> list[str]:
+    """What should run all the time and does not, as somebody has stopped it: timers, processes."""
     should = _lasting(wanted)
     if not should or not tools.find("systemctl"):
-        return False
-    return not _STOPPED.isdisjoint(tools.run(["systemctl", "is-active", *should]).stdout.split())
+        return []
+    states = tools.run(["systemctl", "is-active", *should]).stdout.split()
+    return [unit for unit, state in zip(should, states) if state in _STOPPED]
 
 
 _STOPPED = frozenset({"inactive", "failed", "unknown"})

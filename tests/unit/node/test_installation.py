@@ -147,12 +147,12 @@ def test_a_command_that_cannot_be_run_is_put_right(node_root: Path) -> None:
 
 def test_a_timer_that_was_stopped_starts_again(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(units, "is_idle", lambda _wanted: True)
+    monkeypatch.setattr(units, "stopped", lambda _wanted: ["sluice-repair.timer"])
     monkeypatch.setattr(units, "_systemctl", lambda *words: asked.append(words))
     install(systemd=True, repair_seconds=30)
     asked.clear()
     found = install(systemd=True, repair_seconds=30)
-    assert (bool(found), found.files, asked[-1]) == (True, {}, ("start", "sluice-repair.timer"))
+    assert (found.lines(), asked[-1]) == (["sluice-repair.timer: started"], ("start", "sluice-repair.timer"))
 
 
 def test_units_are_for_systemd(node_root: Path) -> None:
@@ -228,7 +228,7 @@ def test_without_systemd_health_is_two_processes(programs: Path, monkeypatch: py
     script(programs / "useradd", "exit 0")
     done: list[str] = []
     running = False
-    monkeypatch.setattr(installation.processes, "differ", lambda wanted: wanted != running)
+    monkeypatch.setattr(installation.processes, "differing", lambda wanted: ["check"] if wanted != running else [])
     monkeypatch.setattr(installation.processes, "start", lambda: done.append("start"))
     monkeypatch.setattr(installation.processes, "end", lambda: done.append("end"))
     install(health=True)
@@ -237,7 +237,7 @@ def test_without_systemd_health_is_two_processes(programs: Path, monkeypatch: py
     assert not install(health=True)
     running = False
     done.clear()
-    assert install(health=True).idle
+    assert install(health=True).lines() == ["check: started"]
     assert done == ["start"]
     running = True
     done.clear()
@@ -246,7 +246,7 @@ def test_without_systemd_health_is_two_processes(programs: Path, monkeypatch: py
     assert done == ["end", "start"], "who asks is somebody else now"
     monkeypatch.setattr(users, "may_make", lambda: False)
     done.clear()
-    assert install().idle
+    assert install().lines() == ["check: ended"]
     assert install(present=False)
     assert done == ["end", "end"]
 

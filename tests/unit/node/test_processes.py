@@ -34,19 +34,19 @@ def pid_of(path: Path, part: str) -> int:
 
 
 def test_both_are_started_once_and_ended(calls: Path) -> None:
-    assert (processes.differ(wanted=True), processes.differ(wanted=False)) == (True, False)
+    assert (bool(processes.differing(wanted=True)), bool(processes.differing(wanted=False))) == (True, False)
     processes.start()
     assert comes_true(
         lambda: [words[1:] for words in called(calls)] == [["health", "--check"], ["health", "--supervise"]]
     )
-    assert (processes.differ(wanted=True), processes.differ(wanted=False)) == (False, True)
+    assert (bool(processes.differing(wanted=True)), bool(processes.differing(wanted=False))) == (False, True)
     pids = [pid_of(calls, part) for part in processes.PARTS]
     assert len({os.getsid(pid) for pid in pids} - {os.getsid(0)}) == 2, "they outlive who started them"
     processes.start()
     processes.end()
     assert not any(map(runs, pids))
     assert len(called(calls)) == 2
-    assert (processes.differ(wanted=True), processes.differ(wanted=False)) == (True, False)
+    assert (bool(processes.differing(wanted=True)), bool(processes.differing(wanted=False))) == (True, False)
     assert not list(Path(processes.FOLDER).iterdir())
 
 
@@ -58,7 +58,7 @@ def test_one_that_is_killed_is_started_again(part: str, calls: Path) -> None:
     os.kill(before, signal.SIGKILL)
     assert comes_true(lambda: len(called(calls)) == 3)
     assert pid_of(calls, part) != before
-    assert not processes.differ(wanted=True)
+    assert not processes.differing(wanted=True)
 
 
 @pytest.mark.parametrize("part", processes.PARTS)
@@ -67,12 +67,12 @@ def test_a_loop_that_is_killed_leaves_no_second_one(part: str, calls: Path) -> N
     assert comes_true(lambda: len(called(calls)) == 2)
     old = pid_of(calls, part)
     os.kill(os.getsid(old), signal.SIGKILL)
-    assert comes_true(lambda: processes.differ(wanted=True))
+    assert comes_true(lambda: processes.differing(wanted=True))
     assert runs(old)
     processes.start()
     assert not runs(old)
     assert comes_true(lambda: len(called(calls)) == 3)
-    assert not processes.differ(wanted=True)
+    assert not processes.differing(wanted=True)
 
 
 def test_one_that_does_not_end_is_killed(node_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_they_end_with_the_command(calls: Path) -> None:
     os.unlink(processes.COMMAND)
     for part in processes.PARTS:
         os.kill(pid_of(calls, part), signal.SIGKILL)
-    assert comes_true(lambda: not processes.differ(wanted=False))
+    assert comes_true(lambda: not processes.differing(wanted=False))
 
 
 @pytest.mark.parametrize("noted", ["{own} 1", "4194305 1", "", "nobody", "{own}"])
@@ -100,7 +100,7 @@ def test_somebody_else_s_process_is_left_alone(noted: str, node_root: Path) -> N
     own = os.getsid(0)
     for part in processes.PARTS:
         Path(processes.FOLDER, f"{part}.pid").write_text(noted.format(own=own, start=linux.start_time(own)))
-    assert not processes.differ(wanted=False)
+    assert not processes.differing(wanted=False)
     processes.end()
 
 

@@ -174,26 +174,26 @@ def test_systemd_is_told(programs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "idle"),
+    ("said", "stopped"),
     [
-        ("active active active", False),
-        ("inactive active active", True),
-        ("active failed active", True),
+        ("active active active", []),
+        ("inactive active active", ["sluice-repair.timer"]),
+        ("active failed inactive", ["sluice-health.service", "sluice-health-checker.service"]),
         # systemd is about to start it again.
-        ("active activating active", False),
-        ("", False),
+        ("active activating active", []),
+        ("", []),
     ],
 )
-def test_what_somebody_has_stopped(said: str, idle: bool, programs: Path) -> None:
+def test_what_somebody_has_stopped(said: str, stopped: list[str], programs: Path) -> None:
     should = "sluice-repair.timer sluice-health.service sluice-health-checker.service"
     script(programs / "systemctl", f'[ "$*" = "is-active {should}" ] && printf "%s\\n" {said}; exit 3')
-    assert units.is_idle(units.contents(30, checker="nobody")) is idle
+    assert units.stopped(units.contents(30, checker="nobody")) == stopped
 
 
-def test_what_should_not_run_is_not_idle(programs: Path) -> None:
+def test_what_should_not_run_is_not_stopped(programs: Path) -> None:
     script(programs / "systemctl", "echo inactive; exit 3")
-    assert units.is_idle(units.contents(30))
-    assert not units.is_idle(units.contents(0))
+    assert units.stopped(units.contents(30))
+    assert not units.stopped(units.contents(0))
 
 
 def test_what_goes_is_stopped_while_its_file_is_there(programs: Path) -> None:

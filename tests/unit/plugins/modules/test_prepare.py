@@ -26,6 +26,9 @@ def test_a_node_is_prepared_once(run: Any, node_root: Path) -> None:
     assert (predicted["changed"], files(node_root)) == (True, [])
     done = run("prepare", **WANTED)
     assert (done["changed"], done["diff"], done["version"]) == (True, predicted["diff"], sluice.__version__)
+    written = done["diff"][-1]["prepared"].splitlines()
+    assert written[0].startswith(f"{installation.LIBRARY}: ")
+    assert f"{units.COMMAND}: written" in written
     assert Path(preparation.SYSCTL_FILE).read_text().endswith("\nkernel.ostype = Linux\n")
     printed = subprocess.run([units.COMMAND, "--version"], env={}, capture_output=True, text=True, check=True).stdout
     assert printed == f"sluice {sluice.__version__}\n"
@@ -55,7 +58,7 @@ def test_all_of_it_is_taken_away(run: Any, node_root: Path) -> None:
 def test_health_is_switched_on_and_off(run: Any, node_root: Path, monkeypatch: Any) -> None:
     """Processes would be this machine's; those of a node are tested in tests/kernel/health/test_health_processes.py."""
     running = node_root / "running"
-    monkeypatch.setattr(processes, "differ", lambda wanted: wanted != running.exists())
+    monkeypatch.setattr(processes, "differing", lambda wanted: ["check"] if wanted != running.exists() else [])
     monkeypatch.setattr(processes, "start", running.touch)
     monkeypatch.setattr(processes, "end", lambda: running.unlink(missing_ok=True))
     for health in (True, False):
