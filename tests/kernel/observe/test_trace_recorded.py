@@ -10,13 +10,14 @@ from __future__ import annotations
 import collections
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import kube_proxy_tables
 import predictions
 import probes
 import pytest
+from asked_places import PLACES, Place, asked
 from predictions import Oracle, agree
 from probes import NODE, Probe, Stage
 
@@ -27,21 +28,9 @@ from sluice.observe.snapshot import snapshot
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = sorted(path for release in ("1.20", "1.36") for path in GOLDEN.glob(f"{release}/iptables/*.rules*"))
 
-CLIENTS = {IPV4: ("198.18.7.7", "203.0.113.77", "192.0.2.1"), IPV6: ("2001:db8::7",)}
-"""The latter two are in the source ranges of the cases."""
-
-POD = {IPV4: "10.244.9.9", IPV6: "fd00:244:9::9"}
-NOBODYS = {IPV4: ("10.96.77.77", "203.0.113.250"), IPV6: ("fd00:96::77", "2001:db8:9::9")}
-PLACES = 12
-"""Of more, some are taken: the large case has hundreds that are alike."""
-
-OTHER = {"tcp": "udp", "udp": "tcp", "sctp": "tcp"}
 _PLACE = re.compile(r"-d (\S+?)(?:/32|/128)? -p (tcp|udp) .*--dport (\d+)")
 _NODE_PORT = re.compile(r"-A KUBE-NODEPORTS .*-p (tcp|udp) .*--dport (\d+)")
 _ENDPOINT = re.compile(r"--to-destination (\S+)")
-
-Place = tuple[str, int, str]
-"""Address (empty: the node's), port and protocol."""
 
 
 OF_NFTABLES: list[Place] = [
@@ -147,20 +136,3 @@ def places(text: str) -> set[Place]:
     found = {(address, int(port), protocol) for address, protocol, port in _PLACE.findall(text)}
     found |= {("", int(port), protocol) for protocol, port in _NODE_PORT.findall(text)}
     return set(sorted(found)[:: len(found) // PLACES + 1])
-
-
-def asked(known: Iterable[Place], ends: Iterable[str], family: str) -> Iterator[Probe]:
-    """Packets to these places and beside them."""
-    askers = [("client", each) for each in CLIENTS[family]]
-    askers += [("pods", each) for each in (*ends, POD[family])]
-    askers += [("node", each) for each in NODE[family]]
-    ways = {(address, 8080, "tcp") for address in NOBODYS[family]} | {(own, 22, "tcp") for own in NODE[family]}
-    for address, port, protocol in known:
-        for where in [address] if address else NODE[family]:
-            ways |= {(where, port, protocol), (where, port, OTHER[protocol]), (where, port + 1, protocol)}
-        # What leaves ::1 does leave the node; only its answer is dropped, which conntrack says nothing of.
-        if not address and family == IPV4:
-            yield Probe("node", "127.0.0.1", protocol, "127.0.0.1", port)
-    for address, port, protocol in sorted(ways):
-        for host, source in askers:
-            yield Probe(host, source, protocol, address, port)

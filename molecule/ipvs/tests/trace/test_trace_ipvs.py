@@ -19,13 +19,13 @@ import typing
 import crossing
 import predictions
 import pytest
+import random_catalogues
 import support
+from asked_places import PLACES, Place, asked
 from conftest import SKIPPED, STATE
 from predictions import Oracle
 from probes import NODE, Probe
 from remote_stage import ROOT, RemoteStage, remote_stage
-from test_differential import SERVICES, _pod, _requests, _service, _settings
-from test_trace_recorded import PLACES, Place, asked
 
 from sluice import addresses
 from sluice.addresses import FAMILIES, IPV4, IPV6
@@ -133,13 +133,13 @@ def test_catalogues(family: str, number: int, stage: RemoteStage) -> None:
     """Random ones, as Sluice's own backend has them, traced from what the kernel's tools print of them."""
     print(f"test_trace_ipvs.py: seed {SEED}", flush=True)
     source = random.Random(f"{SEED} {family} {number}")
-    settings = _settings(source, family)._replace(
+    settings = random_catalogues.settings(source, family)._replace(
         backend="ipvs", compat=source.choice(["1.18", "1.20", "1.36"]), ipvs_guard=source.random() < 0.5
     )
-    services = [_service(source, family, index) for index in range(1, SERVICES + 1)]
+    services = random_catalogues.services(source, family)
     for service, _slice in services:
         service["metadata"]["annotations"] = _annotations(source, family)
-    catalogue = support.catalogue(*itertools.chain(*services), _pod(source, family))
+    catalogue = support.catalogue(*itertools.chain(*services), random_catalogues.pod(source, family))
     files = support.rendered(catalogue, settings)
     loaded = Recorded(
         source.choice(["nft", "legacy"]),
@@ -183,7 +183,7 @@ def _annotations(source: random.Random, family: str) -> dict[str, str]:
 
 def _of_catalogue(catalogue: Catalogue, held: Snapshot, family: str) -> typing.Iterator[Probe]:
     own = crossing.NODE[family][0]
-    for each in _requests(catalogue, family):
+    for each in random_catalogues.requests(catalogue, family):
         if each.host == "node":
             source = each.address if addresses.is_loopback(each.address) else own
             if source != "::1":  # conntrack says nothing of answers to there, which are what is dropped
