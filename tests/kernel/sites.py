@@ -114,6 +114,15 @@ class Site:
         return ran.output
 
     @contextlib.contextmanager
+    def up(self) -> Iterator[None]:
+        """Its nodes run meanwhile."""
+        self.lab("up")
+        try:
+            yield
+        finally:
+            self.lab("down")
+
+    @contextlib.contextmanager
     def recording(self) -> Iterator[Callable[[], list[str]]]:
         """What the node's syslog gets meanwhile: a function that gives the messages up to now."""
         source = RECORDER.read_text()

@@ -24,6 +24,7 @@ ALL = (WEB, ALONE, OTHER)
 def contents(
     plane: str, *services: cases.Service, pods: Sequence[dict[str, Any]] = (), **variables: Any
 ) -> Mapping[str, str]:
+    """A node's files; it checks endpoints quickly unless ``variables`` say something else."""
     objects = [each for service in services for each in service.objects(both=False)]
     found = support.catalogue(*objects, *pods)
     health = {"health": True, "health_check": QUICK, **variables}

@@ -62,9 +62,9 @@ class Change(NamedTuple):
 
     def lines(self) -> list[str]:
         """What it does, a line for each thing; for the modules of the engine one, as there are hundreds."""
-        engine = [path for path in self.files if path.startswith(f"{LIBRARY}/")]
-        others = {path: text for path, text in self.files.items() if path not in engine}
-        found = [f"{LIBRARY}: {len(engine)} files"] if engine else []
+        others = {path: text for path, text in self.files.items() if not path.startswith(f"{LIBRARY}/")}
+        engine = len(self.files) - len(others)
+        found = [f"{LIBRARY}: {engine} files"] if engine else []
         found += [f"{path}: {'removed' if text is None else 'written'}" for path, text in others.items()]
         found += [f"{path}: {'linked' if should else 'removed'}" for path, should in self.links.items()]
         found += [f"user {privileges.USER}: {'made' if self.user else 'removed'}"] if self.user is not None else []

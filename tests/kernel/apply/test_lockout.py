@@ -43,12 +43,9 @@ def site(needs_root: None, tmp_path: Path) -> Iterator[Site]:
     plugins = tmp_path / "connections"
     plugins.mkdir()
     (plugins / "cut_off.py").write_text(CUT_OFF)
-    found.lab("up")
-    try:
+    with found.up():
         found.play("site.yml")
         yield found
-    finally:
-        found.lab("down")
 
 
 def test_the_others_keep_their_change(site: Site, tmp_path: Path) -> None:

@@ -45,12 +45,8 @@ def apply_within(seconds: int) -> Result:
     return apply.apply(lambda: files.load(files.DIRECTORY))
 
 
-def test_xtables_lock_is_held(node: hosts.Node) -> None:
-    node.write(cases.rendered(SERVICES, iptables_variant="legacy"))
-    task = node.hold(iptables_kernel.LOCK_FILE)
-    with pytest.raises(NodeError, match=r"xtables lock .* in 1 s, \w+ \(pid \d+\) holds it"):
-        node.call(lambda: apply_within(1))
-    assert "KUBE-" not in node.save("legacy")
+def an_apply_waits_for(node: hosts.Node, task: hosts.Task) -> None:
+    """It goes on once ``task``, which holds a lock, has ended."""
     waiting = node.start(lambda: apply_within(100))
     time.sleep(0.3)
     task.kill()
@@ -58,6 +54,15 @@ def test_xtables_lock_is_held(node: hosts.Node) -> None:
     assert node.differs() == ()
     with pytest.raises(hosts.KilledError):
         task.answer()
+
+
+def test_xtables_lock_is_held(node: hosts.Node) -> None:
+    node.write(cases.rendered(SERVICES, iptables_variant="legacy"))
+    task = node.hold(iptables_kernel.LOCK_FILE)
+    with pytest.raises(NodeError, match=r"xtables lock .* in 1 s, \w+ \(pid \d+\) holds it"):
+        node.call(lambda: apply_within(1))
+    assert "KUBE-" not in node.save("legacy")
+    an_apply_waits_for(node, task)
 
 
 def test_lock_of_another_apply_is_held(node: hosts.Node, variant: str) -> None:
@@ -68,13 +73,7 @@ def test_lock_of_another_apply_is_held(node: hosts.Node, variant: str) -> None:
         node.call(lambda: apply_within(1))
     assert time.monotonic() - started >= 1
     assert node.sluice("apply", "--check").stdout.startswith("changed=")  # who only looks waits for nobody
-    waiting = node.start(lambda: apply_within(100))
-    time.sleep(0.3)
-    task.kill()
-    assert waiting.answer().changed
-    assert node.differs() == ()
-    with pytest.raises(hosts.KilledError):
-        task.answer()
+    an_apply_waits_for(node, task)
 
 
 def test_somebody_is_quicker(node: hosts.Node, variant: str) -> None:

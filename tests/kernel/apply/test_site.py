@@ -28,14 +28,11 @@ def site(needs_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A node that programs SERVICES."""
     found = Site(tmp_path_factory.mktemp("site"))
     found.declare(*SERVICES)
-    found.lab("up")
-    try:
+    with found.up():
         first = found.play("site.yml")
         assert first.changed == 2  # the node was prepared, and has its rules
         assert first.sent == ["catalogue.json", "iptables.rules", "settings.json"]
         yield found
-    finally:
-        found.lab("down")
 
 
 @pytest.fixture

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
 
 import cases
 import load
 import pytest
-import support
-from watched import answers, held
+from watched import A, B, C, answers, contents, held
 
-from sluice.catalogue import compiled
-from sluice.node import files
-
-A, B, C = cases.PODS[:3]
 WEB, DNS, ALONE = cases.Service(1, (A, B)), cases.Service(2, (A, B), "UDP", 30002), cases.Service(3, (A,))
-
-
-def contents(plane: str, services: Iterable[cases.Service]) -> Mapping[str, str]:
-    objects = [each for service in services for each in service.objects(both=False)]
-    found = support.catalogue(*objects)
-    settings = support.node(**cases.settings_of(plane), ip_families=["IPv4"])
-    return {**files.sealed({**support.rendered(found, settings), files.CATALOGUE_FILE: compiled.text(found)})}
+ALL = (WEB, DNS, ALONE)
 
 
 @pytest.fixture
 def served(network: load.Network, plane: str) -> load.Network:
-    network.serve([WEB, DNS, ALONE])
-    network.node.apply(contents(plane, [WEB, DNS, ALONE]))
+    network.serve(ALL)
+    network.node.apply(contents(plane, *ALL, health=False))
     return network
 
 
@@ -56,7 +44,7 @@ def test_nothing_brings_it_back_but_an_operator(served: load.Network, plane: str
     more = cases.Service(4, (A, C))
     served.serve([more])
 
-    node.apply(contents(plane, [WEB, DNS, ALONE, more]))
+    node.apply(contents(plane, *ALL, more, health=False))
     assert answers(served, more) == {C}
     assert node.sluice("apply").stdout == "changed=0\n"
     node.sluice("rollback")
@@ -76,9 +64,8 @@ def test_rules_are_those_of_a_catalogue_without_it(served: load.Network, plane: 
     node.sluice("drain", A)
     without = held(node, plane)
     node.sluice("undrain", A)
-    node.apply(
-        contents(plane, [each._replace(endpoints=(B,) if B in each.endpoints else ()) for each in (WEB, DNS, ALONE)])
-    )
+    without_a = [each._replace(endpoints=(B,) if B in each.endpoints else ()) for each in ALL]
+    node.apply(contents(plane, *without_a, health=False))
     assert held(node, plane) == without
 
 

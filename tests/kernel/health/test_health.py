@@ -12,9 +12,7 @@ import endpoints
 import hosts
 import load
 import pytest
-from watched import ALL, ALONE, OTHER, QUICK, SOON, WEB, Watched, answers, contents, held
-
-A, B, C = cases.PODS[:3]
+from watched import ALL, ALONE, OTHER, QUICK, SOON, WEB, A, B, C, Watched, answers, contents, held
 
 
 @pytest.fixture

@@ -17,12 +17,9 @@ def site(needs_root: None, tmp_path: Path) -> Iterator[Site]:
     """Two nodes that program shop/web."""
     found = Site(tmp_path, "other")
     found.declare("web")
-    found.lab("up")
-    try:
+    with found.up():
         found.play("site.yml")
         yield found
-    finally:
-        found.lab("down")
 
 
 def lines(site: Site, *words: str, fails: bool = False) -> list[str]:

@@ -22,12 +22,9 @@ def site(needs_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A node that programs SERVICES, and one that nobody has given anything."""
     found = Site(tmp_path_factory.mktemp("site"), "bare")
     found.declare(*SERVICES)
-    found.lab("up")
-    try:
+    with found.up():
         found.play("site.yml", "--limit", "node")
         yield found
-    finally:
-        found.lab("down")
 
 
 def play(site: Site, *words: str) -> Ran:

@@ -42,9 +42,11 @@ def test_connections_are_counted(node: Node) -> None:
 
     def settled() -> float:
         """The kernel adds up what its processors have counted every two seconds."""
-        found = counted()
-        time.sleep(2.5)
-        return found if counted() == found else settled()
+        before, found = -1.0, counted()
+        while found != before:
+            time.sleep(2.5)
+            before, found = found, counted()
+        return found
 
     before = settled()
     node.ask("tcp", "10.96.0.10", 80, count=30)
